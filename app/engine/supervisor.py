@@ -1,0 +1,112 @@
+"""Keeps one engine running: starts it in the background, waits for an answer, restarts it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+
+from app.engine.base import Engine, Generation, Message
+from app.errors import EngineUnavailable, ReviewerError
+
+log = logging.getLogger(__name__)
+
+Launch = Callable[[], Awaitable[Engine]]
+"""Loads the model and returns the running engine; minutes, for a large one."""
+
+_LONGEST_PAUSE_S = 60.0
+
+
+class Supervisor:
+    """Owns the engine of a process; everybody else borrows it for one request."""
+
+    def __init__(self, launch: Launch) -> None:
+        self._launch = launch
+        self._engine: Engine | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._settled = asyncio.Event()
+        self.unready: str | None = "the model has not been started"
+        """Why the model can't answer now, in words for a person; None when it can."""
+
+    def engine(self) -> Engine:
+        """The running engine.
+
+        Raises:
+            EngineUnavailable: it is starting, or died and is being restarted.
+        """
+        if self._engine is None:
+            raise EngineUnavailable(f"The model is not ready: {self.unready}.")
+        return self._engine
+
+    async def start(self) -> None:
+        """Begin loading the model, and return."""
+        self.unready = "the model is loading"
+        self._task = asyncio.create_task(self._run(), name="engine-supervisor")
+
+    async def stop(self) -> None:
+        """Stop the engine, also one that is still loading."""
+        self.unready = "the service is stopping"
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def ready(self) -> None:
+        """Wait until the model answers.
+
+        Raises:
+            EngineUnavailable: its first start failed.
+        """
+        await self._settled.wait()
+        self.engine()
+
+    async def _run(self) -> None:
+        pause = 1.0
+        while True:
+            try:
+                engine = await self._launch_and_ask()
+            except Exception as error:
+                # Whatever keeps a model from loading may pass (memory in use, a hub that is down).
+                log.exception("the model did not start; trying again in %.0f s", pause)
+                reason = error if isinstance(error, ReviewerError) else type(error).__name__
+                self.unready = f"it did not start ({reason}); trying again"
+                self._settled.set()
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_S)
+                continue
+            pause = 1.0
+            self._engine, self.unready = engine, None
+            self._settled.set()
+            log.info("ready: %s on %s", engine.model.name, engine.model.version)
+            try:
+                reason = await engine.died()
+                log.error("the engine died (%s); restarting it", reason)
+                self.unready = f"the engine died ({reason}) and is being restarted"
+            finally:
+                self._engine = None
+                await engine.close()
+
+    async def _launch_and_ask(self) -> Engine:
+        """Launch, and let the model answer once; one that is cancelled is closed all the same."""
+        launching = asyncio.ensure_future(self._launch())
+        try:
+            engine = await asyncio.shield(launching)
+        except asyncio.CancelledError:
+            with contextlib.suppress(Exception):
+                await (await launching).close()
+            raise
+        try:
+            question = Generation(
+                request_id="first-answer",
+                messages=(Message("user", "Hello"),),
+                max_tokens=1,
+                temperature=0.0,
+                top_p=1.0,
+            )
+            async for _ in engine.generate(question):
+                pass
+        except BaseException:
+            await engine.close()
+            raise
+        return engine

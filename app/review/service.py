@@ -1,0 +1,267 @@
+"""The use case: a paper in, a review with its verdict out, step by step as events."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from app.engine.base import Delta, Engine, Generation, ServedModel, Usage
+from app.engine.supervisor import Supervisor
+from app.errors import InvalidRequest, ModelNotFound
+from app.paper.model import Paper
+from app.paper.pool import PaperReader
+from app.review.packing import Prompt, pack
+from app.review.parse import ParsedReview, parse_review
+from app.review.structure import review_structure
+from app.review.verdict import Reading, read_verdict, up_to_the_verdict
+from app.schemas import (
+    Integrity,
+    Mass,
+    PaperInfo,
+    Point,
+    Review,
+    ReviewParameters,
+    ReviewSections,
+    SectionInfo,
+    Timings,
+    TokenUsage,
+    Truncation,
+    Verdict,
+)
+from app.settings import Settings
+
+TRIAL_NOTICE = (
+    "Written by a tiny model that is there to try the service. This review and its verdict are "
+    "worth nothing."
+)
+_LEAST_PROMPT = 512
+_VERDICT_ROOM = 32
+"""Tokens of the context that the verdict's reading needs beyond prompt and review."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """The paper has been read."""
+
+    paper: Paper
+
+
+@dataclass(frozen=True, slots=True)
+class Prompted:
+    """The prompt is on its way to the model."""
+
+    prompt: Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """The next piece of the review's text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    review: Review
+
+
+Event = Extracted | Prompted | Writing | Completed
+
+
+@dataclass(slots=True)
+class _Written:
+    """The model's text so far, and how it went."""
+
+    text: str = ""
+    finish_reason: str = "stop"
+    usage: Usage = field(default_factory=Usage)
+    queue_s: float = 0.0
+    generate_s: float = 0.0
+
+
+class ReviewService:
+    """Reviews papers with whatever engine the supervisor has running."""
+
+    def __init__(self, settings: Settings, supervisor: Supervisor, reader: PaperReader) -> None:
+        self._settings = settings
+        self._supervisor = supervisor
+        self._reader = reader
+
+    async def review(self, paper: bytes | Paper, parameters: ReviewParameters) -> Review:
+        """The finished review; see :meth:`events` for the errors."""
+        async with aclosing(self.events(paper, parameters)) as events:
+            async for event in events:
+                if isinstance(event, Completed):
+                    return event.review
+        raise AssertionError("events() ends with Completed or an error")
+
+    async def events(
+        self, paper: bytes | Paper, parameters: ReviewParameters
+    ) -> AsyncGenerator[Event, None]:
+        """Extracted, Prompted, many Writing, Completed. Closing it aborts what is under way.
+
+        ``paper`` is a PDF's bytes, or a paper that was sent as text.
+
+        Raises:
+            InvalidRequest: the parameters don't suit the model.
+            PaperError: the PDF can't be read.
+            EngineError: the model can't answer.
+        """
+        created, started = int(time.time()), time.perf_counter()
+        engine = self._supervisor.engine()
+        generation = self._plan(engine.model, parameters)
+        if isinstance(paper, bytes):
+            paper = await self._reader.read(paper)
+        extract_s = time.perf_counter() - started
+        yield Extracted(paper)
+
+        budget = _prompt_budget(engine.model, generation.max_tokens)
+        prompt = await asyncio.to_thread(pack, paper, engine.tokenizer, budget)
+        yield Prompted(prompt)
+
+        generation = replace(generation, messages=prompt.messages)
+        written = _Written()
+        async with aclosing(_write(engine, generation, written)) as deltas:
+            async for delta in deltas:
+                yield Writing(delta.text)
+
+        parsed = parse_review(written.text)
+        reading = await read_verdict(
+            engine,
+            prompt.messages,
+            up_to_the_verdict(written.text, parsed),
+            f"{generation.request_id}-verdict",
+        )
+        yield Completed(
+            Review(
+                id=generation.request_id,
+                created=created,
+                model=engine.model.name,
+                notice=TRIAL_NOTICE if engine.model.for_trial else None,
+                paper=_paper_info(paper, prompt),
+                review=_sections(parsed),
+                verdict=_verdict(parsed, reading),
+                integrity=Integrity(truncated=_truncations(prompt)),
+                usage=TokenUsage(
+                    prompt_tokens=written.usage.prompt,
+                    completion_tokens=written.usage.completion,
+                    cached_tokens=written.usage.cached,
+                ),
+                timings=Timings(
+                    extract_s=round(extract_s, 4),
+                    queue_s=round(written.queue_s, 4),
+                    generate_s=round(written.generate_s, 4),
+                ),
+                finish_reason=written.finish_reason,
+                text=written.text,
+            )
+        )
+
+    def _plan(self, model: ServedModel, asked: ReviewParameters) -> Generation:
+        """The generation that the parameters ask for, its messages still missing."""
+        if asked.model is not None and asked.model not in (model.name, *model.also_named):
+            raise ModelNotFound(f"The model {asked.model!r} is not served here.", param="model")
+        max_tokens = asked.max_tokens or model.max_tokens
+        if _prompt_budget(model, max_tokens) < _LEAST_PROMPT:
+            raise InvalidRequest(
+                f"max_tokens of {max_tokens} leaves less than {_LEAST_PROMPT} tokens of the "
+                f"context of {model.max_model_len} for the paper.",
+                param="max_tokens",
+            )
+        defaults = self._settings
+        form = asked.format or defaults.review_format
+        return Generation(
+            request_id=f"rev_{uuid.uuid4().hex}",
+            messages=(),
+            max_tokens=max_tokens,
+            temperature=defaults.temperature if asked.temperature is None else asked.temperature,
+            top_p=defaults.top_p if asked.top_p is None else asked.top_p,
+            seed=asked.seed,
+            structure=review_structure(max_tokens) if form == "structured" else None,
+        )
+
+
+def _prompt_budget(model: ServedModel, max_tokens: int) -> int:
+    left = model.max_model_len - max_tokens - _VERDICT_ROOM
+    return left if model.max_prompt_tokens is None else min(left, model.max_prompt_tokens)
+
+
+async def _write(
+    engine: Engine, generation: Generation, written: _Written
+) -> AsyncGenerator[Delta, None]:
+    """Passes the deltas on, and keeps in ``written`` what they add up to."""
+    sent = time.perf_counter()
+    first: float | None = None
+    async with aclosing(engine.generate(generation)) as deltas:
+        async for delta in deltas:
+            first = first or time.perf_counter()
+            written.text += delta.text
+            if delta.finish_reason is not None:
+                written.finish_reason, written.usage = delta.finish_reason, delta.usage
+            yield delta
+    ended = time.perf_counter()
+    written.queue_s = (first or ended) - sent
+    written.generate_s = ended - (first or ended)
+
+
+def _sections(parsed: ParsedReview) -> ReviewSections:
+    return ReviewSections(
+        summary=parsed.summary,
+        strengths=[Point(text=text) for text in parsed.strengths],
+        weaknesses=[Point(text=text) for text in parsed.weaknesses],
+        technical_soundness=parsed.technical_soundness,
+        clarity=parsed.clarity,
+        significance=parsed.significance,
+    )
+
+
+def _verdict(parsed: ParsedReview, reading: Reading | None) -> Verdict:
+    """The review's own decision, or else the likelier label; null where neither can be had."""
+    decision = parsed.decision
+    source: Literal["review_line", "probe"] | None = "review_line" if decision else None
+    if decision is None and reading is not None:
+        decision = "accept" if reading.probability >= 0.5 else "reject"
+        source = "probe"
+    return Verdict(
+        decision=decision,
+        probability=reading.probability if reading else None,
+        mass=Mass(**reading.mass) if reading else None,
+        source=source,
+        samples=[reading.probability] if reading else [],
+    )
+
+
+def _paper_info(paper: Paper, prompt: Prompt) -> PaperInfo:
+    return PaperInfo(
+        title=paper.title,
+        abstract=paper.abstract,
+        pages=paper.pages,
+        sha256=paper.sha256,
+        sections=[
+            SectionInfo(
+                heading=packed.section.heading,
+                page=packed.section.page,
+                tokens=packed.tokens,
+                included=packed.kept > 0,
+            )
+            for packed in prompt.sections
+        ],
+    )
+
+
+def _truncations(prompt: Prompt) -> list[Truncation]:
+    return [
+        Truncation(
+            heading=packed.section.heading,
+            page=packed.section.page,
+            tokens=packed.tokens,
+            kept_tokens=packed.kept,
+        )
+        for packed in prompt.sections
+        if packed.kept < packed.tokens
+    ]

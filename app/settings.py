@@ -1,0 +1,120 @@
+"""Every setting of the service. Each is an environment variable ``REVIEWER_<NAME>``."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import Literal
+
+from platformdirs import user_cache_path
+from pydantic import Field, HttpUrl, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.errors import ConfigurationError
+
+PREFIX = "REVIEWER_"
+
+
+class Settings(BaseSettings):
+    """Read from the environment by :func:`load_settings`, then passed; never global."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, use_attribute_docstrings=True
+    )
+
+    host: str = "127.0.0.1"
+    """Address to listen on. There are no API keys yet: beyond loopback, put a proxy with
+    authentication in front."""
+    port: int = Field(8000, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """How much the service logs. vLLM's own log follows `VLLM_LOGGING_LEVEL` (`WARNING`)."""
+
+    engine: Literal["vllm", "upstream"] = "vllm"
+    """`vllm` runs the model in this service; `upstream` sends its requests to another
+    OpenAI-compatible server."""
+    model: str = "auto"
+    """An alias (`reviewer models` lists them), a local folder, or a hub id. `auto` is
+    `gemma-reviewer` where vLLM is built for a GPU and `smollm2` where it is built for a CPU; with
+    an upstream, the first model that it lists."""
+    cache_dir: Path = user_cache_path("scientific-reviewer")
+    """Where models converted for this service are kept. Hub downloads go to `HF_HOME`."""
+
+    upstream_url: HttpUrl | None = None
+    """Base URL of the upstream, up to and including its `/v1`."""
+    upstream_api_key: SecretStr | None = None
+    """Sent to the upstream as a bearer token."""
+    upstream_tokenizer: str | None = None
+    """Where the upstream model's tokenizer comes from (alias, folder or hub id), to count prompts
+    with; by default the upstream model's own name."""
+
+    max_model_len: int = Field(12288, ge=1024)
+    """Context of the model in tokens, prompt and review together; the model's own, if smaller."""
+    gpu_memory_utilization: float = Field(0.88, gt=0, le=1)
+    """Share of the GPU's memory for weights and KV cache."""
+    cpu_kv_cache_gib: float = Field(2.0, gt=0)
+    """KV cache on a CPU, in GiB."""
+    max_num_seqs: int = Field(16, ge=1)
+    """Sequences generated at the same time."""
+    max_queued_requests: int = Field(256, ge=1)
+    """Requests in the engine, running and waiting together; one more gets a 503."""
+    enable_prefix_caching: bool = True
+    """Keep the KV cache of earlier prompts. The verdict's probability is read from it."""
+    enforce_eager: bool | None = None
+    """Skip compilation at start. By default true on a CPU, where it saves over a minute, and false
+    on a GPU."""
+
+    review_format: Literal["structured", "free"] = "structured"
+    """Default of a review's `format`: `structured` holds the model to the template's sections and
+    verdict line; `free` lets it write as published (also for upstreams without structural tags)."""
+    prompt_tokens: int | None = Field(None, ge=512)
+    """Upper limit of a prompt in tokens, chat template included. By default what `max_model_len`
+    leaves beside the review; 4096 for `smollm2`, to answer within a minute on two cores."""
+    max_tokens: int | None = Field(None, ge=1)
+    """Default of a review's `max_tokens`: 1400 as published; 512 for `smollm2`."""
+    temperature: float = Field(0.2, ge=0, le=2)
+    """Default of a review's `temperature`."""
+    top_p: float = Field(0.9, gt=0, le=1)
+    """Default of a review's `top_p`."""
+
+    max_upload_mb: float = Field(50, gt=0)
+    """Largest request body, in megabytes (10^6 bytes)."""
+    max_pages: int = Field(200, ge=1)
+    """Most pages of a PDF."""
+    extract_workers: int = Field(2, ge=1)
+    """Processes that read PDFs."""
+    extract_timeout_s: float = Field(60, gt=0)
+    """Longest that one PDF may take to read, in seconds; then its process is killed."""
+    extract_memory_mb: int = Field(2048, ge=256)
+    """Address space of one PDF-reading process, in megabytes (2^20 bytes)."""
+    extract_tasks_per_worker: int = Field(50, ge=1)
+    """PDFs that a process reads before a fresh one takes its place."""
+
+    @model_validator(mode="after")
+    def _upstream_has_a_url(self) -> Settings:
+        if self.engine == "upstream" and self.upstream_url is None:
+            raise ValueError("engine 'upstream' needs upstream_url")
+        return self
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Settings from the environment; ``overrides`` (the command's flags) win where not None.
+
+    Raises:
+        ConfigurationError: a value is out of range, or a ``REVIEWER_`` variable is no setting.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for name in sorted(os.environ):
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            near = difflib.get_close_matches(name.upper(), known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ConfigurationError(f"{name} is not a setting{hint}", param=name)
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)  # type: ignore[arg-type]  # pydantic checks the values
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        where = f"{PREFIX}{name.upper()}: " if name else ""
+        raise ConfigurationError(where + first["msg"], param=name or None) from error

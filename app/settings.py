@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535)
     """Port to listen on; 0 takes a free one."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """How much the service logs. vLLM's own log follows `VLLM_LOGGING_LEVEL` (`WARNING`)."""
+    """How much the service logs. vLLM's own log follows `VLLM_LOGGING_LEVEL` (`ERROR`)."""
 
     engine: Literal["vllm", "upstream"] = "vllm"
     """`vllm` runs the model in this service; `upstream` sends its requests to another

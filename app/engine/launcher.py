@@ -68,7 +68,7 @@ async def _launch_upstream(settings: Settings) -> Engine:
 
 def _prepare_environment(cpu: bool) -> None:
     """What vLLM reads from the environment when it is imported; what the user has set stands."""
-    defaults = {"VLLM_LOGGING_LEVEL": "WARNING", "VLLM_NO_USAGE_STATS": "1"}
+    defaults = {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1"}
     # The supervisor restarts a dead engine; without this vLLM ends the process instead.
     defaults["VLLM_KEEP_ALIVE_ON_ENGINE_DEATH"] = "1"
     if cpu:

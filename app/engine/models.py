@@ -77,7 +77,7 @@ def find_source(name: str, *, cpu: bool) -> ModelSource:
     if name in ALIASES:
         return ALIASES[name]
     folder = Path(name).expanduser()
-    if folder.is_dir():
+    if name and folder.is_dir():
         if not (folder / "config.json").is_file():
             raise ConfigurationError(f"model folder {name} has no config.json", param="model")
         return ModelSource(name=folder.resolve().name, location=str(folder.resolve()))

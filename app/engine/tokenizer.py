@@ -59,6 +59,6 @@ class ChatTokenizer:
         )
         return str(prompt) + prefix
 
-    def decode(self, token: int) -> str:
-        """The text of one token, as servers that name tokens by their text write it."""
-        return str(self._backend.decode([token], skip_special_tokens=False))
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of tokens, special ones spelled out."""
+        return str(self._backend.decode(list(ids), skip_special_tokens=False))

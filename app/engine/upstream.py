@@ -135,7 +135,7 @@ class UpstreamEngine:
         names: dict[str, int] = {}
         for token in request.token_ids:
             names[f"token_id:{token}"] = token
-            names[self.tokenizer.decode(token)] = token
+            names[self.tokenizer.decode([token])] = token
         found: dict[int, float] = {}
         logprobs = answer["choices"][0].get("logprobs") or {}
         for position in logprobs.get("content") or ():
@@ -194,13 +194,13 @@ class UpstreamEngine:
                     await response.aread()
                     raise _refusal(response)
                 yield response
-        except httpx.TransportError as error:
-            raise EngineUnavailable(
-                f"The upstream does not answer ({type(error).__name__})."
-            ) from error
-        except (SSEError, KeyError, IndexError, TypeError, ValueError) as error:
+        except (SSEError, KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
             raise UpstreamError(
                 f"The upstream's answer is not a chat completion ({type(error).__name__})."
+            ) from error
+        except httpx.TransportError as error:  # of which SSEError is one
+            raise EngineUnavailable(
+                f"The upstream does not answer ({type(error).__name__})."
             ) from error
 
 

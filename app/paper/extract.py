@@ -87,8 +87,11 @@ def _checked_lines(document: pymupdf.Document, max_pages: int) -> list[Line]:
     if document.page_count == 0:
         raise PaperError("The PDF has no pages.", param="file")
     lines = read_lines(document)
-    if sum(len(line.text) for line in lines) < _FEWEST_CHARACTERS:
-        raise PdfNoText("The PDF has no text layer: it may be a scan.", param="file")
+    characters = sum(len(line.text) for line in lines)
+    if characters < _FEWEST_CHARACTERS:
+        raise PdfNoText(
+            f"The PDF has only {characters} characters of text: it may be a scan.", param="file"
+        )
     return lines
 
 

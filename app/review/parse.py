@@ -59,10 +59,10 @@ def _decision(match: re.Match[str]) -> Decision:
 def _parts(text: str) -> list[tuple[str, str]]:
     """Each heading in lower case, and what stands under it."""
     headings = list(_HEADING.finditer(text))
-    ends = [heading.start() for heading in headings[1:]] + [len(text)]
+    ends = [*(heading.start() for heading in headings[1:]), len(text)]
     return [
         (heading["name"].strip(" *").lower(), text[heading.end() : end].strip())
-        for heading, end in zip(headings, ends, strict=True)
+        for heading, end in zip(headings, ends, strict=False)
     ]
 
 

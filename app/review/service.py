@@ -114,7 +114,7 @@ class ReviewService:
         """
         created, started = int(time.time()), time.perf_counter()
         engine = self._supervisor.engine()
-        generation = self._plan(engine.model, parameters)
+        generation = self._plan(engine, parameters)
         if isinstance(paper, bytes):
             paper = await self._reader.read(paper)
         extract_s = time.perf_counter() - started
@@ -162,8 +162,9 @@ class ReviewService:
             )
         )
 
-    def _plan(self, model: ServedModel, asked: ReviewParameters) -> Generation:
+    def _plan(self, engine: Engine, asked: ReviewParameters) -> Generation:
         """The generation that the parameters ask for, its messages still missing."""
+        model = engine.model
         if asked.model is not None and asked.model not in (model.name, *model.also_named):
             raise ModelNotFound(f"The model {asked.model!r} is not served here.", param="model")
         max_tokens = asked.max_tokens or model.max_tokens
@@ -174,7 +175,7 @@ class ReviewService:
                 param="max_tokens",
             )
         defaults = self._settings
-        form = asked.format or defaults.review_format
+        structured = (asked.format or defaults.review_format) == "structured"
         return Generation(
             request_id=f"rev_{uuid.uuid4().hex}",
             messages=(),
@@ -182,7 +183,7 @@ class ReviewService:
             temperature=defaults.temperature if asked.temperature is None else asked.temperature,
             top_p=defaults.top_p if asked.top_p is None else asked.top_p,
             seed=asked.seed,
-            structure=review_structure(max_tokens) if form == "structured" else None,
+            structure=review_structure(engine.tokenizer, max_tokens) if structured else None,
         )
 
 

@@ -1,57 +1,71 @@
 """The structural tag that holds a review to its sections and its verdict line.
 
 A sequence of fixed headings and free text of bounded length: the bounds guarantee that the verdict
-comes before the tokens run out. xgrammar enforces it in vLLM and SGLang alike.
+comes before the tokens run out. xgrammar enforces it, in vLLM and elsewhere.
+
+The fixed parts are spelled as tokens, not as strings: held to a string, a model may write it letter
+by letter, and after a few such letters it does so to the end. That runs out of tokens before the
+verdict, and moves the verdict itself (seen on SmolLM2: REJECTION at 0.89 came out as ACCEPTANCE).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from app.engine.base import Tokenizer
 from app.errors import InvalidRequest
-from app.review.template import (
-    ACCEPTANCE,
-    REJECTION,
-    SECTIONS,
-    VERDICT_HEADING,
-    VERDICT_LEAD,
-)
+from app.review.labels import verdict_labels
+from app.review.template import SECTIONS, VERDICT_HEADING, VERDICT_LEAD
 
-_FIXED_TOKENS = 96
-"""For headings, the verdict line and the end of the turn; they take about 60."""
 _LEAST_PER_SECTION = 16
-LEAST_TOKENS = _FIXED_TOKENS + int(_LEAST_PER_SECTION / min(spec.share for spec in SECTIONS)) + 1
+_END_OF_TURN = 1
 
 
-def review_structure(max_tokens: int) -> dict[str, Any]:
+def review_structure(tokenizer: Tokenizer, max_tokens: int) -> dict[str, Any]:
     """The structural tag for a review of at most ``max_tokens``.
 
     Raises:
         InvalidRequest: the sections would be left without room.
     """
-    if max_tokens < LEAST_TOKENS:
+    labels = verdict_labels(tokenizer)
+    headings = [tokenizer.encode(heading) for heading in _headings()]
+    ending = tokenizer.encode(f"\n\n## {VERDICT_HEADING}\n{VERDICT_LEAD}")
+    longest_label = max(len(labels.accept), len(labels.reject))
+    fixed = sum(map(len, headings)) + len(ending) + longest_label + _END_OF_TURN
+    room = max_tokens - fixed
+    smallest_share = min(spec.share for spec in SECTIONS)
+    if room * smallest_share < _LEAST_PER_SECTION:
+        least = fixed + int(_LEAST_PER_SECTION / smallest_share) + 1
         raise InvalidRequest(
-            f"A structured review needs max_tokens of at least {LEAST_TOKENS}; "
+            f"A structured review needs max_tokens of at least {least}; "
             "send format 'free' for less.",
             param="max_tokens",
         )
-    room = max_tokens - _FIXED_TOKENS
     elements: list[dict[str, Any]] = []
-    for spec in SECTIONS:
-        blank = "\n\n" if elements else ""
-        elements.append(_text(f"{blank}## {spec.heading}\n{'- ' if spec.bullets else ''}"))
-        elements.append(_free(int(room * spec.share)))
-    elements.append(_text(f"\n\n## {VERDICT_HEADING}\n{VERDICT_LEAD}"))
-    verdicts = [_text(f" {label}.") for label in (ACCEPTANCE, REJECTION)]
+    for spec, heading in zip(SECTIONS, headings, strict=True):
+        elements += _tokens(heading)
+        elements.append(_free_text(int(room * spec.share)))
+    elements += _tokens(ending)
+    verdicts = [
+        {"type": "sequence", "elements": _tokens(label)} for label in (labels.accept, labels.reject)
+    ]
     elements.append({"type": "or", "elements": verdicts})
     return {"type": "structural_tag", "format": {"type": "sequence", "elements": elements}}
 
 
-def _text(value: str) -> dict[str, Any]:
-    return {"type": "const_string", "value": value}
+def _headings() -> Iterable[str]:
+    for number, spec in enumerate(SECTIONS):
+        blank = "\n\n" if number else ""
+        # The space after the mark belongs to the first word's token.
+        yield f"{blank}## {spec.heading}\n{'-' if spec.bullets else ''}"
 
 
-def _free(max_tokens: int) -> dict[str, Any]:
+def _tokens(ids: Iterable[int]) -> list[dict[str, Any]]:
+    return [{"type": "token", "token": token} for token in ids]
+
+
+def _free_text(max_tokens: int) -> dict[str, Any]:
     # No heading and no verdict but ours.
     excludes = ["#", "recommend this paper"]
     return {"type": "any_text", "excludes": excludes, "max_tokens": max_tokens}

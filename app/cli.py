@@ -88,7 +88,7 @@ def review(
     """Review one paper."""
     if as_json and as_markdown:
         _fail("--json or --markdown, not both")
-    with _errors_told(), err.status("extracting") as status:
+    with _errors_told(), err.status("starting") as status:
         data = pdf.read_bytes()
         if url is None:
             _log_to_stderr("warning")

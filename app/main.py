@@ -109,4 +109,7 @@ def _handle_errors(app: FastAPI, metrics: Metrics) -> None:
         # Its text may hold a path, a key or a paper: it stays in the log.
         incident = f"err_{uuid.uuid4().hex[:12]}"
         log.error("%s: unexpected %s", incident, type(error).__name__, exc_info=error)
-        return answer(ReviewerError(f"Something went wrong here; it is logged as {incident}."))
+        response = answer(ReviewerError(f"Something went wrong here; it is logged as {incident}."))
+        # uvicorn closes the connection after it: a client that knows does not reuse it.
+        response.headers["Connection"] = "close"
+        return response

@@ -1,0 +1,1 @@
+"""Rebuilds the model from public data: see README.md."""

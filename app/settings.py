@@ -49,6 +49,8 @@ class Settings(BaseSettings):
     """Where the upstream model's tokenizer comes from (alias, folder or hub id), to count prompts
     with; by default the upstream model's own name."""
 
+    dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
+    """Number format of weights and activations; the published model's is `bfloat16`."""
     max_model_len: int = Field(12288, ge=1024)
     """Context of the model in tokens, prompt and review together; the model's own, if smaller."""
     gpu_memory_utilization: float = Field(0.88, gt=0, le=1)

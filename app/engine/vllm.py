@@ -187,7 +187,7 @@ def _serve_args(settings: Settings, location: str, model: ServedModel, *, cpu: b
     words = [
         *("--model", location),
         *("--served-model-name", model.name, *model.also_named),
-        *("--dtype", "bfloat16"),
+        *("--dtype", settings.dtype),
         *("--max-model-len", str(model.max_model_len)),
         *("--max-num-seqs", str(settings.max_num_seqs)),
         *("--max-num-queued-reqs", str(settings.max_queued_requests)),

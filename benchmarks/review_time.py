@@ -25,7 +25,7 @@ REVIEWS, PAGES = 3, 10
 
 
 def ten_pages() -> bytes:
-    return typeset(paper_html("A Paper of Ten Pages", words_per_section=1150))
+    return typeset(paper_html("A Paper of Ten Pages", words_per_section=520))
 
 
 def retitled(paper: bytes, number: int) -> bytes:

@@ -70,6 +70,7 @@ class Service:
         ]
 
     def stop(self) -> None:
+        """As an operator would; does nothing where the process has ended already."""
         self.process.send_signal(signal.SIGTERM)
         try:
             self.process.wait(60)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 
 import httpx
+import psutil
 import pytest
 
 from tests.service import SMALL, Service
@@ -67,3 +68,13 @@ def test_requests_in_flight_get_503_and_the_engine_comes_back(mortal: Service) -
         chat = client.post("/v1/chat/completions", json={**CHAT, "max_tokens": 4})
         assert chat.status_code == 200, chat.text
     assert not set(engines) & set(mortal.engine_processes())
+
+
+def test_the_engine_ends_with_a_service_that_is_killed(mortal: Service) -> None:
+    engines = mortal.engine_processes()
+    assert engines
+    mortal.process.kill()
+    mortal.process.wait()
+    gone, alive = psutil.wait_procs(engines, timeout=10)
+    assert gone
+    assert not alive

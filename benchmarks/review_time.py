@@ -1,43 +1,32 @@
 """How long the embedded model takes to start and to review a paper of ten pages.
 
-    python -m benchmarks.review_time [PAPER.pdf]
+    python -m benchmarks.review_time
 
-Starts the real service, as `reviewer serve` does, and sends the paper three times, each time with a
-title of its own, so that no prompt is in the prefix cache. Without PAPER.pdf one is made.
+Starts the real service, as `reviewer serve` does, and sends three papers that differ from their
+titles on, so that none is in the prefix cache of another.
 """
 
 from __future__ import annotations
 
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import httpx
-import pymupdf
 
 from benchmarks.report import report
 from tests.papers import paper_html, typeset
 from tests.service import Service
 
-REVIEWS, PAGES = 3, 10
+REVIEWS = 3
 
 
-def ten_pages() -> bytes:
-    return typeset(paper_html("A Paper of Ten Pages", words_per_section=520))
-
-
-def retitled(paper: bytes, number: int) -> bytes:
-    """The same paper with a word more on its first page, above all else."""
-    with pymupdf.open(stream=paper, filetype="pdf") as document:
-        document[0].insert_text((72, 60), f"Copy {number} of", fontsize=24)
-        data: bytes = document.tobytes()
-        return data
+def ten_pages(number: int) -> bytes:
+    return typeset(paper_html(f"Paper {number} of Ten Pages", words_per_section=520))
 
 
 def main() -> None:
-    paper = Path(sys.argv[1]).read_bytes() if len(sys.argv) > 1 else ten_pages()
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder, Service(Path(folder) / "log") as service:
         ready_s = time.perf_counter() - started
@@ -46,7 +35,7 @@ def main() -> None:
             sent = time.perf_counter()
             response = httpx.post(
                 f"{service.url}/v1/reviews",
-                files={"file": ("paper.pdf", retitled(paper, number))},
+                files={"file": ("paper.pdf", ten_pages(number))},
                 timeout=600,
             )
             review = response.raise_for_status().json()

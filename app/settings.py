@@ -90,8 +90,6 @@ class Settings(BaseSettings):
     """Longest that one PDF may take to read, in seconds; then its process is killed."""
     extract_memory_mb: int = Field(2048, ge=256)
     """Address space of one PDF-reading process, in megabytes (2^20 bytes)."""
-    extract_tasks_per_worker: int = Field(50, ge=1)
-    """PDFs that a process reads before a fresh one takes its place."""
 
     @model_validator(mode="after")
     def _upstream_has_a_url(self) -> Settings:

@@ -29,6 +29,8 @@ _FEWEST_CHARACTERS = 200
 _HEADER_WITHIN = 1024
 """PDF readers look for ``%PDF-`` in the first kilobyte; mail headers may stand before it."""
 
+_OUT_OF_MEMORY = re.compile(r"(malloc|calloc|realloc) \(.*\) failed")
+
 _ABSTRACT = re.compile(r"abstract\s*[.:—–-]*\s*", re.IGNORECASE)
 _KEYWORDS = re.compile(
     r"(key ?words|index terms|ccs concepts|categories and subject|general terms|acm reference)",
@@ -57,6 +59,7 @@ def extract_paper(data: bytes, max_pages: int) -> Paper:
 
     Raises:
         PaperError: a subclass says what is wrong with the file.
+        MemoryError: this process is not to be used again; MuPDF hangs after a failed allocation.
     """
     if not data:
         raise PdfEmpty("The file is empty.", param="file")
@@ -71,6 +74,8 @@ def extract_paper(data: bytes, max_pages: int) -> Paper:
     except PaperError:
         raise
     except (RuntimeError, ValueError, pymupdf.mupdf.FzErrorBase) as error:
+        if _OUT_OF_MEMORY.search(str(error)):
+            raise MemoryError from error
         raise PaperError("The PDF is damaged beyond reading.", param="file") from error
     return _assemble(lines, pages, hashlib.sha256(data).hexdigest())
 

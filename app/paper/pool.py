@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import multiprocessing
+import math
+import os
 import resource
-from concurrent.futures.process import BrokenProcessPool
 
-from pebble import ProcessExpired, ProcessPool
+import anyio
+from anyio import BrokenWorkerProcess, CapacityLimiter, to_process
 
 from app.errors import ExtractionCrashed, ExtractionTimeout
 from app.paper.extract import extract_paper
@@ -21,66 +21,53 @@ _MIB = 2**20
 
 
 class PaperReader:
-    """Reads PDFs in a pool of spawned processes; a process that hangs or dies is replaced."""
+    """Reads PDFs in processes of their own, some at a time.
+
+    The processes are fresh interpreters, not forks: the service's has threads and an engine's
+    connections in it. They are kept for the next paper; one that hangs is killed, and all end with
+    the event loop.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._pool = self._new_pool()
+        self._free = CapacityLimiter(settings.extract_workers)
+        self._any = CapacityLimiter(math.inf)
 
     async def read(self, data: bytes) -> Paper:
-        """The paper in a PDF.
+        """The paper in a PDF. Cancelling it kills the process.
 
         Raises:
             PaperError: a subclass says what is wrong with the file.
         """
         limit = self._settings.extract_timeout_s
-        try:
-            return await self._extracted(data)
-        except BrokenProcessPool:
-            # A worker died while it had nothing to do; no document is to blame.
-            return await self._extracted(data)
-        except TimeoutError as error:
-            raise ExtractionTimeout(
-                f"The PDF took longer than {limit:g} s to read.", param="file"
-            ) from error
-        except MemoryError as error:
-            raise ExtractionCrashed(
-                "The PDF needs too much memory to read.", param="file"
-            ) from error
-        except ProcessExpired as error:
-            log.warning("a PDF ended its worker process (exit code %s)", error.exitcode)
-            raise ExtractionCrashed(
-                "The PDF broke the process that read it.", param="file"
-            ) from error
-
-    async def close(self) -> None:
-        """End the processes, whatever they are reading."""
-        self._pool.stop()
-        await asyncio.to_thread(self._pool.join)
-
-    async def _extracted(self, data: bytes) -> Paper:
-        if not self._pool.active:
-            broken, self._pool = self._pool, self._new_pool()
-            broken.stop()
-            await asyncio.to_thread(broken.join)
-        settings = self._settings
-        future = self._pool.schedule(
-            extract_paper, args=(data, settings.max_pages), timeout=settings.extract_timeout_s
-        )
-        return await asyncio.wrap_future(future)
-
-    def _new_pool(self) -> ProcessPool:
-        settings = self._settings
-        # Spawned, not forked: the service's process has threads and an engine's connections in it.
-        return ProcessPool(
-            max_workers=settings.extract_workers,
-            max_tasks=settings.extract_tasks_per_worker,
-            initializer=_limit_memory,
-            initargs=(settings.extract_memory_mb * _MIB,),
-            context=multiprocessing.get_context("spawn"),
-        )
+        # The clock starts when a process is free, so that a queue is nobody's time-out.
+        async with self._free:
+            try:
+                with anyio.fail_after(limit):
+                    return await to_process.run_sync(
+                        _extract_within,
+                        self._settings.extract_memory_mb * _MIB,
+                        data,
+                        self._settings.max_pages,
+                        cancellable=True,
+                        limiter=self._any,
+                    )
+            except TimeoutError as error:
+                raise ExtractionTimeout(
+                    f"The PDF took longer than {limit:g} s to read.", param="file"
+                ) from error
+            except BrokenWorkerProcess as error:
+                log.warning("a PDF ended the process that read it")
+                raise ExtractionCrashed(
+                    "The PDF broke the process that read it, or needs too much memory.",
+                    param="file",
+                ) from error
 
 
-def _limit_memory(size: int) -> None:
-    """Refuse the process more than ``size`` bytes of address space."""
-    resource.setrlimit(resource.RLIMIT_AS, (size, size))
+def _extract_within(memory: int, data: bytes, max_pages: int) -> Paper:
+    """In the worker: read with at most ``memory`` bytes of address space."""
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    try:
+        return extract_paper(data, max_pages)
+    except MemoryError:
+        os._exit(1)

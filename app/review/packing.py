@@ -5,7 +5,7 @@ The rule, in this order, until the prompt fits:
 1. Appendices, references and acknowledgements go, last one first.
 2. The longest of the sections between the first and the last lose their tails, paragraph by
    paragraph, down to one common length. Only a paragraph of over 256 tokens is cut inside, at the
-   end of a sentence or of a word.
+   end of a sentence or of a word where it has any.
 3. The first and the last section (introduction and conclusion) lose their tails likewise.
 
 Title and abstract are never touched. A paper that fits is left whole.
@@ -97,10 +97,14 @@ class _Draft:
 
 
 def _head(text: str, share: float) -> str:
-    """The first ``share`` of a text, up to the end of a sentence or else of a word."""
+    """The first ``share`` of a text, up to the end of a sentence or else of a word.
+
+    Text without either in its second half (Chinese, or no text at all) is cut where the share ends.
+    """
     head = text[: int(len(text) * share)]
-    sentence = head.rfind(". ") + 1
-    return head[: sentence if sentence > len(head) / 2 else head.rfind(" ") + 1].rstrip()
+    borders = (head.rfind(". ") + 1, head.rfind(" "))
+    end = next((border for border in borders if border > len(head) / 2), len(head))
+    return head[:end].rstrip()
 
 
 def pack(paper: Paper, tokenizer: Tokenizer, budget: int) -> Prompt:

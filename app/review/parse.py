@@ -10,10 +10,13 @@ from app.review.template import SECTIONS
 
 Decision = Literal["accept", "reject"]
 
-_HEADING = re.compile(r"^[ \t]*#{1,6}[ \t]*(?P<name>[^\n#]+?)[ \t:#*]*$", re.MULTILINE)
+# No two unbounded repeats side by side: a model that writes spaces or asterisks without end would
+# make such an expression take seconds.
+_HEADING = re.compile(r"^[ \t]*#{1,6}(?P<name>[^\n]*)$", re.MULTILINE)
 _BULLET = re.compile(r"^[ \t]*(?:[-*•+]|\d{1,2}[.)])[ \t]+", re.MULTILINE)
 _VERDICT = re.compile(
-    r"\**I recommend this paper for\s+\**(?P<label>ACCEPTANCE|REJECTION)\b\**\.?", re.IGNORECASE
+    r"\*{0,3}I recommend this paper for\s+\*{0,3}(?P<label>ACCEPTANCE|REJECTION)\b",
+    re.IGNORECASE,
 )
 _FIELDS = {spec.heading.lower(): spec for spec in SECTIONS}
 
@@ -61,7 +64,7 @@ def _parts(text: str) -> list[tuple[str, str]]:
     headings = list(_HEADING.finditer(text))
     ends = [*(heading.start() for heading in headings[1:]), len(text)]
     return [
-        (heading["name"].strip(" *").lower(), text[heading.end() : end].strip())
+        (heading["name"].strip(" \t*:#").lower(), text[heading.end() : end].strip())
         for heading, end in zip(headings, ends, strict=False)
     ]
 

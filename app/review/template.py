@@ -57,6 +57,6 @@ def _filled(template: str, values: Mapping[str, str]) -> str:
 
 
 def _defused(text: str, special_tokens: Iterable[str]) -> str:
-    for token in special_tokens:
+    for token in sorted(special_tokens):
         text = text.replace(token, f"{token[0]} {token[1:]}")
     return text

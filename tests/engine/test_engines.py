@@ -5,6 +5,7 @@ The upstream is our own service in a second process.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -17,7 +18,7 @@ import pytest
 
 from app.engine.base import Delta, Engine, Generation, LabelRead, Message, Usage
 from app.engine.launcher import engine_launcher
-from app.errors import InvalidRequest
+from app.errors import EngineOverloaded, InvalidRequest
 from app.review.labels import verdict_labels
 from app.review.parse import parse_review
 from app.review.structure import review_structure
@@ -47,7 +48,7 @@ async def engine(request: pytest.FixtureRequest) -> AsyncGenerator[Engine, None]
         service: Service = request.getfixturevalue("service")
         settings = Settings(engine="upstream", upstream_url=f"{service.url}/v1")
     else:
-        settings = Settings(cpu_kv_cache_gib=0.5)
+        settings = Settings(cpu_kv_cache_gib=0.5, max_queued_requests=4)
     engine = await engine_launcher(settings)()
     yield engine
     await engine.close()
@@ -137,6 +138,19 @@ async def test_several_at_once(engine: Engine) -> None:
         for number in range(4):
             tasks.start_soon(one, number)
     assert len(set(texts.values())) == 1
+
+
+async def test_more_than_the_queue_holds_is_refused_at_once(engine: Engine) -> None:
+    if engine.metrics() == b"":
+        pytest.skip("the upstream has a queue of its own")
+    long = replace(ASK, max_tokens=4000, temperature=1.5)
+    async with contextlib.AsyncExitStack() as stack:
+        for number in range(4):
+            request = replace(long, request_id=f"queued-{number}")
+            await anext(await stack.enter_async_context(aclosing(engine.generate(request))))
+        with pytest.raises(EngineOverloaded):
+            await complete(engine, ASK)
+    assert await complete(engine, ASK)
 
 
 async def test_closing_the_iterator_aborts_the_request(engine: Engine, service: Service) -> None:

@@ -104,6 +104,12 @@ def test_one_endless_paragraph_is_cut_inside(tokenizer: Tokenizer) -> None:
     assert body_of(prompt).rstrip().endswith("times.")
 
 
+@pytest.mark.parametrize("text", ["我们计算词元。" * 3000, "x" * 30_000])
+def test_text_without_spaces_is_cut_all_the_same(tokenizer: Tokenizer, text: str) -> None:
+    prompt = pack(Paper("T", "A", (Section("", (text,)),)), tokenizer, 1000)
+    assert 900 < prompt.tokens <= 1000
+
+
 def test_braces_of_the_paper_stay_what_they_are(tokenizer: Tokenizer) -> None:
     paper = Paper("{body}", "{title} {abstract}", (Section("", ("{title} is {x}",)),))
     content = pack(paper, tokenizer, 2000).messages[1].content

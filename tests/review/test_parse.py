@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import timeit
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,6 +79,16 @@ def test_a_review_that_was_cut_off_keeps_what_it_has() -> None:
     assert parsed.summary == "It counts tokens."
     assert parsed.significance == ""
     assert parsed.decision is None
+
+
+@pytest.mark.parametrize(("head", "unit"), [("## ", " "), ("", "*"), ("", "- "), ("## ", "#")])
+def test_a_model_that_repeats_itself_is_read_in_linear_time(head: str, unit: str) -> None:
+    def seconds(repeats: int) -> float:
+        text = f"{head}{unit * repeats}x"
+        return min(timeit.repeat(lambda: parse_review(text), number=1, repeat=5))
+
+    # Four times the text: four times as long, and not sixteen times.
+    assert seconds(80_000) < 10 * seconds(20_000)
 
 
 @given(st.text() | st.lists(st.sampled_from([ACCEPT, REJECT, "## Summary", "-", "\n", "x", "#"])))

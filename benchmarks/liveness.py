@@ -21,8 +21,6 @@ from pathlib import Path
 import httpx
 import uvicorn
 
-from app.engine.models import SMOLLM2, locate
-from app.engine.tokenizer import ChatTokenizer
 from app.main import create_app
 from app.settings import Settings
 from benchmarks.report import Value, report
@@ -64,6 +62,11 @@ def read_until(stop: threading.Event, url: str, papers: list[bytes]) -> int:
 
 def serve(settings: Settings) -> None:
     """In the service's process."""
+    # Not above: the processes that read PDFs import this module again, and transformers can't be
+    # imported while they do.
+    from app.engine.models import SMOLLM2, locate
+    from app.engine.tokenizer import ChatTokenizer
+
     tokenizer = ChatTokenizer.load(locate(SMOLLM2, settings.cache_dir))
     app = create_app(settings, ScriptedEngine(tokenizer))
     uvicorn.run(app, port=settings.port, log_level="error")

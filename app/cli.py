@@ -140,7 +140,7 @@ async def _review_here(settings: Settings, data: bytes, status: Status) -> Revie
 async def _follow(
     service: ReviewService, data: bytes, parameters: ReviewParameters, status: Status
 ) -> Review:
-    from app.review.service import Completed, Extracted, Prompted, Writing
+    from app.review.service import Completed, Extracted, Judging, Prompted, Writing
 
     status.update("extracting")
     words = 0
@@ -148,16 +148,18 @@ async def _follow(
         async for event in events:
             match event:
                 case Extracted(paper=paper):
-                    err.print(f"extracted {paper.pages} pages: {paper.title}", highlight=False)
+                    # A paper's title may hold brackets, which are no markup of ours.
+                    told = f"extracted {paper.pages} pages: {paper.title}"
+                    err.print(told, highlight=False, markup=False)
                 case Prompted(prompt=prompt):
                     status.update(f"reading {prompt.tokens} tokens")
                 case Writing(text=text):
                     words += len(text.split())
                     status.update(f"writing: {words} words")
+                case Judging():
+                    status.update("verdict")
                 case Completed(review=finished):
                     return finished
-            if isinstance(event, Writing) and "recommend this paper" in event.text:
-                status.update("verdict")
     raise AssertionError("the service's events end with Completed or an error")
 
 

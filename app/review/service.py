@@ -66,11 +66,18 @@ class Writing:
 
 
 @dataclass(frozen=True, slots=True)
+class Judging:
+    """The review is written, and its verdict is being read."""
+
+
+@dataclass(frozen=True, slots=True)
 class Completed:
+    """The review is finished."""
+
     review: Review
 
 
-Event = Extracted | Prompted | Writing | Completed
+Event = Extracted | Prompted | Writing | Judging | Completed
 
 
 @dataclass(slots=True)
@@ -103,7 +110,7 @@ class ReviewService:
     async def events(
         self, paper: bytes | Paper, parameters: ReviewParameters
     ) -> AsyncGenerator[Event, None]:
-        """Extracted, Prompted, many Writing, Completed. Closing it aborts what is under way.
+        """Extracted, Prompted, many Writing, Judging, Completed. Closing it aborts the work.
 
         ``paper`` is a PDF's bytes, or a paper that was sent as text.
 
@@ -130,6 +137,7 @@ class ReviewService:
             async for delta in deltas:
                 yield Writing(delta.text)
 
+        yield Judging()
         parsed = parse_review(written.text)
         reading = await read_verdict(
             engine,

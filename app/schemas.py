@@ -32,6 +32,8 @@ class ReviewParameters(_Request):
 class ReviewTextRequest(ReviewParameters):
     """A paper sent as text. Lines of the body that begin with `#` are headings."""
 
+    model_config = ConfigDict(str_strip_whitespace=True)
+
     title: str = Field(min_length=1, max_length=2_000)
     abstract: str = Field("", max_length=20_000)
     body: str = Field(min_length=1, max_length=2_000_000)

@@ -10,11 +10,15 @@ _HEADING = re.compile(r"#{1,6} .{1,200}")
 
 
 def paper_from_text(title: str, abstract: str, body: str) -> Paper:
-    """Paragraphs end at blank lines; a line of its own that begins with ``#`` is a heading."""
+    """Paragraphs end at blank lines; a paragraph's first line is a heading if it begins with ``#``.
+
+    NULs are dropped: tokenizers and databases stumble over them.
+    """
+    title, abstract, body = (text.replace("\x00", "") for text in (title, abstract, body))
     sections: list[Section] = []
     heading = ""
     paragraphs: list[str] = []
-    for block in re.split(r"\n\s*\n", body.replace("\x00", "").strip()):
+    for block in re.split(r"\n\s*\n", body.strip()):
         first, _, rest = block.partition("\n")
         if _HEADING.fullmatch(first):
             sections.append(Section(heading, tuple(paragraphs)))

@@ -13,6 +13,7 @@ Title and abstract are never touched. A paper that fits is left whole.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -61,23 +62,31 @@ class _Draft:
     def text(self) -> str:
         return "\n\n".join(text for texts in self._texts for text in texts if text)
 
-    def drop_back_matter(self, budget: int) -> None:
+    def drop_back_matter(self, excess: int) -> int:
+        """Drop what is not body, last section first, until all fits; returns what is still over."""
         for index in reversed(range(len(self.kinds))):
-            if sum(self.lengths()) <= budget:
-                return
+            if excess <= 0:
+                break
             if self.kinds[index] != "body":
+                excess -= sum(self._costs[index])
                 self._texts[index].clear()
                 self._costs[index].clear()
+        return excess
 
-    def shorten(self, indices: Sequence[int], budget: int) -> None:
-        """Cut the tail of the longest of ``indices``, until all fits or all is gone."""
-        lengths = self.lengths()
-        excess = sum(lengths) - budget
-        while excess > 0 and any(lengths[index] for index in indices):
-            longest = max(indices, key=lambda index: lengths[index])
-            saved = self._cut_tail(longest, excess)
-            lengths[longest] -= saved
+    def shorten(self, indices: Sequence[int], excess: int) -> int:
+        """Cut the tail of the longest of ``indices`` until all fits; returns what is still over."""
+        # A heap, because a hostile paper may have a hundred thousand sections.
+        longest = [(-sum(self._costs[index]), index) for index in indices]
+        heapq.heapify(longest)
+        while excess > 0 and longest:
+            length, index = longest[0]
+            saved = self._cut_tail(index, excess) if self._costs[index] else 0
             excess -= saved
+            if self._costs[index]:
+                heapq.heapreplace(longest, (length + saved, index))
+            else:
+                heapq.heappop(longest)
+        return excess
 
     def _cut_tail(self, index: int, excess: int) -> int:
         """Shorten or drop the section's last paragraph; returns the tokens saved."""
@@ -133,7 +142,7 @@ def pack(paper: Paper, tokenizer: Tokenizer, budget: int) -> Prompt:
             )
         # Counts of single paragraphs do not quite add up to that of the whole, so what it is still
         # over by is taken off the next round's budget.
-        _shrink(draft, allowance - fixed)
+        _shrink(draft, sum(draft.lengths()) - (allowance - fixed))
         chat, tokens = filled(draft.text())
         allowance -= max(tokens - budget, 1)
     packed = tuple(
@@ -143,8 +152,8 @@ def pack(paper: Paper, tokenizer: Tokenizer, budget: int) -> Prompt:
     return Prompt(chat, tokens, packed)
 
 
-def _shrink(draft: _Draft, budget: int) -> None:
+def _shrink(draft: _Draft, excess: int) -> None:
     body = [index for index, kind in enumerate(draft.kinds) if kind == "body"]
-    draft.drop_back_matter(budget)
-    draft.shorten(body[1:-1], budget)
-    draft.shorten([*body[:1], *body[-1:]], budget)
+    excess = draft.drop_back_matter(excess)
+    excess = draft.shorten(body[1:-1], excess)
+    draft.shorten(sorted({*body[:1], *body[-1:]}), excess)

@@ -110,6 +110,13 @@ def test_text_without_spaces_is_cut_all_the_same(tokenizer: Tokenizer, text: str
     assert 900 < prompt.tokens <= 1000
 
 
+def test_a_hundred_thousand_headings(tokenizer: Tokenizer) -> None:
+    """Seconds of work; hours, were every cut to look at every section."""
+    sections = tuple(Section(f"# {n}", ("word",)) for n in range(100_000))
+    prompt = pack(Paper("T", "A", sections), tokenizer, 2000)
+    assert 1900 < prompt.tokens <= 2000
+
+
 def test_braces_of_the_paper_stay_what_they_are(tokenizer: Tokenizer) -> None:
     paper = Paper("{body}", "{title} {abstract}", (Section("", ("{title} is {x}",)),))
     content = pack(paper, tokenizer, 2000).messages[1].content

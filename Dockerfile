@@ -7,15 +7,28 @@ LABEL org.opencontainers.image.title="scientific-reviewer" \
       org.opencontainers.image.description="Reviews scientific papers: a PDF in, a review and a verdict out" \
       org.opencontainers.image.licenses="AGPL-3.0-or-later"
 
+# Debian and Ubuntu keep pip off their Python; this image has no other use for it.
+ARG PIP_BREAK_SYSTEM_PACKAGES=1
+
 WORKDIR /opt/reviewer
-COPY pyproject.toml README.md LICENSE ./
+
+# The requirements before the code, so that a change of code does not install them again. Of what the
+# base has, pip replaces only what does not suit; never vLLM, torch or CUDA: then the build fails.
+COPY pyproject.toml ./
+RUN python3 -m pip list --format=freeze > base.txt \
+    && { grep -E '^(vllm|torch|triton|nvidia|flashinfer)' base.txt > keep.txt || true; } \
+    && python3 -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > needs.txt \
+    && python3 -m pip install --no-cache-dir --constraint keep.txt --requirement needs.txt \
+    && rm base.txt keep.txt needs.txt
+
+COPY README.md LICENSE ./
 COPY app app
 COPY training training
-
-# pip leaves what the base has and our ranges allow: vLLM runs on just those versions.
-RUN PIP_BREAK_SYSTEM_PACKAGES=1 python3 -m pip install --no-cache-dir . \
+RUN python3 -m pip install --no-cache-dir --no-deps . \
+    && rm -rf build ./*.egg-info \
     && useradd --uid 10001 --create-home --home-dir /data reviewer \
-    && install --directory --owner=reviewer /data/huggingface /data/vllm /data/reviewer
+    && install --directory --owner=reviewer --group=reviewer \
+        /data/huggingface /data/vllm /data/reviewer
 
 ENV HF_HOME=/data/huggingface \
     VLLM_CACHE_ROOT=/data/vllm \
@@ -27,9 +40,9 @@ USER 10001
 WORKDIR /data
 EXPOSE 8000
 
-# The first start downloads the model.
+# The first start downloads the model. No proxy: HTTP_PROXY may be set for that download.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=20m --retries=4 \
-    CMD ["python3", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/readyz', timeout=4)"]
+    CMD ["python3", "-c", "import urllib.request as u; u.build_opener(u.ProxyHandler({})).open('http://127.0.0.1:8000/readyz', timeout=4)"]
 
 ENTRYPOINT ["reviewer"]
 CMD ["serve"]

@@ -12,8 +12,8 @@ ARG PIP_BREAK_SYSTEM_PACKAGES=1
 
 WORKDIR /opt/reviewer
 
-# The requirements before the code, so that a change of code does not install them again. Of what the
-# base has, pip replaces only what does not suit; never vLLM, torch or CUDA: then the build fails.
+# The requirements before the code, so that a change of code does not install them again. pip leaves
+# what the base has and our ranges allow; where they would move vLLM, torch or CUDA, the build fails.
 COPY pyproject.toml ./
 RUN python3 -m pip list --format=freeze > base.txt \
     && { grep -E '^(vllm|torch|triton|nvidia|flashinfer)' base.txt > keep.txt || true; } \

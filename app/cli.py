@@ -14,13 +14,17 @@ import typer
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.table import Table
+from rich.text import Text
 
 from app.errors import ReviewerError
+from app.paper.sources import File
+from app.resources import paper_markdown, paper_resource
 from app.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from rich.status import Status
 
+    from app.paper.model import Paper
     from app.review.service import ReviewService
     from app.schemas import Review, ReviewParameters
 
@@ -93,10 +97,46 @@ def review(
         if url is None:
             _log_to_stderr("warning")
             settings = load_settings(model=model)
-            finished = asyncio.run(_review_here(settings, data, status))
+            finished = asyncio.run(_review_here(settings, File(data, pdf.name), status))
         else:
             finished = _review_there(url, pdf.name, data, model, status)
     _show(finished, as_json=as_json, as_markdown=as_markdown)
+
+
+@cli.command()
+def extract(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="PDF, LaTeX, arXiv source, Markdown or text.", exists=True, dir_okay=False
+        ),
+    ],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The whole resource, with positions.")
+    ] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="The paper's text.")] = False,
+    blind: Annotated[bool, typer.Option(help="Drop authors, venue, status and thanks.")] = True,
+    overlay: Annotated[
+        Path | None, typer.Option(help="Write the PDF with what is recognised drawn on it.")
+    ] = None,
+) -> None:
+    """Read a paper without a review, and say what is odd about it. No model is loaded."""
+    if as_json and as_markdown:
+        _fail("--json or --markdown, not both")
+    with _errors_told(), err.status("reading"):
+        settings = load_settings()
+        source = File(file.read_bytes(), file.name)
+        paper, drawn = asyncio.run(
+            _extract_here(settings, source, blind=blind, drawn=overlay is not None)
+        )
+        if overlay and drawn:
+            overlay.write_bytes(drawn)
+    if as_json:
+        sys.stdout.write(paper_resource(paper, None).model_dump_json(indent=2) + "\n")
+    elif as_markdown:
+        sys.stdout.write(paper_markdown(paper))
+    else:
+        _show_outline(paper)
 
 
 @cli.command()
@@ -118,11 +158,21 @@ def models() -> None:
     out.print(f"vLLM: {' '.join(found) if found else 'not installed'}")
 
 
-async def _review_here(settings: Settings, data: bytes, status: Status) -> Review:
+async def _extract_here(
+    settings: Settings, source: File, *, blind: bool, drawn: bool
+) -> tuple[Paper, bytes | None]:
+    from app.paper.reader import PaperReader
+
+    async with PaperReader(settings) as reader:
+        paper = await reader.read(source, blind=blind)
+        return paper, await reader.overlay(source) if drawn else None
+
+
+async def _review_here(settings: Settings, file: File, status: Status) -> Review:
     """With an engine of our own, started for this one paper."""
     from app.engine.launcher import engine_launcher
     from app.engine.supervisor import Supervisor
-    from app.paper.pool import PaperReader
+    from app.paper.reader import PaperReader
     from app.review.service import ReviewService
     from app.schemas import ReviewParameters
 
@@ -131,20 +181,21 @@ async def _review_here(settings: Settings, data: bytes, status: Status) -> Revie
         status.update("loading the model")
         await supervisor.start()
         await supervisor.ready()
-        service = ReviewService(settings, supervisor, PaperReader(settings))
-        return await _follow(service, data, ReviewParameters(), status)
+        async with PaperReader(settings) as reader:
+            service = ReviewService(settings, supervisor, reader)
+            return await _follow(service, file, ReviewParameters(), status)
     finally:
         await supervisor.stop()
 
 
 async def _follow(
-    service: ReviewService, data: bytes, parameters: ReviewParameters, status: Status
+    service: ReviewService, file: File, parameters: ReviewParameters, status: Status
 ) -> Review:
     from app.review.service import Completed, Extracted, Judging, Prompted, Writing
 
     status.update("extracting")
     words = 0
-    async with aclosing(service.events(data, parameters)) as events:
+    async with aclosing(service.events(file, parameters)) as events:
         async for event in events:
             match event:
                 case Extracted(paper=paper):
@@ -199,6 +250,27 @@ def _show(finished: Review, *, as_json: bool, as_markdown: bool) -> None:
         out.print(_verdict_line(finished))
     if finished.notice:
         err.print(finished.notice, style="yellow")
+
+
+def _show_outline(paper: Paper) -> None:
+    """Title, headings and what is odd, for a person."""
+    out.print(paper.title or "(no title)", style="bold", markup=False, highlight=False)
+    table = Table("page", "section", "kind", "characters")
+    table.add_row("", "Abstract", "", str(len(paper.abstract)))
+    for section in paper.sections:
+        heading = "  " * (section.level - 1) + (section.heading or "–")
+        table.add_row(str(section.page), Text(heading), section.kind, str(len(section.text)))
+    out.print(table)
+    integrity = paper.integrity
+    for found in (*integrity.hidden_text, *integrity.visible_instructions):
+        told = f"page {found.page}: {found.kind}: {found.text}"
+        err.print(told, style="yellow", markup=False, highlight=False)
+    if integrity.blinded:
+        err.print(f"blinded: {', '.join(integrity.blinded)}", highlight=False)
+    if integrity.repaired:
+        err.print("The PDF was damaged: text may be missing.", style="yellow")
+    if integrity.ocr_pages:
+        err.print(f"read by OCR: {len(integrity.ocr_pages)} pages", style="yellow")
 
 
 def _verdict_line(finished: Review) -> str:

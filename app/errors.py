@@ -106,6 +106,10 @@ class PdfTooManyPages(PaperError):
     code = "pdf_too_many_pages"
 
 
+class PdfTooLong(PaperError):
+    code = "pdf_too_long"
+
+
 class ExtractionTimeout(PaperError):
     code = "extraction_timeout"
 

@@ -19,9 +19,9 @@ from app.engine.launcher import engine_launcher
 from app.engine.supervisor import Launch, Supervisor
 from app.errors import InvalidRequest, ReviewerError
 from app.metrics import Metrics
-from app.paper.pool import PaperReader
+from app.paper.reader import PaperReader
 from app.review.service import ReviewService
-from app.routes import health, reviews
+from app.routes import health, papers, reviews
 from app.routes.openai import openai_routes
 from app.routes.state import State
 from app.settings import Settings
@@ -44,13 +44,14 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
-        service = ReviewService(settings, supervisor, PaperReader(settings))
-        app.state.reviewer = State(supervisor, service, metrics)
-        await supervisor.start()
-        try:
-            yield
-        finally:
-            await supervisor.stop()
+        async with PaperReader(settings) as reader:
+            service = ReviewService(settings, supervisor, reader)
+            app.state.reviewer = State(supervisor, reader, service, metrics)
+            await supervisor.start()
+            try:
+                yield
+            finally:
+                await supervisor.stop()
 
     app = FastAPI(
         title="Scientific reviewer",
@@ -60,6 +61,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     )
     app.add_middleware(BodyLimit, max_bytes=int(settings.max_upload_mb * 1e6))
     app.include_router(health.router)
+    app.include_router(papers.router)
     app.include_router(reviews.router)
     app.router.routes.extend(openai_routes(supervisor))
     _handle_errors(app, metrics)

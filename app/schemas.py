@@ -1,4 +1,4 @@
-"""What the API takes and gives. Pydantic models; they import nothing else of ours."""
+"""What the API takes and gives. Pydantic models; they share the paper's vocabulary."""
 
 from __future__ import annotations
 
@@ -6,15 +6,28 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-BBox = tuple[float, float, float, float]
-"""x0, y0, x1, y1 in PDF points from the page's upper left corner."""
+from app.paper.model import BBox, ParagraphKind, SectionKind
 
 
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
-class ReviewParameters(_Request):
+class PaperParameters(_Request):
+    """How to read a paper."""
+
+    blind: bool = True
+    """Drop authors, venue, status and thanks."""
+
+
+class PaperUrlRequest(PaperParameters):
+    """A paper to be fetched."""
+
+    url: str = Field(min_length=1, max_length=2_000)
+    """An arXiv id, or an https address on one of the hosts that the service fetches from."""
+
+
+class ReviewParameters(PaperParameters):
     """How to write the review; everything has a default."""
 
     model: str | None = None
@@ -29,6 +42,10 @@ class ReviewParameters(_Request):
     """Same seed, same review. Not on the CPU engine."""
 
 
+class ReviewUrlRequest(ReviewParameters, PaperUrlRequest):
+    """A paper to be fetched and reviewed."""
+
+
 class ReviewTextRequest(ReviewParameters):
     """A paper sent as text. Lines of the body that begin with `#` are headings."""
 
@@ -40,13 +57,16 @@ class ReviewTextRequest(ReviewParameters):
 
 
 class _Resource(BaseModel):
-    model_config = ConfigDict(use_attribute_docstrings=True)
+    model_config = ConfigDict(use_attribute_docstrings=True, from_attributes=True)
 
 
 class SectionInfo(_Resource):
     heading: str
+    level: int
+    """1 for a section, 2 for its subsections, 4 for a bold beginning of a paragraph."""
     page: int
-    """Where it begins, from 1; 0 for a paper that was sent as text."""
+    """Where it begins, from 1; 0 for a paper that has no pages."""
+    kind: SectionKind
     tokens: int
     included: bool
     """Whether the model saw any of it."""
@@ -104,7 +124,9 @@ class Verdict(_Resource):
     samples: list[float] = []
 
 
-class HiddenText(_Resource):
+class Finding(_Resource):
+    """A piece of a page's text that is not what it seems."""
+
     page: int
     kind: str
     text: str
@@ -120,9 +142,22 @@ class Truncation(_Resource):
     kept_tokens: int
 
 
-class Integrity(_Resource):
-    hidden_text: list[HiddenText] = []
-    blinded: list[str] = []
+class PaperIntegrity(_Resource):
+    hidden_text: list[Finding]
+    """What a reader of the rendered page can't see. It is not part of the paper's text."""
+    visible_instructions: list[Finding]
+    """What speaks to a reviewing system, in plain sight. It stays part of the paper's text."""
+    blinded: list[str]
+    """Kinds of what was dropped because it tells who wrote the paper or what became of it."""
+    dropped: dict[str, int]
+    """Lines that are no text, by kind: running heads, page and line numbers, margin notes, ..."""
+    repaired: bool
+    """Whether the PDF was damaged: text may be missing."""
+    ocr_pages: list[int]
+    """Pages without text of their own, read by optical character recognition."""
+
+
+class Integrity(PaperIntegrity):
     truncated: list[Truncation]
 
 
@@ -158,6 +193,49 @@ class Review(_Resource):
     """`stop`, or `length` where the review was cut off by `max_tokens`."""
     text: str
     """The model's markdown, whole."""
+
+
+class LineBox(_Resource):
+    """Where the characters `start` to `end` of the section's text stand."""
+
+    start: int
+    end: int
+    page: int
+    bbox: BBox
+
+
+class ParagraphInfo(_Resource):
+    """The characters `start` to `end` of the section's text."""
+
+    kind: ParagraphKind
+    start: int
+    end: int
+    lines: list[LineBox]
+
+
+class PaperSection(_Resource):
+    heading: str
+    level: int
+    """1 for a section, 2 for its subsections, 4 for a bold beginning of a paragraph."""
+    page: int
+    """Where it begins, from 1; 0 for a paper that has no pages."""
+    kind: SectionKind
+    text: str
+    tokens: int | None
+    """Of heading and text, by the served model's tokenizer; null while no model is ready."""
+    paragraphs: list[ParagraphInfo]
+
+
+class PaperResource(_Resource):
+    """A paper as it is read: what a review would be made of."""
+
+    object: Literal["paper"] = "paper"
+    title: str
+    abstract: str
+    sections: list[PaperSection]
+    pages: int
+    sha256: str
+    integrity: PaperIntegrity
 
 
 class ErrorDetail(_Resource):

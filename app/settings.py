@@ -88,8 +88,17 @@ class Settings(BaseSettings):
     """Processes that read PDFs."""
     extract_timeout_s: float = Field(60, gt=0)
     """Longest that one PDF may take to read, in seconds; then its process is killed."""
+    extract_cpu_s: int = Field(60, ge=1)
+    """Most CPU time that one PDF may take to read, in seconds."""
     extract_memory_mb: int = Field(2048, ge=256)
     """Address space of one PDF-reading process, in megabytes (2^20 bytes)."""
+    extract_documents_per_worker: int = Field(100, ge=1)
+    """PDFs that one process reads before a fresh one takes its place. With 1, no PDF that took its
+    process over can touch another."""
+
+    ocr: Literal["auto", "off"] = "auto"
+    """Read scans by optical character recognition where Tesseract's English data is installed: some
+    seconds a page, within the limits above. `off` refuses them."""
 
     @model_validator(mode="after")
     def _upstream_has_a_url(self) -> Settings:

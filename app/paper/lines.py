@@ -1,117 +1,210 @@
-"""A PDF's lines in reading order, cleaned, with what their looks tell."""
+"""A PDF's lines in their native order, with what their looks tell."""
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
 
 import pymupdf
 
+from app.paper.clean import clean
+from app.paper.model import BBox
+
 # Images would cost two thirds of the time, and their bytes are of no use here.
-_FLAGS = pymupdf.TEXTFLAGS_DICT & ~pymupdf.TEXT_PRESERVE_IMAGES
+FLAGS = pymupdf.TEXTFLAGS_DICT & ~pymupdf.TEXT_PRESERVE_IMAGES
 _BOLD = pymupdf.TEXT_FONT_BOLD
-_REPEATS_ON = 0.6
-"""Share of the pages that a line must stand on to be a running head."""
-_LONGEST_RUNNING_HEAD = 120
-_SHORTEST_NUMBER_RUN = 8
-# Type 3 fonts of TeX leave these five ligatures as bare control characters.
-_LIGATURES = {0x1B: "ff", 0x1C: "fi", 0x1D: "fl", 0x1E: "ffi", 0x1F: "ffl"}
-_CONTROL = dict.fromkeys((*range(0x09), 0x0B, *range(0x0E, 0x1B), 0x7F), "")
+_SUPERSCRIPT = pymupdf.TEXT_FONT_SUPERSCRIPT
+# Fonts that have bold weight in their name but not in their flags.
+_BOLD_NAME = re.compile(r"bold|black|heavy|medi(?!um)|CMBX|SFBX|-B$", re.IGNORECASE)
+_MATH_NAME = re.compile(
+    r"CM(MI|SY|EX|BSY|MIB)|MSAM|MSBM|EU[FRS][MB]|math|symbol|rsfs|stmary|[tp]x(sy|mi|ex)|wasy",
+    re.IGNORECASE,
+)
+_SAME_BASELINE = 0.4
+"""Part of a line's height by which its neighbour may be lower or higher."""
+_CELL_GAP = 1.6
+"""Gap in ems that divides a table's cells rather than words."""
+
+SpanKey = tuple[int, int, int]
+"""Block, line and span numbers in the page's dict."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One horizontal line. Positions are in PDF points from the page's upper left corner."""
+    """One line of text. ``size`` is its largest font size, ``font`` and ``bold`` are most
+    characters'; ``lead`` counts the characters of a bold beginning; ``cells`` the pieces that wide
+    gaps divide it into; ``symbols`` is the share of characters in fonts for mathematics; ``marks``
+    are its superscripts; ``uniform`` says that all else is in one font.
+    """
 
     text: str
     page: int
     block: int
+    bbox: BBox
     size: float
+    font: str
     bold: bool
-    x0: float
-    y0: float
-    page_height: float
+    lead: int = 0
+    cells: int = 1
+    symbols: float = 0.0
+    marks: tuple[str, ...] = ()
+    direction: tuple[float, float] = (1.0, 0.0)
+    uniform: bool = True
+
+    @property
+    def upright(self) -> bool:
+        return self.direction[0] > 0.9
+
+    @property
+    def x0(self) -> float:
+        return self.bbox[0]
+
+    @property
+    def y0(self) -> float:
+        return self.bbox[1]
+
+    @property
+    def x1(self) -> float:
+        return self.bbox[2]
+
+    @property
+    def y1(self) -> float:
+        return self.bbox[3]
 
 
-def read_lines(document: pymupdf.Document) -> list[Line]:
-    """Every horizontal line of text but running heads, page numbers and line numbers."""
-    lines = [line for page in document for line in _page_lines(page)]
-    return _without_repeats(_without_line_numbers(lines), document.page_count)
+def page_lines(
+    page: pymupdf.Page, content: Mapping[str, Any], visible: Mapping[SpanKey, str]
+) -> list[Line]:
+    """The lines of one page, from its text as a dict.
+
+    ``visible`` has what can be seen of the spans that are hidden in whole or part.
+    """
+    found = []
+    for block_number, block in enumerate(content["blocks"]):
+        for line_number, line in enumerate(block.get("lines", ())):
+            spans = line["spans"]
+            if visible:
+                spans = [
+                    span
+                    if (seen := visible.get((block_number, line_number, index))) is None
+                    else {**span, "text": seen}
+                    for index, span in enumerate(spans)
+                ]
+            read = _read_line(spans, line, page.number + 1, block_number)
+            if read:
+                found.append(read)
+    return [_turned(line, page.rotation_matrix) for line in found] if page.rotation else found
 
 
-def clean(text: str) -> str:
-    """Ligatures spelled out, control characters gone, white space folded; never a NUL."""
-    mended = text.translate(_LIGATURES | _CONTROL)
-    mended = "".join(
-        unicodedata.normalize("NFKC", char) if "\ufb00" <= char <= "\ufb06" else char
-        for char in mended
+def _turned(line: Line, matrix: pymupdf.Matrix) -> Line:
+    """As the page is shown: MuPDF gives positions on the page before its rotation."""
+    direction = pymupdf.Point(line.direction) * pymupdf.Matrix(*tuple(matrix)[:4], 0, 0)
+    return replace(
+        line, bbox=tuple(pymupdf.Rect(line.bbox) * matrix), direction=(direction.x, direction.y)
     )
-    # A lone surrogate can be written neither to JSON nor to a database.
-    mended = mended.encode("utf-8", "replace").decode("utf-8")
-    return re.sub(r"\s+", " ", mended).strip()
 
 
-def _page_lines(page: pymupdf.Page) -> Iterable[Line]:
-    for number, block in enumerate(page.get_text("dict", flags=_FLAGS)["blocks"]):
-        for line in block.get("lines", ()):
-            # Rotated text is a stamp or an axis label, not part of the running text.
-            if line["dir"][0] < 0.9:
-                continue
-            spans = [span for span in line["spans"] if span["text"].strip()]
-            text = clean("".join(span["text"] for span in line["spans"]))
-            if not spans or not text:
-                continue
-            longest = max(spans, key=lambda span: len(span["text"]))
-            yield Line(
-                text=text,
-                page=page.number + 1,
-                block=number,
-                size=round(longest["size"], 1),
-                bold=bool(longest["flags"] & _BOLD),
-                x0=line["bbox"][0],
-                y0=line["bbox"][1],
-                page_height=page.rect.height,
-            )
-
-
-def _without_line_numbers(lines: list[Line]) -> list[Line]:
-    """Drop the numbers that submissions carry in the margin: long runs of n, n + 1, n + 2, ..."""
-    dropped: set[int] = set()
-    run: list[int] = []
-    for index, line in enumerate(lines):
-        if not re.fullmatch(r"\d{1,4}", line.text):
+def _read_line(
+    spans: Sequence[Mapping[str, Any]], line: Mapping[str, Any], page: int, block: int
+) -> Line | None:
+    text = clean("".join(span["text"] for span in spans))
+    if not text:
+        return None
+    fonts: Counter[str] = Counter()
+    size = 0.0
+    lead = passed = 0
+    in_lead = True
+    marks: list[str] = []
+    for span in spans:
+        passed += len(span["text"])
+        characters = len(span["text"].strip())
+        if not characters:
             continue
-        if run and int(line.text) == int(lines[run[-1]].text) + 1:
-            run.append(index)
+        if span["flags"] & _SUPERSCRIPT:
+            marks.append(span["text"].strip())
+            continue
+        fonts[span["font"]] += characters
+        size = max(size, span["size"])
+        # A formula within a bold heading is seldom bold.
+        if in_lead and _is_bold(span):
+            lead = passed
+        elif not _is_math(span["font"]):
+            in_lead = False
+    if not fonts:
+        fonts[spans[0]["font"]] = 1
+        size = max(span["size"] for span in spans)
+    font = max(fonts, key=fonts.__getitem__)
+    faces = [name for name in fonts if not _is_math(name)]
+    return Line(
+        text=text,
+        page=page,
+        block=block,
+        bbox=line["bbox"],
+        size=round(size, 1),
+        font=font,
+        bold=lead >= len(text) or any(_is_bold(span) for span in spans if span["font"] == font),
+        lead=min(lead, len(text)),
+        symbols=1 - sum(fonts[name] for name in faces) / sum(fonts.values()),
+        marks=tuple(marks),
+        direction=line["dir"],
+        uniform=len(faces) <= 1,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _is_bold_name(font: str) -> bool:
+    return _BOLD_NAME.search(font) is not None
+
+
+@lru_cache(maxsize=4096)
+def _is_math(font: str) -> bool:
+    return _MATH_NAME.search(font) is not None
+
+
+def _is_bold(span: Mapping[str, Any]) -> bool:
+    return bool(span["flags"] & _BOLD) or _is_bold_name(span["font"])
+
+
+def rows(lines: Iterable[Line]) -> list[Line]:
+    """Neighbours on one baseline of a block made one: words set wide apart, or a table's cells."""
+    merged: list[Line] = []
+    for line in lines:
+        if merged and _continues(merged[-1], line):
+            merged[-1] = _merged(merged[-1], line)
         else:
-            run = [index]
-        if len(run) >= _SHORTEST_NUMBER_RUN:
-            dropped.update(run)
-    return [line for index, line in enumerate(lines) if index not in dropped]
+            merged.append(line)
+    return merged
 
 
-def _without_repeats(lines: list[Line], pages: int) -> list[Line]:
-    """Drop running heads, and numbers that stand alone in the top or bottom margin."""
-    seen_on = Counter(text for text, _ in {(_undigit(line.text), line.page) for line in lines})
-    return [
-        line
-        for line in lines
-        if not (
-            pages > 2
-            and len(line.text) <= _LONGEST_RUNNING_HEAD
-            and seen_on[_undigit(line.text)] >= max(3, _REPEATS_ON * pages)
-            and _in_margin(line)
-        )
-        and not (line.text.isdigit() and _in_margin(line))
-    ]
+def _continues(left: Line, right: Line) -> bool:
+    tolerance = _SAME_BASELINE * min(left.y1 - left.y0, right.y1 - right.y0)
+    return (
+        (left.page, left.block) == (right.page, right.block)
+        and abs(left.y1 - right.y1) <= tolerance
+        and right.x0 >= left.x1 - 1
+    )
 
 
-def _undigit(text: str) -> str:
-    return re.sub(r"\d+", "0", text)
-
-
-def _in_margin(line: Line) -> bool:
-    return not 0.1 < line.y0 / line.page_height < 0.9
+def _merged(left: Line, right: Line) -> Line:
+    long, short = (left, right) if len(left.text) >= len(right.text) else (right, left)
+    whole = len(left.text) + len(right.text)
+    return replace(
+        long,
+        text=f"{left.text} {right.text}",
+        bbox=(
+            left.x0,
+            min(left.y0, right.y0),
+            right.x1,
+            max(left.y1, right.y1),
+        ),
+        size=max(left.size, right.size),
+        lead=len(left.text) + 1 + right.lead if left.lead >= len(left.text) else left.lead,
+        cells=left.cells + right.cells - (right.x0 - left.x1 < _CELL_GAP * short.size),
+        symbols=(left.symbols * len(left.text) + right.symbols * len(right.text)) / whole,
+        marks=left.marks + right.marks,
+        uniform=left.uniform and right.uniform and left.font == right.font,
+    )

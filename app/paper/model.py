@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 BBox = tuple[float, float, float, float]
@@ -11,7 +12,7 @@ BBox = tuple[float, float, float, float]
 SectionKind = Literal[
     "front_matter", "body", "acknowledgements", "references", "checklist", "appendix"
 ]
-ParagraphKind = Literal["text", "caption", "table", "equation", "footnote"]
+ParagraphKind = Literal["text", "caption", "table", "figure", "equation", "footnote"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class Integrity:
     hidden_text: tuple[Finding, ...] = ()
     visible_instructions: tuple[Finding, ...] = ()
     blinded: tuple[str, ...] = ()
-    dropped: tuple[tuple[str, int], ...] = ()
+    dropped: Mapping[str, int] = field(default_factory=dict)
     repaired: bool = False
     ocr_pages: tuple[int, ...] = ()
 
@@ -90,4 +91,6 @@ class Paper:
     sections: tuple[Section, ...]
     pages: int = 0
     sha256: str = ""
-    integrity: Integrity = Integrity()
+    integrity: Integrity = field(default_factory=Integrity)
+    title_anchors: tuple[Anchor, ...] = ()
+    abstract_anchors: tuple[Anchor, ...] = ()

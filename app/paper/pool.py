@@ -1,73 +1,263 @@
-"""Worker processes that read PDFs, so that a hostile one costs its own request and nothing else."""
+"""Worker processes that read papers, so that a hostile one costs its own request and nothing else.
+
+The processes are fresh interpreters, neither threads nor forks: PyMuPDF holds the GIL, and the
+service has an engine's threads and connections in it.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
-import math
 import os
-import resource
+import pickle
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, TypeVar, TypeVarTuple
 
 import anyio
-from anyio import BrokenWorkerProcess, CapacityLimiter, to_process
+import msgspec
 
-from app.errors import ExtractionCrashed, ExtractionTimeout
-from app.paper.extract import extract_paper
-from app.paper.model import Paper
+from app import errors
+from app.errors import ExtractionCrashed, ExtractionTimeout, PaperError
+from app.paper.worker import FAULT, HEADER, READY, REFUSAL, REQUEST, RESULT, TAKEN, Refusal
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
 _MIB = 2**20
+_LARGEST_ANSWER = 128 * _MIB
+_ATTEMPTS = 3
+"""How often a document is given to another child because the last one ended before it had it."""
+_DYING_S = 0.5
+"""Longest that a process takes to end after the kernel has closed its socket."""
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TESSDATA_PREFIX", "TMPDIR")
+"""What a child gets of the environment: keys and tokens stay here."""
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""NumPy would reserve address space for a thread on each core."""
 
 
-class PaperReader:
-    """Reads PDFs in processes of their own, some at a time.
+class WorkerPool:
+    """Child processes that run one function at a time each, within limits.
 
-    The processes are fresh interpreters, not forks: the service's has threads and an engine's
-    connections in it. They are kept for the next paper; one that hangs is killed, and all end with
-    the event loop.
+    They start when first needed, ``extract_workers`` at most, and are kept for the next document,
+    ``extract_documents_per_worker`` of them. One that fails in any way is ended.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._free = CapacityLimiter(settings.extract_workers)
-        self._any = CapacityLimiter(math.inf)
+        self._slots = asyncio.Semaphore(settings.extract_workers)
+        self._idle: list[_Child] = []
+        self._children: set[_Child] = set()
+        self._closed = False
 
-    async def read(self, data: bytes) -> Paper:
-        """The paper in a PDF. Cancelling it kills the process.
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """End all children, also those at work."""
+        self._closed = True
+        for child in self._children:
+            child.kill()
+        with anyio.CancelScope(shield=True):
+            # Whoever still runs or waits here sees that it is over, and lets go.
+            for _ in range(self._settings.extract_workers):
+                await self._slots.acquire()
+            for child in tuple(self._children):
+                await self._end(child)
+
+    async def run(self, function: Callable[[*Ts], T], *args: *Ts, returns: type[T]) -> T:
+        """``function(*args)`` in a child. Cancelling it kills the child.
+
+        ``function`` stands at its module's top level. ``returns`` is the type of its result, made
+        of dataclasses and built-in types: what a child sends is checked against it. The clock
+        starts when a child is free, so that a queue is nobody's time-out.
 
         Raises:
-            PaperError: a subclass says what is wrong with the file.
+            PaperError: raised by the function; ExtractionTimeout and ExtractionCrashed by the pool.
         """
-        limit = self._settings.extract_timeout_s
-        # The clock starts when a process is free, so that a queue is nobody's time-out.
-        async with self._free:
-            try:
-                with anyio.fail_after(limit):
-                    return await to_process.run_sync(
-                        _extract_within,
-                        self._settings.extract_memory_mb * _MIB,
-                        data,
-                        self._settings.max_pages,
-                        cancellable=True,
-                        limiter=self._any,
-                    )
-            except TimeoutError as error:
+        request = _encode(function, args)
+        async with self._slots:
+            for _ in range(_ATTEMPTS):
+                try:
+                    outcome = await self._attempt(request, returns)
+                except _NotTaken:
+                    continue
+                if isinstance(outcome, PaperError):
+                    raise outcome
+                return outcome
+        raise ExtractionCrashed("The process to read the file with has ended.", param="file")
+
+    async def _attempt(self, request: Sequence[memoryview], returns: type[T]) -> T | PaperError:
+        child = self._idle.pop() if self._idle else await self._start()
+        wall_s, cpu_s = self._settings.extract_timeout_s, self._settings.extract_cpu_s
+        sound = False
+        try:
+            async with asyncio.timeout(wall_s):
+                await child.give(request)
+                outcome = await child.answer(returns)
+            child.documents += 1
+            sound = child.documents < self._settings.extract_documents_per_worker
+        except TimeoutError as error:
+            raise ExtractionTimeout(
+                f"The file took longer than {wall_s:g} s to read.", param="file"
+            ) from error
+        except _Broken as error:
+            await self._end(child)
+            if child.process.returncode == -signal.SIGXCPU:
                 raise ExtractionTimeout(
-                    f"The PDF took longer than {limit:g} s to read.", param="file"
+                    f"The file took more than {cpu_s} s of CPU time to read.", param="file"
                 ) from error
-            except BrokenWorkerProcess as error:
-                log.warning("a PDF ended the process that read it")
-                raise ExtractionCrashed(
-                    "The PDF broke the process that read it, or needs too much memory.",
-                    param="file",
-                ) from error
+            status = child.process.returncode
+            log.warning("a file ended the process that read it: %s (status %s)", error, status)
+            raise ExtractionCrashed(
+                "The file broke the process that read it, or needs too much memory.", param="file"
+            ) from error
+        finally:
+            if sound and not self._closed:
+                self._idle.append(child)
+            else:
+                await self._end(child)
+        return outcome
+
+    async def _start(self) -> _Child:
+        """A child that is ready.
+
+        Raises:
+            RuntimeError: it does not start; no file is to blame.
+        """
+        if self._closed:
+            raise RuntimeError("the pool of worker processes is closed")
+        with anyio.CancelScope(shield=True):
+            child = await _spawn(self._settings)
+            self._children.add(child)
+            try:
+                await child.expect(READY)
+            except BaseException as error:
+                await self._end(child)
+                if not isinstance(error, _Broken):
+                    raise
+                raise RuntimeError("a worker process ended before it was ready") from error
+        return child
+
+    async def _end(self, child: _Child) -> None:
+        """Kill and reap it; nothing happens the second time."""
+        with anyio.CancelScope(shield=True):
+            if child.reader.at_eof() or child.writer.is_closing():
+                # asyncio loses the exit status of a process that it kills while it is dying.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_DYING_S):
+                        await child.process.wait()
+            child.kill()
+            await child.process.wait()
+        self._children.discard(child)
 
 
-def _extract_within(memory: int, data: bytes, max_pages: int) -> Paper:
-    """In the worker: read with at most ``memory`` bytes of address space."""
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    try:
-        return extract_paper(data, max_pages)
-    except MemoryError:
-        os._exit(1)
+class _Broken(Exception):
+    """A child has ended, or what it sends makes no sense."""
+
+
+class _NotTaken(Exception):
+    """A child has ended before the document reached it."""
+
+
+@dataclass(eq=False, slots=True)
+class _Child:
+    process: asyncio.subprocess.Process
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    documents: int = 0
+
+    async def give(self, request: Sequence[memoryview]) -> None:
+        try:
+            for frame in request:
+                self.writer.write(HEADER.pack(REQUEST, len(frame)))
+                # In pieces: the transport copies what the socket does not take at once.
+                for start in range(0, len(frame), _MIB):
+                    self.writer.write(frame[start : start + _MIB])
+                    await self.writer.drain()
+            await self.expect(TAKEN)
+        except (_Broken, ConnectionError) as error:
+            raise _NotTaken from error
+
+    async def answer(self, returns: type[T]) -> T | PaperError:
+        kind, payload = await self.receive()
+        try:
+            if kind == RESULT:
+                return msgspec.msgpack.decode(payload, type=returns)
+            if kind == REFUSAL:
+                return _as_error(msgspec.msgpack.decode(payload, type=Refusal))
+        except (ValueError, RecursionError) as error:
+            raise _Broken(f"its answer is none: {str(error)[:200]!a}") from error
+        raise _Broken(
+            ascii(payload[:200].decode("utf-8", "replace")) if kind == FAULT else "no answer"
+        )
+
+    async def expect(self, kind: bytes) -> None:
+        if await self.receive() != (kind, b""):
+            raise _Broken("it speaks out of turn")
+
+    async def receive(self) -> tuple[bytes, bytes]:
+        """Kind and payload of the next frame."""
+        try:
+            kind, size = HEADER.unpack(await self.reader.readexactly(HEADER.size))
+            if size > _LARGEST_ANSWER:
+                raise _Broken(f"an answer of {size} bytes")
+            return kind, await self.reader.readexactly(size)
+        except (EOFError, ConnectionError) as error:
+            raise _Broken("it ended") from error
+
+    def kill(self) -> None:
+        self.writer.transport.abort()
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+
+
+async def _spawn(settings: Settings) -> _Child:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        reader, writer = await asyncio.open_unix_connection(sock=ours)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", "-m", "app.paper.worker"),
+                *(str(os.getpid()), str(settings.extract_memory_mb * _MIB)),
+                str(settings.extract_cpu_s),
+                stdin=theirs.fileno(),
+                stdout=asyncio.subprocess.DEVNULL,
+                env=_environment(),
+                # Ctrl-C on a terminal is for the service, which ends its children in order.
+                start_new_session=True,
+            )
+        except BaseException:
+            writer.transport.abort()
+            raise
+    return _Child(process, reader, writer)
+
+
+def _environment() -> dict[str, str]:
+    """A child imports what this process would, from any folder."""
+    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    imports = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+    return passed | _ONE_THREAD | {"PYTHONPATH": imports}
+
+
+def _encode(function: Callable[..., object], args: Sequence[object]) -> list[memoryview]:
+    """Frames: a pickle, then each of the ``bytes`` among ``args``, which are not copied."""
+    buffers: list[pickle.PickleBuffer] = []
+    apart = [pickle.PickleBuffer(arg) if isinstance(arg, bytes) else arg for arg in args]
+    request = pickle.dumps((function, apart), protocol=5, buffer_callback=buffers.append)
+    return [memoryview(request), *(buffer.raw() for buffer in buffers)]
+
+
+def _as_error(refusal: Refusal) -> PaperError:
+    kind = getattr(errors, refusal.name, None)
+    if not (isinstance(kind, type) and issubclass(kind, PaperError)):
+        raise ValueError("no error of ours")
+    return kind(refusal.message, refusal.param, refusal.code)

@@ -28,3 +28,7 @@ def paper_from_text(title: str, abstract: str, body: str) -> Paper:
     sections.append(Section(heading, tuple(paragraphs)))
     filled = tuple(section for section in sections if section.heading or section.paragraphs)
     return Paper(title=title, abstract=abstract, sections=filled)
+
+
+def paper_from_markdown(source: bytes | str) -> Paper:
+    raise NotImplementedError

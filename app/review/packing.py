@@ -2,11 +2,12 @@
 
 The rule, in this order, until the prompt fits:
 
-1. Appendices, references and acknowledgements go, last one first.
+1. Appendices, references and all else that is not body go, last one first.
 2. The longest of the sections between the first and the last lose their tails, paragraph by
    paragraph, down to one common length. Only a paragraph of over 256 tokens is cut inside, at the
    end of a sentence or of a word where it has any.
-3. The first and the last section (introduction and conclusion) lose their tails likewise.
+3. The first and the last section (introduction and conclusion), each with its subsections, lose
+   their tails likewise.
 
 Title and abstract are never touched. A paper that fits is left whole.
 """
@@ -52,7 +53,12 @@ class _Draft:
     def __init__(self, sections: Sequence[Section], tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self.kinds = [section.kind for section in sections]
-        self._texts = [[section.heading, *section.paragraphs] for section in sections]
+        self.levels = [section.level for section in sections]
+        self.headings = [section.heading for section in sections]
+        self._texts = [
+            [section.heading, *(paragraph.text for paragraph in section.paragraphs)]
+            for section in sections
+        ]
         counts = iter(tokenizer.count_each([text for texts in self._texts for text in texts]))
         self._costs = [[next(counts) + _JOINT for _ in texts] for texts in self._texts]
 
@@ -153,7 +159,17 @@ def pack(paper: Paper, tokenizer: Tokenizer, budget: int) -> Prompt:
 
 
 def _shrink(draft: _Draft, excess: int) -> None:
-    body = [index for index, kind in enumerate(draft.kinds) if kind == "body"]
     excess = draft.drop_back_matter(excess)
-    excess = draft.shorten(body[1:-1], excess)
-    draft.shorten(sorted({*body[:1], *body[-1:]}), excess)
+    edges = _edges(draft)
+    middle = [i for i, kind in enumerate(draft.kinds) if kind == "body" and i not in edges]
+    excess = draft.shorten(middle, excess)
+    draft.shorten(sorted(edges), excess)
+
+
+def _edges(draft: _Draft) -> set[int]:
+    """The introduction and the conclusion, each with its subsections."""
+    body = [index for index, kind in enumerate(draft.kinds) if kind == "body"]
+    tops = [index for index in body if draft.levels[index] == 1 and draft.headings[index]]
+    if len(tops) <= 1:
+        return {*body[:1], *body[-1:]}
+    return {index for index in body if index < tops[1] or index >= tops[-1]}

@@ -14,7 +14,9 @@ from app.engine.base import Delta, Engine, Generation, ServedModel, Usage
 from app.engine.supervisor import Supervisor
 from app.errors import InvalidRequest, ModelNotFound
 from app.paper.model import Paper
-from app.paper.pool import PaperReader
+from app.paper.reader import PaperReader
+from app.paper.sources import Source
+from app.resources import paper_integrity
 from app.review.packing import Prompt, pack
 from app.review.parse import ParsedReview, parse_review
 from app.review.structure import review_structure
@@ -99,31 +101,28 @@ class ReviewService:
         self._supervisor = supervisor
         self._reader = reader
 
-    async def review(self, paper: bytes | Paper, parameters: ReviewParameters) -> Review:
+    async def review(self, source: Source, parameters: ReviewParameters) -> Review:
         """The finished review; see :meth:`events` for the errors."""
-        async with aclosing(self.events(paper, parameters)) as events:
+        async with aclosing(self.events(source, parameters)) as events:
             async for event in events:
                 if isinstance(event, Completed):
                     return event.review
         raise AssertionError("events() ends with Completed or an error")
 
     async def events(
-        self, paper: bytes | Paper, parameters: ReviewParameters
+        self, source: Source, parameters: ReviewParameters
     ) -> AsyncGenerator[Event, None]:
         """Extracted, Prompted, many Writing, Judging, Completed. Closing it aborts the work.
 
-        ``paper`` is a PDF's bytes, or a paper that was sent as text.
-
         Raises:
-            InvalidRequest: the parameters don't suit the model.
-            PaperError: the PDF can't be read.
+            InvalidRequest: the parameters don't suit the model, or the link is refused.
+            PaperError: the paper can't be read.
             EngineError: the model can't answer.
         """
         created, started = int(time.time()), time.perf_counter()
         engine = self._supervisor.engine()
         generation = self._plan(engine, parameters)
-        if isinstance(paper, bytes):
-            paper = await self._reader.read(paper)
+        paper = await self._reader.read(source, blind=parameters.blind)
         extract_s = time.perf_counter() - started
         yield Extracted(paper)
 
@@ -154,7 +153,7 @@ class ReviewService:
                 paper=_paper_info(paper, prompt),
                 review=_sections(parsed),
                 verdict=_verdict(parsed, reading),
-                integrity=Integrity(truncated=_truncations(prompt)),
+                integrity=Integrity(truncated=_truncations(prompt), **dict(paper_integrity(paper))),
                 usage=TokenUsage(
                     prompt_tokens=written.usage.prompt,
                     completion_tokens=written.usage.completion,
@@ -254,7 +253,9 @@ def _paper_info(paper: Paper, prompt: Prompt) -> PaperInfo:
         sections=[
             SectionInfo(
                 heading=packed.section.heading,
+                level=packed.section.level,
                 page=packed.section.page,
+                kind=packed.section.kind,
                 tokens=packed.tokens,
                 included=packed.kept > 0,
             )

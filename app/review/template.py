@@ -15,6 +15,8 @@ USER = (_PROMPTS / "user.txt").read_text(encoding="utf-8")
 
 VERDICT_LEAD = "I recommend this paper for"
 VERDICT_HEADING = "Final Recommendation"
+FENCE_BEGIN = "<paper>"
+FENCE_END = "</paper>"
 ACCEPTANCE = "ACCEPTANCE"
 REJECTION = "REJECTION"
 
@@ -44,19 +46,29 @@ def messages(
 ) -> tuple[Message, Message]:
     """The two turns that the model was tuned on, filled in one pass: a paper's own braces stay.
 
-    ``special_tokens`` are the tokenizer's: where a paper's text spells one, a space breaks it up,
-    so that a paper can't end its turn of the chat and begin another.
+    The paper can't leave its place in the prompt. Title and abstract keep to one line each; the
+    body stands between two lines of a fence. Where the paper's text spells the fence, or one of
+    the tokenizer's ``special_tokens``, a space breaks that up.
     """
-    paper = {"title": title, "abstract": abstract, "body": body}
-    safe = {name: _defused(text, special_tokens) for name, text in paper.items()}
-    return Message("system", SYSTEM), Message("user", _filled(USER, safe))
+    markers = [FENCE_BEGIN, FENCE_END, *special_tokens]
+    paper = {
+        "title": _defused(_one_line(title), markers),
+        "abstract": _defused(_one_line(abstract), markers),
+        "body": f"{FENCE_BEGIN}\n{_defused(body, markers)}\n{FENCE_END}",
+    }
+    return Message("system", SYSTEM), Message("user", _filled(USER, paper))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _filled(template: str, values: Mapping[str, str]) -> str:
     return re.sub(r"\{(title|abstract|body)\}", lambda match: values[match[1]], template)
 
 
-def _defused(text: str, special_tokens: Iterable[str]) -> str:
-    for token in sorted(special_tokens):
-        text = text.replace(token, f"{token[0]} {token[1:]}")
+def _defused(text: str, markers: Iterable[str]) -> str:
+    for marker in sorted(markers):
+        broken = f"{marker[0]} {marker[1:]}"
+        text = re.sub(re.escape(marker), broken, text, flags=re.IGNORECASE)
     return text

@@ -9,12 +9,14 @@ from fastapi import Depends, Request
 
 from app.engine.supervisor import Supervisor
 from app.metrics import Metrics
+from app.paper.reader import PaperReader
 from app.review.service import ReviewService
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     supervisor: Supervisor
+    reader: PaperReader
     reviews: ReviewService
     metrics: Metrics
 

@@ -1,8 +1,9 @@
-"""The body of ``POST /v1/reviews``: a PDF in a multipart form, or a paper as JSON."""
+"""The bodies of ``POST /v1/reviews`` and ``/v1/papers``: a file in a form, or a paper as JSON."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -10,54 +11,86 @@ from pydantic import BaseModel, ValidationError
 from starlette.datastructures import UploadFile
 
 from app.errors import InvalidRequest, UnsupportedMediaType
-from app.paper.model import Paper
+from app.paper.sources import File, Link, Source
 from app.paper.text import paper_from_text
-from app.schemas import ReviewParameters, ReviewTextRequest
+from app.schemas import (
+    PaperParameters,
+    PaperUrlRequest,
+    ReviewParameters,
+    ReviewTextRequest,
+    ReviewUrlRequest,
+)
 
 Body = TypeVar("Body", bound=BaseModel)
 
 _CODES = {"missing": "missing_field", "extra_forbidden": "unknown_field"}
 _MOST_FIELDS = 32
 
-REQUEST_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {
-                        "file": {"type": "string", "format": "binary", "description": "The PDF."},
-                        **ReviewParameters.model_json_schema()["properties"],
-                    },
-                }
-            },
-            "application/json": {"schema": ReviewTextRequest.model_json_schema()},
-        },
+
+def _request_body(form: type[BaseModel], *bodies: type[BaseModel]) -> dict[str, Any]:
+    """For the OpenAPI document, which can't see that a handler reads two kinds of body."""
+    file = {"type": "string", "format": "binary", "description": "PDF, LaTeX, Markdown or text."}
+    fields = {
+        "type": "object",
+        "required": ["file"],
+        "properties": {"file": file, **form.model_json_schema()["properties"]},
     }
-}
-"""For the OpenAPI document, which can't see that the handler reads two kinds of body."""
+    schemas = [body.model_json_schema() for body in bodies]
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {"schema": fields},
+                "application/json": {"schema": {"anyOf": schemas}},
+            },
+        }
+    }
 
 
-async def read_submission(request: Request) -> tuple[bytes | Paper, ReviewParameters]:
-    """The PDF's bytes or the paper, and how to review it.
+PAPER_BODY = _request_body(PaperParameters, PaperUrlRequest)
+REVIEW_BODY = _request_body(ReviewParameters, ReviewTextRequest, ReviewUrlRequest)
+
+
+async def read_paper_submission(request: Request) -> tuple[Source, PaperParameters]:
+    """Where the paper is, and how to read it.
 
     Raises:
         InvalidRequest: with a code that says what is wrong.
     """
+    if _kind(request) == "multipart/form-data":
+        file, fields = await _read_form(request)
+        return file, _validated(PaperParameters, fields)
+    asked = _validated(PaperUrlRequest, await _read_json(request))
+    return Link(asked.url), asked
+
+
+async def read_review_submission(request: Request) -> tuple[Source, ReviewParameters]:
+    """Where the paper is, and how to review it.
+
+    Raises:
+        InvalidRequest: with a code that says what is wrong.
+    """
+    if _kind(request) == "multipart/form-data":
+        file, fields = await _read_form(request)
+        return file, _validated(ReviewParameters, fields)
+    body = await _read_json(request)
+    if isinstance(body, dict) and "url" in body:
+        linked = _validated(ReviewUrlRequest, body)
+        return Link(linked.url), linked
+    asked = _validated(ReviewTextRequest, body)
+    return paper_from_text(asked.title, asked.abstract, asked.body), asked
+
+
+def _kind(request: Request) -> str:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "multipart/form-data":
-        return await _read_form(request)
-    if kind == "application/json":
-        return await _read_json(request)
+    if kind in ("multipart/form-data", "application/json"):
+        return kind
     raise UnsupportedMediaType(
-        "Send a PDF as multipart/form-data with a part named 'file', or a paper as "
-        "application/json."
+        "Send a file as multipart/form-data with a part named 'file', or application/json."
     )
 
 
-async def _read_form(request: Request) -> tuple[bytes, ReviewParameters]:
+async def _read_form(request: Request) -> tuple[File, Mapping[str, Any]]:
     async with request.form(max_files=1, max_fields=_MOST_FIELDS) as form:
         file = form.get("file")
         if file is None:
@@ -67,16 +100,14 @@ async def _read_form(request: Request) -> tuple[bytes, ReviewParameters]:
         if not isinstance(file, UploadFile):
             raise InvalidRequest("The part 'file' is no file: give it a filename.", param="file")
         fields = {name: value for name, value in form.multi_items() if name != "file"}
-        return await file.read(), _validated(ReviewParameters, fields)
+        return File(await file.read(), file.filename or ""), fields
 
 
-async def _read_json(request: Request) -> tuple[Paper, ReviewParameters]:
+async def _read_json(request: Request) -> Any:
     try:
-        body = json.loads(await request.body())
+        return json.loads(await request.body())
     except (ValueError, RecursionError) as error:
         raise InvalidRequest("The body is not JSON.", code="invalid_json") from error
-    asked = _validated(ReviewTextRequest, body)
-    return paper_from_text(asked.title, asked.abstract, asked.body), asked
 
 
 def _validated(model: type[Body], values: Any) -> Body:

@@ -1,0 +1,147 @@
+"""Characters as they were meant: what PDF producers and TeX fonts leave behind, mended."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+# Type 3 fonts of TeX leave these five ligatures as bare control characters.
+_LIGATURES = {0x1B: "ff", 0x1C: "fi", 0x1D: "fl", 0x1E: "ffi", 0x1F: "ffl"}
+_SPACES = dict.fromkeys((0x85, 0x200B, 0x2028, 0x2029, 0xFEFF), " ")
+_INVISIBLE = dict.fromkeys(
+    (
+        *range(0x09),
+        0x0B,
+        *range(0x0E, 0x1B),
+        *range(0x7F, 0x85),
+        *range(0x86, 0xA0),
+        # Direction marks and joiners: they show nothing, and can make a text read otherwise.
+        *range(0x200C, 0x2010),
+        *range(0x202A, 0x202F),
+        *range(0x2060, 0x2070),
+        0xFFFE,
+        # Tag characters spell ASCII that nobody sees.
+        *range(0xE0000, 0xE0080),
+    ),
+    "",
+)
+_MENDED = {**_LIGATURES, **_SPACES, **_INVISIBLE}
+# TeX's older fonts set an accent and its letter one after the other.
+_ACCENTS = {
+    "´": "\u0301",
+    "`": "\u0300",
+    "¨": "\u0308",
+    "ˆ": "\u0302",
+    "˜": "\u0303",
+    "¯": "\u0304",
+    "˘": "\u0306",
+    "˙": "\u0307",
+    "¸": "\u0327",
+    "ˇ": "\u030c",
+    "˚": "\u030a",
+    "˝": "\u030b",
+}
+_ACCENTED = re.compile(f"([{''.join(_ACCENTS)}]) ?([A-Za-zı])")
+_WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
+_SOFT_HYPHEN = "\u00ad"
+HYPHENS = ("-", "\u2010", _SOFT_HYPHEN)
+
+
+def clean(text: str) -> str:
+    """One line: ligatures and accents whole, control characters gone, white space folded."""
+    if not text.isascii() or not text.isprintable():
+        text = _mend(text)
+    return " ".join(text.split())
+
+
+def _without_soft_hyphens(text: str) -> str:
+    """All but the one at the line's end, where a word may be divided."""
+    return (
+        text
+        if text.find(_SOFT_HYPHEN) in (-1, len(text) - 1)
+        else (text[:-1].replace(_SOFT_HYPHEN, "") + text[-1])
+    )
+
+
+def _mend(text: str) -> str:
+    text = text.translate(_MENDED)
+    text = "".join(
+        unicodedata.normalize("NFKC", char) if "\ufb00" <= char <= "\ufb06" else char
+        for char in text
+    )
+    text = _without_soft_hyphens(_ACCENTED.sub(_composed, text).rstrip())
+    # A lone surrogate can be written neither to JSON nor to a database.
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _composed(match: re.Match[str]) -> str:
+    letter = match[2].replace("ı", "i")
+    whole = unicodedata.normalize("NFC", letter + _ACCENTS[match[1]])
+    return whole if len(whole) == 1 else match[0]
+
+
+class Vocabulary:
+    """The words of one paper, by which its line-end hyphens are judged."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._words: set[str] = set()
+        for line in lines:
+            # What stands at a line's end may be half a word.
+            whole = line.rpartition(" ")[0] if line.endswith(HYPHENS) else line
+            for word in _WORD.findall(whole.lower()):
+                self._words.add(word)
+                if "-" in word:
+                    parts = word.split("-")
+                    self._words.update(map("-".join, pairwise(parts)))
+
+    def seam(self, left: str, right: str) -> tuple[int, str]:
+        """How two consecutive lines become running text: characters to drop from the end of
+        ``left``, and what to put between.
+
+        A word divided between them is made whole. The hyphen stays where the paper writes the word
+        so elsewhere, or where it knows both halves as words but not the whole; before digits and
+        capitals it always does.
+        """
+        if not left.endswith(HYPHENS):
+            return 0, " "
+        first, second = _last_word(left[:-1]), _first_word(right)
+        if not first or not second:
+            return 0, " "
+        if left.endswith(_SOFT_HYPHEN):
+            return 1, ""
+        capital = second[0].isupper() and not (first + second).isupper()
+        if capital or self._is_compound(first.lower(), second.lower()):
+            return 1, "-"
+        return 1, ""
+
+    def _is_compound(self, first: str, second: str) -> bool:
+        if (first + second) in self._words:
+            return False
+        last_part = first.rpartition("-")[2]
+        return f"{first}-{second}" in self._words or {last_part, second} <= self._words
+
+
+def _last_word(text: str) -> str:
+    return re.split(r"[^\w\-’']", text[-60:])[-1] if text else ""
+
+
+def _first_word(text: str) -> str:
+    match = re.match(r"[\w’']+", text[:60])
+    return match[0] if match else ""
+
+
+def join_lines(lines: Sequence[str], vocabulary: Vocabulary) -> tuple[str, list[int]]:
+    """Lines of one paragraph as running text, and where in it each line begins."""
+    pieces: list[str] = []
+    starts: list[int] = []
+    length = 0
+    for index, line in enumerate(lines):
+        starts.append(length)
+        following = lines[index + 1] if index + 1 < len(lines) else None
+        drop, joint = (0, "") if following is None else vocabulary.seam(line, following)
+        piece = line[: len(line) - drop] + joint
+        pieces.append(piece)
+        length += len(piece)
+    return "".join(pieces), starts

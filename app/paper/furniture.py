@@ -1,0 +1,149 @@
+"""What stands on the pages but belongs to no text: running heads, page and line numbers, stamps."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from app.paper.lines import Line
+
+_REPEATS_ON = 0.6
+"""Share of the pages, or of the odd or the even ones, that a running head stands on."""
+_LONGEST_RUNNING_HEAD = 160
+_MARGIN = 0.11
+"""Part of a page's height, above and below, where running heads and page numbers stand."""
+_SHORTEST_NUMBER_RUN = 8
+_SAME_EDGE = 6.0
+"""Points between the edges of line numbers of one margin."""
+_PAGE_NUMBER = re.compile(
+    r"(page )?[-–—|]?\s*(\d{1,5}|[ivxlc]{1,6}|S\d{1,3})\s*[-–—|]?(( of |\s*/\s*)\d{1,5})?",
+    re.IGNORECASE,
+)
+_NUMBER = re.compile(r"\d{1,4}")
+_SIDEWAYS_PAGE = 500
+"""Characters of rotated text on a page that make it more than a stamp and labels of axes."""
+
+Heights = Mapping[int, float]
+"""Height of each page in points, by its number from 1."""
+
+
+def drop_furniture(lines: Sequence[Line], heights: Heights) -> tuple[list[Line], Counter[str]]:
+    """The lines that are text, and how many were dropped of each kind."""
+    dropped: Counter[str] = Counter()
+    left: Sequence[Line] = lines
+    for kind, find in (
+        ("rotated", _rotated),
+        ("line_number", _line_numbers),
+        ("running_head", _running_heads),
+        ("page_number", _page_numbers),
+        ("margin_note", _margin_notes),
+    ):
+        gone = find(left, heights)
+        if gone:
+            dropped[kind] = len(gone)
+            left = [line for index, line in enumerate(left) if index not in gone]
+    return list(left), dropped
+
+
+def _rotated(lines: Sequence[Line], _: Heights) -> set[int]:
+    """Stamps and axis labels. A table that fills a page sideways stays, and so does all the text
+    of a page that is set sideways as a whole.
+    """
+    characters: Counter[int] = Counter()
+    for line in lines:
+        if not line.upright:
+            characters[line.page] += len(line.text)
+    return {
+        index
+        for index, line in enumerate(lines)
+        if not line.upright and characters[line.page] < _SIDEWAYS_PAGE
+    }
+
+
+def _line_numbers(lines: Sequence[Line], _: Heights) -> set[int]:
+    """Long runs of n, n + 1, n + 2, ... below one another."""
+    by_edge: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+    for index, line in enumerate(lines):
+        if _NUMBER.fullmatch(line.text):
+            # Numbers are set flush right as often as flush left.
+            for edge in {
+                (line.page, round(line.x0 / _SAME_EDGE)),
+                (line.page, -round(line.x1 / _SAME_EDGE)),
+            }:
+                by_edge[edge].append(index)
+    found: set[int] = set()
+    for column in by_edge.values():
+        column.sort(key=lambda index: lines[index].y0)
+        for run in _runs(column, lines):
+            found.update(run)
+    return found
+
+
+def _runs(column: Sequence[int], lines: Sequence[Line]) -> Iterable[list[int]]:
+    run: list[int] = []
+    for index in column:
+        if run and int(lines[index].text) != int(lines[run[-1]].text) + 1:
+            if len(run) >= _SHORTEST_NUMBER_RUN:
+                yield run
+            run = []
+        run.append(index)
+    if len(run) >= _SHORTEST_NUMBER_RUN:
+        yield run
+
+
+def _running_heads(lines: Sequence[Line], heights: Heights) -> set[int]:
+    """Lines of the margins that most pages repeat, or most odd or most even ones."""
+    in_margin = [
+        (index, _undigit(line.text), line.page)
+        for index, line in enumerate(lines)
+        if len(line.text) <= _LONGEST_RUNNING_HEAD and _in_margin(line, heights)
+    ]
+    pages = len(heights)
+    seen_on: defaultdict[str, set[int]] = defaultdict(set)
+    for _, text, page in in_margin:
+        seen_on[text].add(page)
+    repeated = {
+        text
+        for text, on in seen_on.items()
+        if any(_repeats(on, side, pages) for side in (None, 0, 1))
+    }
+    return {index for index, text, _ in in_margin if text in repeated}
+
+
+def _repeats(on: set[int], side: int | None, pages: int) -> bool:
+    if side is None:
+        return len(on) >= max(3, _REPEATS_ON * pages)
+    return sum(page % 2 == side for page in on) >= max(3, _REPEATS_ON * pages / 2)
+
+
+def _page_numbers(lines: Sequence[Line], heights: Heights) -> set[int]:
+    """Numbers in a margin, alone on their baseline: beside a section's stands its heading."""
+    on_baseline = Counter((line.page, round(line.y1)) for line in lines)
+    return {
+        index
+        for index, line in enumerate(lines)
+        if _PAGE_NUMBER.fullmatch(line.text)
+        and _in_margin(line, heights)
+        and on_baseline[line.page, round(line.y1)] == 1
+    }
+
+
+def _margin_notes(lines: Sequence[Line], _: Heights) -> set[int]:
+    """What stands wholly left or right of where the document's full lines do."""
+    full = [line for line in lines if len(line.text) >= 40]
+    if len(full) < 20:
+        return set()
+    # A few full lines may stand out: a wide table, a page of another size.
+    left = sorted(line.x0 for line in full)[len(full) // 50]
+    right = sorted(line.x1 for line in full)[-1 - len(full) // 50]
+    return {index for index, line in enumerate(lines) if line.x1 < left or line.x0 > right}
+
+
+def _in_margin(line: Line, heights: Heights) -> bool:
+    height = heights[line.page]
+    return line.y0 < _MARGIN * height or line.y1 > (1 - _MARGIN) * height
+
+
+def _undigit(text: str) -> str:
+    return re.sub(r"\d+", "0", text)

@@ -1,0 +1,113 @@
+"""What a page's text holds that the reader of the rendered page can't see.
+
+Every glyph that the page draws is looked at: how it is painted, its size and place, its colour and
+the one behind it, whether it changes the rendered page at all, and whether it shows the letter that
+it claims. Layers, annotations and replacement texts that are not shown are reported beside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pymupdf
+from pymupdf import mupdf
+
+from app.paper.concealed import Layers, false_replacements, hidden_annotations
+from app.paper.glyphs import GlyphShapes
+from app.paper.model import Finding
+from app.paper.reasons import Reasons, judge
+from app.paper.rendering import Rendering, render
+from app.paper.trace import Trace, place_of, trace
+
+TEXT_FLAGS: int = (
+    pymupdf.TEXTFLAGS_DICT & ~pymupdf.TEXT_PRESERVE_IMAGES | pymupdf.TEXT_IGNORE_ACTUALTEXT
+)
+"""How to extract a page's text for :meth:`Inspector.inspect`: as drawn, never by ActualText."""
+
+SpanKey = tuple[int, int, int]
+"""Numbers of block, line and span in the page's text."""
+
+_CLIP = mupdf.FZ_STEXT_CLIPPED
+
+
+@dataclass(frozen=True, slots=True)
+class PageFindings:
+    """``hidden`` is to be reported, with positions as ``page.get_text`` gives them. ``visible`` has
+    for each span that is hidden in whole or part what can be seen of it."""
+
+    hidden: tuple[Finding, ...] = ()
+    visible: Mapping[SpanKey, str] = field(default_factory=dict)
+
+
+class Inspector:
+    """Looks through the pages of one document."""
+
+    def __init__(self, document: pymupdf.Document) -> None:
+        self._shapes = GlyphShapes()
+        self._layers = Layers(document)
+
+    def inspect(self, page: pymupdf.Page, content: Mapping[str, Any]) -> PageFindings:
+        """``content`` is the page's text as ``"dict"`` with TEXT_FLAGS."""
+        rotation = page.rotation
+        if not rotation:
+            return self._inspect(page, content)
+        page.set_rotation(0)
+        try:
+            return self._inspect(page, content)
+        finally:
+            page.set_rotation(rotation)
+
+    def _inspect(self, page: pymupdf.Page, content: Mapping[str, Any]) -> PageFindings:
+        commands = page.get_displaylist()
+        shown = trace(page, commands.this)
+        rendering = render(commands.this)
+        reasons = judge(page, shown, rendering, self._shapes)
+        visible: dict[SpanKey, str] = {}
+        if reasons.any or _has_clips(content):
+            text = pymupdf.TextPage(commands.get_textpage(TEXT_FLAGS)).extractRAWDICT()
+            visible = _visible_parts(text, shown, reasons, rendering)
+        findings = (
+            *reasons.findings(page.number + 1),
+            *self._layers.findings(page, shown),
+            *hidden_annotations(page),
+            *false_replacements(page, commands.this, shown),
+        )
+        return PageFindings(findings, visible)
+
+
+def _has_clips(content: Mapping[str, Any]) -> bool:
+    """Whether text serves as a clip: the trace leaves that out."""
+    return any(
+        span["char_flags"] & _CLIP
+        for block in content["blocks"]
+        for line in block["lines"]
+        for span in line["spans"]
+    )
+
+
+def _visible_parts(
+    text: Mapping[str, Any], shown: Trace, reasons: Reasons, rendering: Rendering
+) -> dict[SpanKey, str]:
+    """What is left of the spans of ``text`` ("rawdict") that have hidden characters."""
+    hidden = {place for place, code in zip(shown.places, reasons.codes, strict=True) if code}
+    visible: dict[SpanKey, str] = {}
+    for key, span in _spans(text):
+        kept, was_kept = [], True
+        for char in span["chars"]:
+            is_hidden = place_of(char["c"], *char["origin"]) in hidden
+            # Spaces that the extraction made up go with the word before them.
+            was_kept = was_kept if char["synthetic"] else not is_hidden
+            if was_kept:
+                kept.append(char["c"])
+        if len(kept) < len(span["chars"]):
+            visible[key] = "".join(kept)
+    return visible
+
+
+def _spans(text: Mapping[str, Any]) -> Iterator[tuple[SpanKey, Mapping[str, Any]]]:
+    for block_number, block in enumerate(text["blocks"]):
+        for line_number, line in enumerate(block["lines"]):
+            for span_number, span in enumerate(line["spans"]):
+                yield (block_number, line_number, span_number), span

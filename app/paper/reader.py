@@ -1,0 +1,64 @@
+"""Reads papers from wherever they come, in processes of their own."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from app.paper.extract import ExtractOptions
+from app.paper.fetch import Fetcher
+from app.paper.model import Paper
+from app.paper.overlay import draw_overlay
+from app.paper.pool import WorkerPool
+from app.paper.reading import read_file
+from app.paper.screening import screen
+from app.paper.sources import File, Link, Source
+from app.settings import Settings
+
+
+class PaperReader:
+    """Reads papers, some at a time. Cancelling a call ends its work."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._pool = WorkerPool(settings)
+        self._fetcher = Fetcher(settings)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._pool.__aexit__(*exc)
+        await self._fetcher.aclose()
+
+    async def read(self, source: Source, *, blind: bool = True) -> Paper:
+        """The paper, without what tells who wrote it if ``blind``.
+
+        Raises:
+            PaperError: a subclass says what is wrong with the file.
+            InvalidRequest: the link is refused.
+        """
+        if isinstance(source, Paper):
+            return await self._pool.run(_screened, source, blind, returns=Paper)
+        file = await self._file(source)
+        return await self._pool.run(read_file, file, self._options(blind=blind), returns=Paper)
+
+    async def overlay(self, source: File | Link) -> bytes:
+        """The PDF with what is recognised on its pages drawn on them, as :meth:`read` reads it."""
+        file = await self._file(source)
+        return await self._pool.run(
+            draw_overlay, file.data, self._options(blind=False), returns=bytes
+        )
+
+    async def _file(self, source: File | Link) -> File:
+        if isinstance(source, Link):
+            return File(await self._fetcher.fetch(source.url))
+        return source
+
+    def _options(self, *, blind: bool) -> ExtractOptions:
+        return ExtractOptions(
+            self._settings.max_pages, blind=blind, ocr=self._settings.ocr == "auto"
+        )
+
+
+def _screened(paper: Paper, blind: bool) -> Paper:
+    return screen(paper, blind=blind)

@@ -1,0 +1,25 @@
+"""What a paper may come as."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.paper.model import Paper
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file's bytes, and its name as the sender gave it, which tells texts apart."""
+
+    data: bytes
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An address to fetch a file from, or an arXiv id."""
+
+    url: str
+
+
+Source = File | Link | Paper

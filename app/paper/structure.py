@@ -1,0 +1,142 @@
+"""Lines -> Paper: title, abstract, and sections of paragraphs in reading order."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from app.paper.clean import Vocabulary, join_lines
+from app.paper.front import Front, find_abstract_heading, find_front, find_title, title_text
+from app.paper.headings import RUN_IN_LEVEL, Heading, find_headings, section_kind
+from app.paper.labels import Body, body_of, label_lines
+from app.paper.lines import Line, rows
+from app.paper.model import Paper, ParagraphKind, Section, SectionKind
+from app.paper.paragraphs import Draft, Drafter, anchors, paragraphs, place_notes
+
+
+@dataclass(slots=True)
+class _Part:
+    """A section in the making."""
+
+    heading: str
+    heading_lines: Sequence[Line]
+    level: int
+    kind: SectionKind
+    page: int
+    drafts: list[Draft]
+
+
+def structure(pieces: Sequence[Line]) -> Paper:
+    """The paper that the lines make; ``pieces`` are as they stand in the PDF, furniture gone."""
+    lines = rows(pieces)
+    vocabulary = Vocabulary(line.text for line in lines)
+    body = body_of(lines)
+    announced = find_abstract_heading(lines)
+    first = label_lines(lines, body, set())
+    headings = find_headings(lines, first, body, 0 if announced is None else announced + 1)
+    if announced is None:
+        headings = _after_title(headings, lines)
+    own = {index for heading in headings for index in range(heading.start, heading.stop)}
+    labels = label_lines(lines, body, own)
+    stop = headings[0].start if headings else len(lines)
+    front = find_front(lines, labels, stop, announced, body)
+    parts = [_front_matter(lines, labels, front, body)]
+    parts += _body_parts(lines, labels, headings, front, body)
+    placed = place_notes([part.drafts for part in parts])
+    title_lines = [lines[index] for index in front.title]
+    abstract_lines = [lines[index] for index in front.abstract]
+    title, starts = join_lines([line.text for line in title_lines], vocabulary)
+    title = title_text(title)
+    abstract = paragraphs([Draft("text", abstract_lines, front.abstract_skip)], vocabulary)
+    return Paper(
+        title=title,
+        abstract=abstract[0].text if abstract else "",
+        sections=tuple(
+            _section(part, drafts, vocabulary)
+            for part, drafts in zip(parts, placed, strict=True)
+            if part.heading or drafts
+        ),
+        title_anchors=anchors(title_lines, starts, len(title)),
+        abstract_anchors=abstract[0].anchors if abstract else (),
+    )
+
+
+def _after_title(headings: Sequence[Heading], lines: Sequence[Line]) -> list[Heading]:
+    """Without an abstract's heading to tell: the headings below the title."""
+    title = find_title(lines, lines[0].page)
+    if not title:
+        return list(headings)
+    below = lines[title[-1]].y1
+    return [
+        heading
+        for heading in headings
+        if lines[heading.start].page > lines[0].page or lines[heading.start].y0 >= below
+    ]
+
+
+def _front_matter(
+    lines: Sequence[Line], labels: Sequence[ParagraphKind], front: Front, body: Body
+) -> _Part:
+    drafter = Drafter(body)
+    for index in front.matter:
+        drafter.add(lines[index], labels[index])
+    return _Part("", (), 1, "front_matter", lines[0].page, drafter.drafts)
+
+
+def _body_parts(
+    lines: Sequence[Line],
+    labels: Sequence[ParagraphKind],
+    headings: Sequence[Heading],
+    front: Front,
+    body: Body,
+) -> Iterator[_Part]:
+    elsewhere = {*front.title, *front.abstract, *front.matter}
+    own = [index for index in range(len(lines)) if index not in elsewhere]
+    part = _Part("", (), 1, "body", lines[own[0]].page if own else 0, [])
+    drafter = Drafter(body)
+    at = 0
+    for heading in headings:
+        if heading.run_in and part.kind in ("references", "checklist"):
+            continue
+        stop = bisect_left(own, heading.start)
+        _fill(drafter, lines, labels, own[at:stop])
+        part.drafts = drafter.drafts
+        yield part
+        part = _begin(heading, lines, part)
+        drafter = Drafter(body, hanging=part.kind == "references")
+        at = bisect_left(own, heading.stop)
+        if heading.run_in:
+            drafter.add(lines[heading.start], labels[heading.start], skip=heading.run_in)
+            at += 1
+    _fill(drafter, lines, labels, own[at:])
+    part.drafts = drafter.drafts
+    yield part
+
+
+def _fill(
+    drafter: Drafter, lines: Sequence[Line], labels: Sequence[ParagraphKind], indices: Iterable[int]
+) -> None:
+    for index in indices:
+        drafter.add(lines[index], labels[index])
+
+
+def _begin(heading: Heading, lines: Sequence[Line], before: _Part) -> _Part:
+    kind = heading.kind or section_kind(heading.text, before.kind)
+    if kind in ("body", "appendix") and heading.level == RUN_IN_LEVEL:
+        kind = before.kind
+    own = lines[heading.start : max(heading.stop, heading.start + 1)]
+    return _Part(heading.text, own, heading.level, kind, own[0].page, [])
+
+
+def _section(part: _Part, drafts: Sequence[Draft], vocabulary: Vocabulary) -> Section:
+    texts = [line.text for line in part.heading_lines]
+    heading, starts = join_lines(texts, vocabulary) if len(texts) > 1 else (part.heading, [0])
+    return Section(
+        heading=heading,
+        paragraphs=paragraphs(drafts, vocabulary),
+        kind=part.kind,
+        level=part.level,
+        page=part.page,
+        anchors=anchors(part.heading_lines, starts, len(heading)) if texts else (),
+    )

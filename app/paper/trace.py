@@ -1,0 +1,159 @@
+"""Every glyph that a page draws, in the order of drawing, whether it shows or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import pymupdf
+from numpy.typing import NDArray
+from pymupdf import mupdf
+
+from app.paper.model import Finding
+from app.paper.rendering import run
+
+Bools = NDArray[np.bool_]
+Numbers = NDArray[np.float64]
+Glyph = tuple[int, int, int]
+"""Which of the page's fonts, glyph number, claimed code point."""
+
+Place = tuple[str, float, float]
+"""A character and where it is drawn: what tells it from any other."""
+
+_WORD_GAP = 0.2
+"""Of the font's size: a wider gap than this between two glyphs parts two words."""
+
+
+class Trace:
+    """Arrays with one row a glyph, from the spans of MuPDF's text trace; positions in points.
+
+    ``paint`` is 0 for filled glyphs, 1 for stroked ones, 3 for those not painted at all.
+    ``colours`` are RGB from 0 to 255. ``letters`` is true for letters and digits, ``drawn`` is
+    false for the second and further characters that one glyph stands for. ``kinds`` are the
+    distinct glyphs of ``fonts``, and ``kind_of`` says which of them each one is.
+    """
+
+    def __init__(
+        self, spans: Sequence[Mapping[str, Any]], fonts: Sequence[mupdf.FzFont], font_of: list[int]
+    ) -> None:
+        glyphs = [glyph for span in spans for glyph in span["chars"]]
+        span_of = np.repeat(np.arange(len(spans)), [len(span["chars"]) for span in spans])
+        codes = np.fromiter((glyph[0] for glyph in glyphs), np.int64, len(glyphs))
+        gids = np.fromiter((glyph[1] for glyph in glyphs), np.int64, len(glyphs))
+        self.characters = [chr(code) for code in codes.tolist()]
+        self.drawn: Bools = gids >= 0
+        self.origins = _rows((glyph[2] for glyph in glyphs), 2)
+        self.boxes = _rows((glyph[3] for glyph in glyphs), 4)
+        self.sizes = _rows(((span["size"],) for span in spans), 1)[span_of, 0]
+        self.paint = _rows(((span["type"],) for span in spans), 1)[span_of, 0]
+        self.opacity = _rows(((span["opacity"],) for span in spans), 1)[span_of, 0]
+        self.colours = _rows((_rgb(span["color"]) for span in spans), 3)[span_of]
+        self.fonts = fonts
+        # Code points and glyph numbers have 21 bits at most.
+        packed, self.kind_of = np.unique(
+            (np.array(font_of, np.int64)[span_of] << 42) + (gids + 1 << 21) + codes,
+            return_inverse=True,
+        )
+        self.kinds: list[Glyph] = [
+            (kind >> 42, (kind >> 21 & 0x1FFFFF) - 1, kind & 0x1FFFFF) for kind in packed.tolist()
+        ]
+        self.letters = self.spread(chr(code).isalnum() for _, _, code in self.kinds)
+
+    def spread(self, verdicts: Iterable[bool]) -> Bools:
+        """Verdicts on the distinct glyphs, given to each glyph."""
+        return np.fromiter(verdicts, bool, len(self.kinds))[self.kind_of]
+
+    def __len__(self) -> int:
+        return len(self.characters)
+
+    @property
+    def places(self) -> list[Place]:
+        return [
+            place_of(char, x, y)
+            for char, (x, y) in zip(self.characters, self.origins.tolist(), strict=True)
+        ]
+
+    def finding(self, page: int, kind: str, start: int, end: int) -> Finding:
+        """The glyphs from start to end as something to report; a space between words."""
+        words = self.words[start:end]
+        starts = np.r_[False, words[1:] != words[:-1]].tolist()
+        text = "".join(
+            f" {char}" if parted else char
+            for char, parted in zip(self.characters[start:end], starts, strict=True)
+        )
+        boxes = self.boxes[start:end]
+        x0, y0, x1, y1 = *boxes[:, :2].min(axis=0).tolist(), *boxes[:, 2:].max(axis=0).tolist()
+        return Finding(page, kind, " ".join(text.split()), (x0, y0, x1, y1))
+
+    @cached_property
+    def words(self) -> NDArray[np.intp]:
+        """The number of the word that each glyph belongs to, counted along the drawing order."""
+        ends = np.c_[self.boxes[:-1, 2], self.origins[:-1, 1]]
+        gaps = np.abs(self.origins[1:] - ends) > _WORD_GAP * self.sizes[1:, None]
+        starts = np.r_[False, gaps.any(axis=1)] if len(self) else np.zeros(0, bool)
+        spaces = self.spread(chr(code).isspace() for _, _, code in self.kinds)
+        return np.cumsum(starts | spaces)
+
+
+def trace(page: pymupdf.Page, commands: mupdf.FzDisplayList) -> Trace:
+    """The glyphs of a page that is not rotated, from its display list.
+
+    As ``page.get_texttrace()``, which would interpret the page once more and tells of a font no
+    more than its name.
+    """
+    spans: list[dict[str, Any]] = []
+    device = pymupdf.extra.JM_new_texttrace_device(spans)
+    device.ptm = mupdf.FzMatrix(1, 0, 0, -1, 0, page.rect.y1)
+    run(commands, device)
+    fonts = _Fonts()
+    run(commands, fonts)
+    return Trace([span for span in spans if span["chars"]], fonts.fonts, fonts.used)
+
+
+class _Fonts(mupdf.FzDevice2):  # type: ignore[misc]
+    """The fonts of a display list, and for each span of glyphs which of them it uses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.use_virtual_fill_text()
+        self.use_virtual_stroke_text()
+        self.use_virtual_ignore_text()
+        self.fonts: list[mupdf.FzFont] = []
+        self.used: list[int] = []
+        self._numbers: dict[int, int] = {}
+
+    def fill_text(self, _context: Any, text: Any, *_paint: Any) -> None:
+        span = text.head
+        while span is not None:
+            if span.len:
+                self.used.append(self._number(span.font))
+            span = span.next
+
+    stroke_text = ignore_text = fill_text
+
+    def _number(self, font: Any) -> int:
+        address = int(font.this)
+        if address not in self._numbers:
+            self._numbers[address] = len(self.fonts)
+            self.fonts.append(mupdf.FzFont(mupdf.ll_fz_keep_font(font)))
+        return self._numbers[address]
+
+
+def _rows(rows: Iterable[Sequence[float]], width: int) -> Numbers:
+    return np.fromiter(chain.from_iterable(rows), float).reshape(-1, width)
+
+
+def place_of(char: str, x: float, y: float) -> Place:
+    return char, round(x, 1), round(y, 1)
+
+
+def _rgb(colour: Sequence[float]) -> tuple[float, ...]:
+    if len(colour) == 4:
+        *inks, black = colour
+        return tuple(255 * (1 - min(1.0, ink + black)) for ink in inks)
+    if len(colour) == 1:
+        colour = (*colour,) * 3
+    return tuple(255 * part for part in colour)

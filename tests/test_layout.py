@@ -22,7 +22,8 @@ ALLOWED = {
     "app.errors": set(),
     "app.disconnect": set(),
     "app.metrics": set(),
-    "app.schemas": set(),
+    "app.schemas": {"app.paper.model"},
+    "app.resources": {"app.schemas", "app.paper.model", "app.engine.base"},
     "app.uploads": {"app.errors"},
     "app.settings": {"app.errors"},
     "app.engine.base": set(),
@@ -34,6 +35,7 @@ ALLOWED = {
         "app.engine.base",
         "app.engine.supervisor",
         "app.errors",
+        "app.resources",
         "app.schemas",
         "app.settings",
     },
@@ -41,11 +43,13 @@ ALLOWED = {
         "app",
         "app.routes",
         "app.review.service",
+        "app.engine.base",
         "app.engine.supervisor",
         "app.paper",
         "app.errors",
         "app.disconnect",
         "app.metrics",
+        "app.resources",
         "app.schemas",
     },
     "app.main": {"app"},
@@ -79,7 +83,7 @@ def may_import(importer: str, imported: str) -> bool:
     if importer in OPEN or imported.split(".")[0] != "app":
         return True
     return (
-        any(imported.startswith(f"{room}.") for room in allowed if room != "app")
+        any(f"{imported}.".startswith(f"{room}.") for room in allowed if room != "app")
         or imported == "app.__version__"
     )
 

@@ -1,14 +1,14 @@
 """Text in a PDF that is never shown nor extracted, and is only to be reported.
 
-Hidden layers, hidden annotations, and replacement texts (ActualText) that say something else than
-the glyphs they stand for.
+Hidden layers, what a clip cuts off, hidden annotations, and replacement texts (ActualText) that
+say something else than the glyphs they stand for.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from collections import Counter
 from collections.abc import Iterator
+from difflib import SequenceMatcher
 from itertools import groupby
 from typing import Any
 
@@ -20,7 +20,9 @@ from app.paper.rendering import run
 from app.paper.trace import Place, Trace, trace
 
 _NOT_SHOWN = pymupdf.PDF_ANNOT_IS_HIDDEN | pymupdf.PDF_ANNOT_IS_NO_VIEW
-_MOST_STRAY_LETTERS = 5
+_LONGEST_COMPARED = 500
+"""Letters; comparing takes their square."""
+_MOST_STRAY_LETTERS = 10
 """So many letters in all that a page's replacement texts may have and its glyphs not: ligatures,
 signs spelled out."""
 
@@ -30,25 +32,37 @@ class Layers:
 
     def __init__(self, document: pymupdf.Document) -> None:
         groups = document.get_ocgs()
-        self._document = document
-        self._on = [xref for xref, group in groups.items() if group["on"]]
-        self._off = [xref for xref, group in groups.items() if not group["on"]]
-        self._vary = bool(self._off) or (bool(groups) and _has_membership_rules(document))
+        vary = any(not group["on"] for group in groups.values())
+        self._variants: list[pymupdf.Document] = []
+        if vary or (groups and _has_membership_rules(document)):
+            self._variants = [_all_layers(document, state) for state in ("ON", "OFF")]
 
     def findings(self, page: pymupdf.Page, shown: Trace) -> Iterator[Finding]:
         """Text that appears with every layer on, or off: some show what others hide."""
-        if not self._vary:
-            return
-        every = self._on + self._off
-        known = set(shown.places)
-        try:
-            for on, off in ((every, []), ([], every)):
-                self._document.set_layer(-1, on=on, off=off)
-                other = trace(page, page.get_displaylist().this)
-                yield from _unknown(page.number + 1, other, known)
-                known.update(other.places)
-        finally:
-            self._document.set_layer(-1, on=self._on, off=self._off)
+        known = set(shown.places) if self._variants else set()
+        for variant in self._variants:
+            other = variant[page.number]
+            other.set_rotation(0)
+            drawn = trace(other, other.get_displaylist().this)
+            yield from _unknown(page.number + 1, drawn, known, "hidden_layer")
+            known.update(drawn.places)
+
+
+def clipped_away(page: pymupdf.Page, shown: Trace) -> Iterator[Finding]:
+    """Text that a clip cuts off whole."""
+    if shown.is_clipped:
+        drawn = Trace.of_page(page)
+        yield from _unknown(page.number + 1, drawn, set(shown.places), "clipped")
+
+
+def _all_layers(document: pymupdf.Document, state: str) -> pymupdf.Document:
+    """The document with all of its layers on or off: MuPDF reads their states only once."""
+    variant = pymupdf.open(stream=document.stream or document.tobytes(), filetype="pdf")
+    groups = " ".join(f"{xref} 0 R" for xref in document.get_ocgs())
+    variant.xref_set_key(
+        variant.pdf_catalog(), "OCProperties", f"<</OCGs[{groups}]/D<</BaseState/{state}>>>>"
+    )
+    return variant
 
 
 def _has_membership_rules(document: pymupdf.Document) -> bool:
@@ -61,13 +75,13 @@ def _has_membership_rules(document: pymupdf.Document) -> bool:
     return False
 
 
-def _unknown(page: int, other: Trace, known: set[Place]) -> Iterator[Finding]:
+def _unknown(page: int, other: Trace, known: set[Place], kind: str) -> Iterator[Finding]:
     new = [place not in known for place in other.places]
     start = 0
     for is_new, group in groupby(new):
         end = start + len(list(group))
         if is_new and any(char.isalpha() for char in other.characters[start:end]):
-            yield other.finding(page, "hidden_layer", start, end)
+            yield other.finding(page, kind, start, end)
         start = end
 
 
@@ -97,7 +111,7 @@ def false_replacements(
     run(commands, replacements)
     findings, stray = [], 0
     for text, box in replacements.found:
-        extra = (_letters(text) - _letters(_inside(shown, box))).total()
+        extra = _strays(_letters(text), _letters(_inside(shown, box)))
         if extra:
             stray += extra
             findings.append(Finding(page.number + 1, "actual_text", text, box))
@@ -110,9 +124,16 @@ def _inside(shown: Trace, box: BBox) -> str:
     return "".join(shown.characters[index] for index in inside.nonzero()[0])
 
 
-def _letters(text: str) -> Counter[str]:
+def _letters(text: str) -> str:
     plain = unicodedata.normalize("NFKD", text).casefold()
-    return Counter(char for char in plain if char.isalpha())
+    return "".join(filter(str.isalpha, plain))
+
+
+def _strays(claimed: str, drawn: str) -> int:
+    """How many of the claimed letters are not drawn, in their order."""
+    claimed, drawn = claimed[:_LONGEST_COMPARED], drawn[:_LONGEST_COMPARED]
+    matcher = SequenceMatcher(None, claimed, drawn, autojunk=False)
+    return len(claimed) - sum(block.size for block in matcher.get_matching_blocks())
 
 
 class _Replacements(mupdf.FzDevice2):  # type: ignore[misc]

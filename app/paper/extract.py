@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -27,8 +27,12 @@ from app.paper.ocr import read_scan, tessdata
 from app.paper.screening import screen
 from app.paper.structure import structure
 
-_FEWEST_CHARACTERS = 200
-"""Less text than this on all pages together is a scan or a picture, not a paper."""
+_FEWEST_CHARACTERS = 32
+"""Less text than this on all pages together is none."""
+_MOST_OF_A_SCAN = 200
+"""Most characters of text on a scanned page: a stamp of the library that scanned it."""
+_PICTURE = 0.5
+"""Least part of a page that the image of a scan covers."""
 _MOST_CHARACTERS = 5_000_000
 """More than any book: a bomb that is still being inflated."""
 _HEADER_WITHIN = 1024
@@ -50,17 +54,13 @@ class ExtractOptions:
 class _Pages:
     """What the pages hold, before anyone asks what it means."""
 
-    lines: list[Line] = field(default_factory=list)
+    lines: dict[int, list[Line]] = field(default_factory=dict)
     heights: dict[int, float] = field(default_factory=dict)
     hidden: list[Finding] = field(default_factory=list)
-    ocr: list[int] = field(default_factory=list)
+    scans: list[int] = field(default_factory=list)
 
-    def add(self, page: pymupdf.Page, lines: list[Line]) -> None:
-        self.lines += lines
-        self.heights[page.number + 1] = page.rect.height
-
-    def characters(self) -> int:
-        return sum(len(line.text) for line in self.lines)
+    def all_lines(self) -> list[Line]:
+        return [line for lines in self.lines.values() for line in lines]
 
 
 def extract_paper(data: bytes, options: ExtractOptions) -> Paper:
@@ -74,7 +74,7 @@ def extract_paper(data: bytes, options: ExtractOptions) -> Paper:
         pages = _read_pages(document, options)
         repaired = bool(document.is_repaired)
         count = document.page_count
-    lines, dropped = drop_furniture(pages.lines, pages.heights)
+    lines, dropped = drop_furniture(pages.all_lines(), pages.heights)
     if not lines:
         raise PdfNoText("The PDF has nothing but page numbers and the like.", param="file")
     paper = replace(
@@ -85,10 +85,10 @@ def extract_paper(data: bytes, options: ExtractOptions) -> Paper:
             hidden_text=tuple(pages.hidden),
             dropped=dict(dropped),
             repaired=repaired,
-            ocr_pages=tuple(pages.ocr),
+            ocr_pages=tuple(pages.scans),
         ),
     )
-    return screen(paper, blind=options.blind)
+    return screen(paper, options.blind)
 
 
 def is_pdf(data: bytes) -> bool:
@@ -137,21 +137,17 @@ def _check(document: pymupdf.Document, max_pages: int) -> None:
 
 def _read_pages(document: pymupdf.Document, options: ExtractOptions) -> _Pages:
     pages = _read_text(document, options)
-    if pages.characters() >= _FEWEST_CHARACTERS:
-        return pages
+    # Half of them, because a scan often has a cover sheet or a stamp that is text.
+    if not pages.scans or 2 * len(pages.scans) < document.page_count:
+        pages.scans.clear()
     folder = tessdata() if options.ocr else None
-    if folder:
-        pages = _read_scans(document, folder)
-    if pages.characters() < _FEWEST_CHARACTERS:
-        raise PdfNoText(
-            f"The PDF has only {pages.characters()} characters of text: it may be a scan"
-            + (
-                ", and what was recognised is too little."
-                if folder
-                else ", and OCR is not to be had here."
-            ),
-            param="file",
-        )
+    if pages.scans and folder is None:
+        raise PdfNoText("The PDF is a scan, and OCR is not to be had here.", param="file")
+    for number in pages.scans:
+        page = document[number - 1]
+        pages.lines[number] = page_lines(page, read_scan(page, str(folder)), {})
+    if _length(pages.all_lines()) < _FEWEST_CHARACTERS:
+        raise PdfNoText("The PDF has no text.", param="file")
     return pages
 
 
@@ -160,12 +156,16 @@ def _read_text(document: pymupdf.Document, options: ExtractOptions) -> _Pages:
     inspector = Inspector(document) if options.detect_hidden else None
     characters = 0
     for page in document:
+        number = page.number + 1
         content = page.get_text("dict", flags=FLAGS)
         findings = inspector.inspect(page, content) if inspector else PageFindings()
         pages.hidden += findings.hidden
-        lines = page_lines(page, content, findings.visible)
-        pages.add(page, lines)
-        characters += sum(len(line.text) for line in lines)
+        pages.heights[number] = page.rect.height
+        pages.lines[number] = lines = page_lines(page, content, findings.visible)
+        length = _length(lines)
+        if length < _MOST_OF_A_SCAN and _is_picture(page):
+            pages.scans.append(number)
+        characters += length
         if characters > _MOST_CHARACTERS:
             raise PdfTooLong(
                 f"The PDF has more than {_MOST_CHARACTERS} characters of text.", param="file"
@@ -173,10 +173,13 @@ def _read_text(document: pymupdf.Document, options: ExtractOptions) -> _Pages:
     return pages
 
 
-def _read_scans(document: pymupdf.Document, folder: str) -> _Pages:
-    pages = _Pages()
-    for page in document:
-        is_scan = bool(page.get_image_info())
-        pages.add(page, page_lines(page, read_scan(page, folder), {}) if is_scan else [])
-        pages.ocr += [page.number + 1] * is_scan
-    return pages
+def _length(lines: Iterable[Line]) -> int:
+    return sum(len(line.text) for line in lines)
+
+
+def _is_picture(page: pymupdf.Page) -> bool:
+    """Whether one image covers most of the page."""
+    whole = abs(page.rect)
+    return any(
+        abs(pymupdf.Rect(image["bbox"])) > _PICTURE * whole for image in page.get_image_info()
+    )

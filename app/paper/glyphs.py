@@ -125,4 +125,4 @@ def _fitted(ink: Shapes) -> Shapes:
         lower = np.take_along_axis(sums, index, axis)
         sums = lower + part * (np.take_along_axis(sums, index + 1, axis) - lower)
     cells = np.diff(np.diff(sums, axis=1), axis=2)
-    return cells / np.maximum(cells.max(axis=(1, 2), keepdims=True), 1)
+    return np.asarray(cells / np.maximum(cells.max(axis=(1, 2), keepdims=True), 1))

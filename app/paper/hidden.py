@@ -11,10 +11,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pymupdf
 from pymupdf import mupdf
 
-from app.paper.concealed import Layers, false_replacements, hidden_annotations
+from app.paper.concealed import (
+    Layers,
+    clipped_away,
+    false_replacements,
+    hidden_annotations,
+)
 from app.paper.glyphs import GlyphShapes
 from app.paper.model import Finding
 from app.paper.reasons import Reasons, judge
@@ -30,6 +36,8 @@ SpanKey = tuple[int, int, int]
 """Numbers of block, line and span in the page's text."""
 
 _CLIP = mupdf.FZ_STEXT_CLIPPED
+_LEAST_CONTRAST = 24
+"""Of 255: the range of a colour channel where something shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +68,25 @@ class Inspector:
             page.set_rotation(rotation)
 
     def _inspect(self, page: pymupdf.Page, content: Mapping[str, Any]) -> PageFindings:
-        commands = page.get_displaylist()
-        shown = trace(page, commands.this)
-        rendering = render(commands.this)
+        commands = page.get_displaylist().this
+        shown = trace(page, commands)
+        rendering = render(commands)
         reasons = judge(page, shown, rendering, self._shapes)
         visible: dict[SpanKey, str] = {}
+        clips: tuple[Finding, ...] = ()
         if reasons.any or _has_clips(content):
-            text = pymupdf.TextPage(commands.get_textpage(TEXT_FLAGS)).extractRAWDICT()
-            visible = _visible_parts(text, shown, reasons, rendering)
+            text = page.get_text("rawdict", flags=TEXT_FLAGS)
+            visible = _visible_parts(text, shown, reasons)
+            empty = dict(_empty_clips(text, rendering))
+            visible |= dict.fromkeys(empty, "")
+            clips = tuple(_finding(page, "render_mode", span) for span in empty.values())
         findings = (
             *reasons.findings(page.number + 1),
+            *clips,
+            *clipped_away(page, shown),
             *self._layers.findings(page, shown),
             *hidden_annotations(page),
-            *false_replacements(page, commands.this, shown),
+            *false_replacements(page, commands, shown),
         )
         return PageFindings(findings, visible)
 
@@ -87,9 +101,7 @@ def _has_clips(content: Mapping[str, Any]) -> bool:
     )
 
 
-def _visible_parts(
-    text: Mapping[str, Any], shown: Trace, reasons: Reasons, rendering: Rendering
-) -> dict[SpanKey, str]:
+def _visible_parts(text: Mapping[str, Any], shown: Trace, reasons: Reasons) -> dict[SpanKey, str]:
     """What is left of the spans of ``text`` ("rawdict") that have hidden characters."""
     hidden = {place for place, code in zip(shown.places, reasons.codes, strict=True) if code}
     visible: dict[SpanKey, str] = {}
@@ -104,6 +116,26 @@ def _visible_parts(
         if len(kept) < len(span["chars"]):
             visible[key] = "".join(kept)
     return visible
+
+
+def _empty_clips(
+    text: Mapping[str, Any], rendering: Rendering
+) -> Iterator[tuple[SpanKey, Mapping[str, Any]]]:
+    """Spans that are nothing but a clip, through which nothing shows in the place of most letters.
+
+    Text is filled with patterns and pictures through clips; the trace leaves them out.
+    """
+    for key, span in _spans(text):
+        if span["char_flags"] & _CLIP:
+            letters = [char["bbox"] for char in span["chars"] if char["c"].isalnum()]
+            contrast = rendering.contrast(np.array(letters, float).reshape(-1, 4))
+            if letters and (contrast > _LEAST_CONTRAST).mean() < 0.8:
+                yield key, span
+
+
+def _finding(page: pymupdf.Page, kind: str, span: Mapping[str, Any]) -> Finding:
+    text = "".join(char["c"] for char in span["chars"]).strip()
+    return Finding(page.number + 1, kind, text, tuple(span["bbox"]))
 
 
 def _spans(text: Mapping[str, Any]) -> Iterator[tuple[SpanKey, Mapping[str, Any]]]:

@@ -38,9 +38,10 @@ class PaperReader:
             InvalidRequest: the link is refused.
         """
         if isinstance(source, Paper):
-            return await self._pool.run(_screened, source, blind, returns=Paper)
+            return await self._pool.run(screen, source, blind, returns=Paper)
         file = await self._file(source)
-        return await self._pool.run(read_file, file, self._options(blind=blind), returns=Paper)
+        options = self._options(blind=blind)
+        return await self._pool.run(read_file, file.data, file.name, options, returns=Paper)
 
     async def overlay(self, source: File | Link) -> bytes:
         """The PDF with what is recognised on its pages drawn on them, as :meth:`read` reads it."""
@@ -58,7 +59,3 @@ class PaperReader:
         return ExtractOptions(
             self._settings.max_pages, blind=blind, ocr=self._settings.ocr == "auto"
         )
-
-
-def _screened(paper: Paper, blind: bool) -> Paper:
-    return screen(paper, blind=blind)

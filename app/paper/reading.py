@@ -10,34 +10,32 @@ from app.paper.extract import ExtractOptions, extract_paper, is_pdf
 from app.paper.latex import paper_from_latex
 from app.paper.model import Paper
 from app.paper.screening import screen
-from app.paper.sources import File
 from app.paper.text import paper_from_markdown
 
 _LATEX = (".tex", ".ltx", ".latex")
 _MARKDOWN = (".md", ".markdown", ".txt")
 
 
-def read_file(file: File, options: ExtractOptions) -> Paper:
+def read_file(data: bytes, name: str, options: ExtractOptions) -> Paper:
     """What the bytes show them to be counts; the name tells LaTeX from other text.
 
     Raises:
         PaperError: a subclass says what is wrong with the file.
     """
-    if not file.data:
+    if not data:
         raise PdfEmpty("The file is empty.", param="file")
-    if is_pdf(file.data):
-        return extract_paper(file.data, options)
-    return screen(_read_text(file), blind=options.blind)
+    if is_pdf(data):
+        return extract_paper(data, options)
+    return screen(_read_text(data, PurePath(name).suffix.lower()), options.blind)
 
 
-def _read_text(file: File) -> Paper:
-    if is_archive(file.data):
-        return paper_from_archive(file.data)
-    suffix = PurePath(file.name).suffix.lower()
+def _read_text(data: bytes, suffix: str) -> Paper:
+    if is_archive(data):
+        return paper_from_archive(data)
     if suffix in _LATEX:
-        return paper_from_latex(file.data)
+        return paper_from_latex(data)
     if suffix in _MARKDOWN:
-        return paper_from_markdown(file.data)
+        return paper_from_markdown(data)
     raise NotAPdf(
         "The file is no PDF (it does not begin with %PDF-), no archive, and not named .tex, .md or "
         ".txt.",

@@ -7,6 +7,7 @@ from itertools import groupby
 
 import numpy as np
 import pymupdf
+from numpy.typing import NDArray
 
 from app.paper.glyphs import GlyphShapes
 from app.paper.model import Finding
@@ -38,12 +39,14 @@ _WINDOW, _WRONG_IN_WINDOW = 7, 4
 """Letters in a row, and how many of them must show other letters than they claim."""
 _FEWEST_LETTERS = 6
 """Fewer letters of one kind on a page are left out of its text, but not worth a report."""
-_LIGATURES = frozenset(
-    "ff fi fl ffi ffl fb fh fj fk ft tt tf ti th st ct sp ch ck ae oe ij".split()
-)
+_LIGATURES = {"ff", "fi", "fl", "ffi", "ffl", "fb", "fh", "fj", "fk", "ft", "tt", "tf", "ti", "tti"}
+_LIGATURES |= {"th", "st", "ct", "sp", "ch", "ck", "ae", "oe", "ij"}
 _SCAN_HIDES, _SCAN_COVERS = 0.9, 0.5
 """Shares of a scan's letters that are hidden, and of its page that images cover."""
 _SCAN_CONTRAST = 48
+_COVERS = ("fill-path", "fill-image", "fill-shade")
+_RASTER = 4
+"""Points across a glyph's box at which later glyphs are looked for."""
 _OF_AN_OCR_LAYER = ("render_mode", "transparent", "covered")
 
 
@@ -76,7 +79,10 @@ class Reasons:
         for code, group in groupby(at.tolist(), key=lambda index: int(self.codes[index])):
             if code and letters[code] >= _FEWEST_LETTERS:
                 run = list(group)
-                yield shown.finding(page, _KINDS[code], run[0], run[-1] + 1)
+                end = run[-1] + 1
+                while end < len(shown) and self.codes[end] == code and not shown.letters[end]:
+                    end += 1
+                yield shown.finding(page, _KINDS[code], run[0], end)
 
 
 def judge(page: pymupdf.Page, shown: Trace, rendering: Rendering, shapes: GlyphShapes) -> Reasons:
@@ -86,12 +92,14 @@ def judge(page: pymupdf.Page, shown: Trace, rendering: Rendering, shapes: GlyphS
         return reasons
     _judge_paint(reasons, shown, page.rect)
     reasons.mark("invisible_colour", _blends_in(shown, rendering))
-    reasons.mark("covered", _runs(_leaves_no_ink(shown, rendering), shown.letters))
+    reasons.mark("remapped_font", _remapped(shown, shapes))
+    bare = ~rendering.inked(_middle(shown.boxes)) & shown.drawn
+    covered = _runs(bare, shown.letters) | _buried(shown, rendering)
+    reasons.mark("covered", _whole_words(covered, shown))
     if _is_scan(reasons, shown, page):
         _trust_ink(reasons, shown, rendering)
     elif reasons.any:
         _pardon_copies(reasons, shown)
-    reasons.mark("remapped_font", _remapped(shown, shapes))
     return reasons
 
 
@@ -101,7 +109,7 @@ def _judge_paint(reasons: Reasons, shown: Trace, sheet: pymupdf.Rect) -> None:
     extent = (shown.boxes[:, 2:] - shown.boxes[:, :2]).min(axis=1)
     # The further letters of a ligature have no width of their own.
     flat = shown.letters & shown.drawn & (extent < _LEAST_EXTENT)
-    reasons.mark("off_page", ((middle < 0) | (middle > size)).any(axis=1))
+    reasons.mark("off_page", np.any((middle < 0) | (middle > size), axis=1))
     reasons.mark("render_mode", shown.paint == _NOT_PAINTED)
     reasons.mark("transparent", shown.opacity < _LEAST_OPACITY)
     reasons.mark("tiny", (shown.sizes < _LEAST_SIZE) | flat)
@@ -118,14 +126,52 @@ def _blends_in(shown: Trace, rendering: Rendering) -> Bools:
     return np.asarray(alike >= 4)
 
 
-def _leaves_no_ink(shown: Trace, rendering: Rendering) -> Bools:
-    """Whether the page looks the same without the text, in the middle of each glyph's box."""
-    return ~rendering.inked(_middle(shown.boxes))
+def _whole_words(flags: Bools, shown: Trace) -> Bools:
+    """The words of which most letters are flagged: thin letters catch ink from next to them."""
+    letters = np.bincount(shown.words, shown.letters)
+    flagged = np.bincount(shown.words, flags & shown.letters)
+    return flags | (2 * flagged > letters)[shown.words]
+
+
+def _buried(shown: Trace, rendering: Rendering) -> Bools:
+    """Glyphs under a shape or an image with other glyphs on it, whose ink is taken for theirs."""
+    buried = np.zeros(len(shown), bool)
+    above = _glyphs_above(shown, rendering.background.shape[:2], rendering.zoom)
+    is_under = (above >= 0) & shown.upright & shown.upright[above]
+    stacked = np.flatnonzero(_runs(is_under, shown.letters) & is_under)
+    if not len(stacked):
+        return buried
+    operations = enumerate(rendering.operations())
+    covers = [(at, box) for at, (kind, box) in operations if kind in _COVERS]
+    middle = (shown.boxes[:, :2] + shown.boxes[:, 2:]) / 2
+    for glyph in stacked.tolist():
+        between = range(shown.order[glyph] + 1, shown.order[above[glyph]])
+        x, y = middle[glyph]
+        buried[glyph] = any(
+            at in between and box[0] <= x <= box[2] and box[1] <= y <= box[3] for at, box in covers
+        )
+    return buried
+
+
+def _glyphs_above(shown: Trace, shape: tuple[int, ...], zoom: float) -> NDArray[np.int64]:
+    """For each glyph the last of those drawn later over the middle of its box; -1 for none."""
+    boxes = _middle(shown.boxes) * zoom
+    parts = (np.arange(_RASTER) + 0.5) / _RASTER
+    x = boxes[:, 0, None] + parts * (boxes[:, 2] - boxes[:, 0])[:, None]
+    y = boxes[:, 1, None] + parts * (boxes[:, 3] - boxes[:, 1])[:, None]
+    columns = np.clip(x, 0, shape[1] - 1).astype(np.intp)[:, None, :]
+    rows = np.clip(y, 0, shape[0] - 1).astype(np.intp)[:, :, None]
+    numbers = np.arange(len(shown))[:, None, None]
+    last = np.full(shape, -1)
+    # Where several glyphs meet, the last one stays.
+    last[rows, columns] = numbers
+    found = last[rows, columns].max(axis=(1, 2))
+    return np.where(found > numbers[:, 0, 0], found, -1)
 
 
 def _middle(boxes: Numbers) -> Numbers:
     margin = 0.2 * (boxes[:, 2:] - boxes[:, :2])
-    return np.c_[boxes[:, :2] + margin, boxes[:, 2:] - margin]
+    return np.hstack([boxes[:, :2] + margin, boxes[:, 2:] - margin])
 
 
 def _runs(flags: Bools, letters: Bools) -> Bools:
@@ -151,7 +197,7 @@ def _remapped(shown: Trace, shapes: GlyphShapes) -> Bools:
     for last in np.flatnonzero(counts >= _WRONG_IN_WINDOW).tolist():
         hot[at[max(0, last - _WINDOW + 1) : last + 1]] = True
     words = shown.words
-    return np.isin(words, words[hot & wrong]) & shown.letters
+    return np.isin(words, words[hot & wrong])
 
 
 def _overloaded(shown: Trace) -> Bools:
@@ -162,8 +208,7 @@ def _overloaded(shown: Trace) -> Bools:
     for which in np.flatnonzero(ends - starts > 1).tolist():
         start, end = starts[which], ends[which]
         text = "".join(shown.characters[start:end])
-        if text.isalpha() and text.lower() not in _LIGATURES:
-            overloaded[start:end] = True
+        overloaded[start:end] = text.lower() not in _LIGATURES and any(map(str.isalpha, text))
     return overloaded
 
 
@@ -173,7 +218,7 @@ def _is_scan(reasons: Reasons, shown: Trace, page: pymupdf.Page) -> bool:
     if not len(hidden) or hidden.mean() < _SCAN_HIDES:
         return False
     images = [pymupdf.Rect(image["bbox"]) & page.rect for image in page.get_image_info()]
-    return sum(image.get_area() for image in images) >= _SCAN_COVERS * page.rect.get_area()
+    return bool(sum(map(abs, images)) >= _SCAN_COVERS * abs(page.rect))
 
 
 def _trust_ink(reasons: Reasons, shown: Trace, rendering: Rendering) -> None:
@@ -187,7 +232,7 @@ def _trust_ink(reasons: Reasons, shown: Trace, rendering: Rendering) -> None:
 
 
 def _pardon_copies(reasons: Reasons, shown: Trace) -> None:
-    """A hidden glyph on a visible one that is the same is its outline or shadow."""
+    """A hidden word on a visible one that is the same is its outline or shadow."""
     hidden = reasons.codes > 0
     cells = np.round(shown.origins).astype(int).tolist()
     seen = {
@@ -197,6 +242,9 @@ def _pardon_copies(reasons: Reasons, shown: Trace) -> None:
         for right in (-1, 0, 1)
         for down in (-1, 0, 1)
     }
+    copies = hidden.copy()
     for index in np.flatnonzero(hidden).tolist():
-        if (shown.characters[index], *cells[index]) in seen:
-            reasons.codes[index] = 0
+        copies[index] = (shown.characters[index], *cells[index]) in seen
+    # Where one letter in a word is by chance what stands there, the word is no copy.
+    strange = np.bincount(shown.words, hidden & ~copies & shown.letters)
+    reasons.codes[copies & (strange == 0)[shown.words]] = 0

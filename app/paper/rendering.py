@@ -10,6 +10,8 @@ import pymupdf
 from numpy.typing import NDArray
 from pymupdf import mupdf
 
+from app.paper.model import BBox
+
 Pixels = NDArray[np.uint8]
 
 _MOST_PIXELS = 4_000_000
@@ -22,12 +24,12 @@ _FAINTEST_INK = 10
 class Rendering:
     """One page at ``zoom`` pixels per point, its upper left corner the page's.
 
-    ``page`` and ``background`` (the page without text) are (height, width, 3). ``ink`` is
+    ``background``, the page without its text, is (height, width, 3). ``ink`` is
     (height + 1, width + 1): how many pixels above and left of each the text changes visibly.
     """
 
+    commands: mupdf.FzDisplayList
     zoom: float
-    page: Pixels
     background: Pixels
     ink: NDArray[np.int32]
 
@@ -38,10 +40,10 @@ class Rendering:
         return np.asarray(ink[y1, x1] - ink[y0, x1] - ink[y1, x0] + ink[y0, x0] > 0)
 
     def contrast(self, boxes: NDArray[np.float64]) -> NDArray[np.uint8]:
-        """The largest range of a colour channel in each box of the page as it is shown."""
+        """The largest range of a colour channel in each box of the background."""
         ranges = np.zeros(len(boxes), np.uint8)
         for index, (x0, y0, x1, y1) in enumerate(zip(*self._corners(boxes), strict=True)):
-            cut = self.page[y0:y1, x0:x1].reshape(-1, 3)
+            cut = self.background[y0:y1, x0:x1].reshape(-1, 3)
             ranges[index] = (cut.max(0) - cut.min(0)).max() if len(cut) else 0
         return ranges
 
@@ -52,9 +54,15 @@ class Rendering:
         y = np.clip(points[:, 1] * self.zoom, 0, height - 1).astype(np.intp)
         return np.asarray(self.background[y, x])
 
+    def operations(self) -> list[tuple[str, BBox]]:
+        """What the page draws, text or not, in order: kind, and box in points."""
+        log: list[tuple[str, BBox]] = []
+        run(self.commands, pymupdf.JM_new_bbox_device(log, False))
+        return log
+
     def _corners(self, boxes: NDArray[np.float64]) -> tuple[NDArray[np.intp], ...]:
         """Pixels that the boxes touch, at least one each, within the page."""
-        height, width, _ = self.page.shape
+        height, width, _ = self.background.shape
         scaled = np.clip(boxes * self.zoom, -1e6, 1e6)
         x0 = np.clip(np.floor(scaled[:, 0]), 0, width - 1).astype(np.intp)
         y0 = np.clip(np.floor(scaled[:, 1]), 0, height - 1).astype(np.intp)
@@ -75,7 +83,7 @@ def render(commands: mupdf.FzDisplayList) -> Rendering:
     ink = np.zeros((visible.shape[0] + 1, visible.shape[1] + 1), np.int32)
     np.cumsum(visible, axis=0, dtype=np.int32, out=ink[1:, 1:])
     np.cumsum(ink[1:, 1:], axis=1, out=ink[1:, 1:])
-    return Rendering(zoom, page, background, ink)
+    return Rendering(commands, zoom, background, ink)
 
 
 def _drawn(commands: mupdf.FzDisplayList, zoom: float, *, with_text: bool) -> Pixels:

@@ -12,7 +12,7 @@ from app.paper.model import Anchor, BBox, Finding, Paper, Paragraph
 _NOWHERE: BBox = (0.0, 0.0, 0.0, 0.0)
 
 
-def screen(paper: Paper, *, blind: bool) -> Paper:
+def screen(paper: Paper, blind: bool) -> Paper:
     """The paper with its visible instructions to reviewers flagged, and blinded if asked for."""
     found = tuple(
         finding for paragraph in _paragraphs(paper) for finding in _instructions(paragraph)

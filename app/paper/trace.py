@@ -31,13 +31,18 @@ class Trace:
     """Arrays with one row a glyph, from the spans of MuPDF's text trace; positions in points.
 
     ``paint`` is 0 for filled glyphs, 1 for stroked ones, 3 for those not painted at all.
-    ``colours`` are RGB from 0 to 255. ``letters`` is true for letters and digits, ``drawn`` is
-    false for the second and further characters that one glyph stands for. ``kinds`` are the
-    distinct glyphs of ``fonts``, and ``kind_of`` says which of them each one is.
+    ``colours`` are RGB from 0 to 255. ``letters`` is true for letters and digits, ``drawn`` false
+    for the second and further characters that one glyph stands for, ``upright`` false for text at
+    an angle, whose boxes say little. ``order`` counts the page's drawing operations, text or not,
+    from 0. ``is_clipped`` is true where the page draws more than that. ``kinds`` are the distinct glyphs of ``fonts``; ``kind_of`` says which one each is.
     """
 
     def __init__(
-        self, spans: Sequence[Mapping[str, Any]], fonts: Sequence[mupdf.FzFont], font_of: list[int]
+        self,
+        spans: Sequence[Mapping[str, Any]],
+        fonts: Sequence[mupdf.FzFont],
+        font_of: Sequence[int],
+        is_clipped: bool = False,
     ) -> None:
         glyphs = [glyph for span in spans for glyph in span["chars"]]
         span_of = np.repeat(np.arange(len(spans)), [len(span["chars"]) for span in spans])
@@ -51,7 +56,10 @@ class Trace:
         self.paint = _rows(((span["type"],) for span in spans), 1)[span_of, 0]
         self.opacity = _rows(((span["opacity"],) for span in spans), 1)[span_of, 0]
         self.colours = _rows((_rgb(span["color"]) for span in spans), 3)[span_of]
-        self.fonts = fonts
+        upright = [max(map(abs, span["dir"])) > 0.99 for span in spans]
+        self.upright: Bools = np.array(upright, bool)[span_of]
+        self.order = np.array([span["seqno"] for span in spans], np.int64)[span_of]
+        self.fonts, self.is_clipped = fonts, is_clipped
         # Code points and glyph numbers have 21 bits at most.
         packed, self.kind_of = np.unique(
             (np.array(font_of, np.int64)[span_of] << 42) + (gids + 1 << 21) + codes,
@@ -65,6 +73,12 @@ class Trace:
     def spread(self, verdicts: Iterable[bool]) -> Bools:
         """Verdicts on the distinct glyphs, given to each glyph."""
         return np.fromiter(verdicts, bool, len(self.kinds))[self.kind_of]
+
+    @classmethod
+    def of_page(cls, page: pymupdf.Page) -> Trace:
+        """Of all that the page's contents draw, clipped away or not; the fonts are not told."""
+        spans = [span for span in page.get_texttrace() if span["chars"]]
+        return cls(spans, (), [0] * len(spans))
 
     def __len__(self) -> int:
         return len(self.characters)
@@ -85,15 +99,16 @@ class Trace:
             for char, parted in zip(self.characters[start:end], starts, strict=True)
         )
         boxes = self.boxes[start:end]
-        x0, y0, x1, y1 = *boxes[:, :2].min(axis=0).tolist(), *boxes[:, 2:].max(axis=0).tolist()
-        return Finding(page, kind, " ".join(text.split()), (x0, y0, x1, y1))
+        (x0, y0), (x1, y1) = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
+        place = (float(x0), float(y0), float(x1), float(y1))
+        return Finding(page, kind, " ".join(text.split()), place)
 
     @cached_property
     def words(self) -> NDArray[np.intp]:
         """The number of the word that each glyph belongs to, counted along the drawing order."""
         ends = np.c_[self.boxes[:-1, 2], self.origins[:-1, 1]]
         gaps = np.abs(self.origins[1:] - ends) > _WORD_GAP * self.sizes[1:, None]
-        starts = np.r_[False, gaps.any(axis=1)] if len(self) else np.zeros(0, bool)
+        starts = np.r_[False, gaps.any(axis=1) & self.drawn[1:]] if len(self) else np.zeros(0, bool)
         spaces = self.spread(chr(code).isspace() for _, _, code in self.kinds)
         return np.cumsum(starts | spaces)
 
@@ -108,13 +123,20 @@ def trace(page: pymupdf.Page, commands: mupdf.FzDisplayList) -> Trace:
     device = pymupdf.extra.JM_new_texttrace_device(spans)
     device.ptm = mupdf.FzMatrix(1, 0, 0, -1, 0, page.rect.y1)
     run(commands, device)
+    spans = [span for span in spans if span["chars"]]
     fonts = _Fonts()
-    run(commands, fonts)
-    return Trace([span for span in spans if span["chars"]], fonts.fonts, fonts.used)
+    mupdf.fz_run_page(page.this, fonts, mupdf.FzMatrix(), mupdf.FzCookie())
+    mupdf.fz_close_device(fonts)
+    is_clipped = fonts.glyphs != sum(len(span["chars"]) for span in spans)
+    if is_clipped:
+        # Display lists leave out what a clip cuts off whole.
+        fonts = _Fonts()
+        run(commands, fonts)
+    return Trace(spans, fonts.fonts, fonts.used, is_clipped)
 
 
 class _Fonts(mupdf.FzDevice2):  # type: ignore[misc]
-    """The fonts of a display list, and for each span of glyphs which of them it uses."""
+    """The fonts of all text that is drawn, and for each span of glyphs which of them it uses."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -123,6 +145,7 @@ class _Fonts(mupdf.FzDevice2):  # type: ignore[misc]
         self.use_virtual_ignore_text()
         self.fonts: list[mupdf.FzFont] = []
         self.used: list[int] = []
+        self.glyphs = 0
         self._numbers: dict[int, int] = {}
 
     def fill_text(self, _context: Any, text: Any, *_paint: Any) -> None:
@@ -130,6 +153,7 @@ class _Fonts(mupdf.FzDevice2):  # type: ignore[misc]
         while span is not None:
             if span.len:
                 self.used.append(self._number(span.font))
+                self.glyphs += span.len
             span = span.next
 
     stroke_text = ignore_text = fill_text

@@ -51,7 +51,7 @@ PAPER_BODY = _request_body(PaperParameters, PaperUrlRequest)
 REVIEW_BODY = _request_body(ReviewParameters, ReviewTextRequest, ReviewUrlRequest)
 
 
-async def read_paper_submission(request: Request) -> tuple[Source, PaperParameters]:
+async def read_paper_submission(request: Request) -> tuple[File | Link, PaperParameters]:
     """Where the paper is, and how to read it.
 
     Raises:

@@ -1,131 +1,269 @@
-"""The worker processes: what a hostile document costs."""
+"""The worker processes: what a document, or whoever took a process over by one, can do."""
 
 from __future__ import annotations
 
-import zlib
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
 import psutil
 import pytest
 
-from app.errors import ExtractionCrashed, ExtractionTimeout, NotAPdf, PaperError
-from app.paper.pool import PaperReader
+from app.errors import ExtractionCrashed, ExtractionTimeout, PdfEncrypted
+from app.paper.extract import ExtractOptions
+from app.paper.model import Paper
+from app.paper.pool import WorkerPool
+from app.paper.reading import read_file
+from app.paper.sources import File
 from app.settings import Settings
-from tests.conftest import SHARED
-from tests.papers import paper_pdf
+from tests.hostile import text_bomb
+from tests.papers import encrypted_pdf, paper_pdf
 
 pytestmark = pytest.mark.anyio
 
+MIB = 2**20
+SETTINGS = Settings(extract_timeout_s=20, extract_memory_mb=512)
+SPIN = "sum(range(10**12))"
+"""Runs in C for hours: no signal handler or thread of Python's gets a turn."""
+
+# Expressions that ``eval`` meets in the worker's loop, among its names.
+DAMAGE = {
+    "garbage": "channel.write(b'garbage' * 99)",
+    "an early hang-up": "channel.write(HEADER.pack(RESULT, 99)), channel.flush(), os._exit(0)",
+    "half a header": "channel.write(RESULT), channel.flush(), os._exit(0)",
+    "an answer without end": "_send(channel, RESULT, b'x' * 2**28)",
+    "another type": "'text'",
+    "an object for an error": "_send(channel, REFUSAL, b'')",
+    "an error that is not a paper's": (
+        "_send(channel, REFUSAL, msgspec.msgpack.encode(Refusal('ReviewerError', '', None, '')))"
+    ),
+    "a class that is no error": (
+        "_send(channel, REFUSAL, msgspec.msgpack.encode(Refusal('Any', '', None, '')))"
+    ),
+    "nesting": "_send(channel, RESULT, b'\\x91' * 10**6)",
+    "a closed channel": "os.closerange(3, 99)",
+    "an orderly exit": "sys.exit()",
+    "an abort": "os.abort()",
+    "an exception": "1 / 0",
+    "too much memory": "bytes(2**30)",
+}
+
 
 @pytest.fixture
-def reader() -> PaperReader:
-    return PaperReader(Settings(extract_timeout_s=20, extract_memory_mb=512))
+async def pool() -> AsyncIterator[WorkerPool]:
+    async with WorkerPool(SETTINGS) as pool:
+        yield pool
 
 
-def workers() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "anyio.to_process" in child.cmdline()]
+def workers() -> set[psutil.Process]:
+    return {child for child in psutil.Process().children() if "app.paper.worker" in child.cmdline()}
 
 
-def bomb(repeats: int) -> bytes:
-    """A page whose content inflates to text operators, ``repeats`` megabytes of them."""
-    operators = b"BT /F1 9 Tf 72 700 Td (words and words and words) Tj ET\n"
-    stream = zlib.compress(operators * (repeats * 1_000_000 // len(operators)), 9)
-    objects = [
-        b"<< /Type /Catalog /Pages 2 0 R >>",
-        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R "
-        b"/Resources << /Font << /F1 5 0 R >> >> >>",
-        b"<< /Length %d /Filter /FlateDecode >>\nstream\n%s\nendstream" % (len(stream), stream),
-        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
-    ]
-    pdf = b"%PDF-1.5\n"
-    for number, body in enumerate(objects, 1):
-        pdf += b"%d 0 obj\n%s\nendobj\n" % (number, body)
-    return pdf + b"trailer << /Root 1 0 R /Size 6 >>\n%%EOF"
+async def number(pool: WorkerPool, expression: str) -> int:
+    """What the expression, a number, is in a worker."""
+    return await pool.run(eval, expression, returns=int)
 
 
-async def test_errors_come_back_whole_from_the_worker(reader: PaperReader) -> None:
-    with pytest.raises(NotAPdf) as raised:
-        await reader.read(b"no pdf")
-    assert (raised.value.code, raised.value.param) == ("not_a_pdf", "file")
-    assert "%PDF-" in raised.value.message
+async def read(pool: WorkerPool, data: bytes) -> Paper:
+    return await pool.run(read_file, File(data), ExtractOptions(max_pages=200), returns=Paper)
+
+
+async def test_errors_come_back_whole_and_leave_the_worker_as_it_was(pool: WorkerPool) -> None:
+    assert (await read(pool, paper_pdf())).title
+    before = workers()
+    with pytest.raises(PdfEncrypted) as raised:
+        await read(pool, encrypted_pdf())
+    assert (raised.value.code, raised.value.param) == ("pdf_encrypted", "file")
+    assert "password" in raised.value.message
+    assert workers() == before
 
 
 @pytest.mark.parametrize("megabytes", [100, 400])
 async def test_a_bomb_costs_its_own_request_and_nothing_else(
-    reader: PaperReader, megabytes: int
+    pool: WorkerPool, megabytes: int
 ) -> None:
     with pytest.raises(ExtractionCrashed):
-        await reader.read(bomb(megabytes))
+        await read(pool, text_bomb(megabytes))
     for _ in range(3):
-        assert (await reader.read(paper_pdf())).title
+        assert (await read(pool, paper_pdf())).title
 
 
-async def test_a_slow_one_is_stopped_in_time() -> None:
-    hasty = PaperReader(Settings(extract_timeout_s=5, extract_memory_mb=8192))
-    with anyio.fail_after(7), pytest.raises(ExtractionTimeout):
-        await hasty.read(bomb(400))
-    assert (await PaperReader(Settings()).read(paper_pdf())).title
+@pytest.mark.parametrize("damage", DAMAGE)
+async def test_whatever_a_worker_sends_costs_one_request(pool: WorkerPool, damage: str) -> None:
+    with pytest.raises(ExtractionCrashed, match="broke the process"):
+        await number(pool, DAMAGE[damage])
+    assert await number(pool, "6 * 7") == 42
+    assert len(workers()) == 1
 
 
-async def test_a_worker_killed_at_work_costs_its_own_request(reader: PaperReader) -> None:
-    await reader.read(paper_pdf())
+async def test_what_libraries_print_is_no_answer(pool: WorkerPool) -> None:
+    assert await number(pool, "[os.write(fd, b'x' * 99) for fd in (0, 1, 2)][0]") == 99
 
-    async def doomed() -> None:
-        with pytest.raises(ExtractionCrashed, match="broke the process"):
-            await reader.read(bomb(60))
 
+async def test_wall_clock() -> None:
+    async with WorkerPool(Settings(extract_timeout_s=1)) as pool:
+        started = time.perf_counter()
+        with pytest.raises(ExtractionTimeout, match="longer than 1 s"):
+            await number(pool, SPIN)
+        assert time.perf_counter() - started < 2
+        assert await number(pool, "6 * 7") == 42
+
+
+async def test_cpu_time_is_counted_for_each_document() -> None:
+    async with WorkerPool(Settings(extract_cpu_s=1, extract_workers=1)) as pool:
+        used = "sum(range(2 * 10**7)) and os.getpid()"
+        children = {await number(pool, used) for _ in range(5)}
+        assert len(children) == 1
+        with pytest.raises(ExtractionTimeout, match="1 s of CPU time"):
+            await number(pool, SPIN)
+        assert await number(pool, "os.getpid()") not in children
+
+
+async def test_a_worker_can_write_no_file(pool: WorkerPool, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    with pytest.raises(ExtractionCrashed):
+        await number(pool, f"Path({str(file)!r}).write_text('text')")
+    assert not file.stat().st_size
+
+
+async def test_limits_of_a_worker(pool: WorkerPool) -> None:
+    async def limit(kind: int) -> tuple[int, int]:
+        return await pool.run(resource.getrlimit, kind, returns=tuple[int, int])
+
+    assert await limit(resource.RLIMIT_AS) == (512 * MIB, 512 * MIB)
+    assert await limit(resource.RLIMIT_FSIZE) == (0, 0)
+
+
+async def test_a_worker_killed_at_work_costs_its_own_request(pool: WorkerPool) -> None:
     async with anyio.create_task_group() as tasks:
+
+        async def doomed() -> None:
+            with pytest.raises(ExtractionCrashed, match="broke the process"):
+                await number(pool, SPIN)
+
+        await number(pool, "1")
         tasks.start_soon(doomed)
-        await anyio.sleep(0.3)
+        await anyio.sleep(0.2)
         for worker in workers():
             worker.kill()
-    assert (await reader.read(paper_pdf())).title
+    assert await number(pool, "6 * 7") == 42
 
 
-async def test_workers_killed_while_idle_cost_nothing(reader: PaperReader) -> None:
-    await reader.read(paper_pdf())
+@pytest.mark.parametrize("pause", [0, 0.3])
+async def test_workers_killed_while_idle_cost_nothing(pool: WorkerPool, pause: float) -> None:
+    await number(pool, "1")
     for worker in workers():
         worker.kill()
-    await anyio.sleep(0.3)
-    assert (await reader.read(paper_pdf())).title
+    await anyio.sleep(pause)
+    assert await number(pool, "6 * 7") == 42
 
 
-async def test_as_many_processes_as_set_and_kept_for_the_next(reader: PaperReader) -> None:
+async def test_a_worker_killed_while_it_receives_costs_nothing(pool: WorkerPool) -> None:
+    await number(pool, "1")
+    (stopped,) = workers()
+    stopped.suspend()
+    lengths = []
+
+    async def measure() -> None:
+        lengths.append(await pool.run(len, bytes(50_000_000), returns=int))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(measure)
+        await anyio.sleep(0.2)
+        stopped.kill()
+    assert lengths == [50_000_000]
+
+
+async def test_as_many_processes_as_set_and_kept_for_the_next(pool: WorkerPool) -> None:
     async with anyio.create_task_group() as tasks:
         for _ in range(6):
-            tasks.start_soon(reader.read, paper_pdf())
-    kept = {worker.pid for worker in workers()}
-    assert 1 <= len(kept) <= 2
-    await reader.read(paper_pdf())
-    assert {worker.pid for worker in workers()} <= kept
+            tasks.start_soon(read, pool, paper_pdf())
+    kept = workers()
+    assert len(kept) == 2
+    await read(pool, paper_pdf())
+    assert workers() == kept
 
 
-async def test_a_reader_that_nobody_waits_for_is_killed(reader: PaperReader) -> None:
-    before = {worker.pid for worker in workers()}
-    with anyio.move_on_after(0.5):
-        await reader.read(bomb(60))
-    assert not {worker.pid for worker in workers()} - before
+async def test_a_fresh_process_after_so_many_documents() -> None:
+    async with WorkerPool(Settings(extract_workers=1, extract_documents_per_worker=3)) as pool:
+        children = [await number(pool, "os.getpid()") for _ in range(7)]
+    assert [children.count(child) for child in dict.fromkeys(children)] == [3, 3, 1]
 
 
-async def test_odd_files_are_read_or_refused(reader: PaperReader) -> None:
-    """150 odd and broken files from the suites of PDF libraries."""
-    odd = SHARED / "pdfs" / "odd"
-    if not odd.is_dir():
-        pytest.skip("the shared odd files are not beside this checkout")
-    codes: dict[str, int] = {}
-    for data in _contents(odd):
-        try:
-            await reader.read(data)
-            code = "read"
-        except PaperError as error:
-            code = error.code
-        codes[code] = codes.get(code, 0) + 1
-    assert sum(codes.values()) == 150
-    # Most hold a line or two: too little for a paper.
-    assert set(codes) == {"read", "pdf_no_text", "pdf_encrypted", "pdf_unreadable"}
+async def test_a_fresh_process_after_one_that_keeps_much_memory(pool: WorkerPool) -> None:
+    full = await number(pool, "globals().update(kept=bytes(300 * 2**20)) or os.getpid()")
+    assert await number(pool, "os.getpid()") != full
 
 
-def _contents(folder: Path) -> list[bytes]:
-    return [file.read_bytes() for file in sorted(folder.iterdir())]
+async def test_a_document_that_nobody_waits_for_is_dropped_at_once(pool: WorkerPool) -> None:
+    await number(pool, "1")
+    with anyio.move_on_after(0.3):
+        await number(pool, SPIN)
+    assert not workers()
+    assert await number(pool, "6 * 7") == 42
+
+
+async def test_closing_ends_all_also_those_at_work() -> None:
+    async def doomed(pool: WorkerPool) -> None:
+        with pytest.raises(ExtractionCrashed):
+            await number(pool, SPIN)
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            async with WorkerPool(SETTINGS) as pool:
+                await number(pool, "1")
+                tasks.start_soon(doomed, pool)
+                await anyio.sleep(0.1)
+                await number(pool, "1")
+                assert len(workers()) == 2
+            assert not workers()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs PR_SET_PDEATHSIG")
+def test_a_worker_in_the_middle_of_work_ends_with_the_service() -> None:
+    script = (
+        "import anyio\nfrom app.paper.pool import WorkerPool\nfrom app.settings import Settings\n"
+        "async def main():\n"
+        "    async with WorkerPool(Settings(extract_workers=1)) as pool:\n"
+        "        print(await pool.run(eval, 'os.getpid()', returns=int), flush=True)\n"
+        f"        await pool.run(eval, '{SPIN}', returns=int)\n"
+        "anyio.run(main)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as service:
+        assert service.stdout is not None
+        worker = psutil.Process(int(service.stdout.readline()))
+        time.sleep(0.2)
+        assert worker.is_running()
+        service.kill()
+    worker.wait(timeout=5)
+
+
+async def test_a_worker_has_no_secrets_and_needs_no_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("REVIEWER_UPSTREAM_API_KEY", "secret")
+    monkeypatch.chdir(tmp_path)
+    async with WorkerPool(SETTINGS) as pool:
+        environment = await pool.run(eval, "dict(os.environ)", returns=dict[str, str])
+        assert await number(pool, "sys.path.count('')") == 0
+    assert "PATH" in environment
+    assert "secret" not in environment.values()
+
+
+async def test_a_worker_has_no_file_of_the_service_open(pool: WorkerPool) -> None:
+    reading, writing = os.pipe()
+    os.set_inheritable(writing, True)
+    await number(pool, "1")
+    os.close(writing)
+    assert os.read(reading, 1) == b""
+    os.close(reading)
+
+
+async def test_bytes_both_ways(pool: WorkerPool) -> None:
+    data = os.urandom(5_000_000)
+    assert await pool.run(bytes.lower, data, returns=bytes) == data.lower()

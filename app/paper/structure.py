@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from app.paper.clean import Vocabulary, join_lines
+from app.paper.columns import in_reading_order
 from app.paper.front import Front, find_abstract_heading, find_front, find_title, title_text
 from app.paper.headings import RUN_IN_LEVEL, Heading, find_headings, section_kind
 from app.paper.labels import Body, body_of, label_lines
@@ -29,7 +30,7 @@ class _Part:
 
 def structure(pieces: Sequence[Line]) -> Paper:
     """The paper that the lines make; ``pieces`` are as they stand in the PDF, furniture gone."""
-    lines = rows(pieces)
+    lines = rows(in_reading_order(pieces))
     vocabulary = Vocabulary(line.text for line in lines)
     body = body_of(lines)
     announced = find_abstract_heading(lines)

@@ -34,7 +34,8 @@ class Trace:
     ``colours`` are RGB from 0 to 255. ``letters`` is true for letters and digits, ``drawn`` false
     for the second and further characters that one glyph stands for, ``upright`` false for text at
     an angle, whose boxes say little. ``order`` counts the page's drawing operations, text or not,
-    from 0. ``is_clipped`` is true where the page draws more than that. ``kinds`` are the distinct glyphs of ``fonts``; ``kind_of`` says which one each is.
+    from 0. ``kinds`` are the distinct glyphs of ``fonts``; ``kind_of`` says which one each is.
+    ``is_clipped`` is true where the page draws more than that, cut off by a clip.
     """
 
     def __init__(

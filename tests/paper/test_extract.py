@@ -126,6 +126,20 @@ def test_columns_are_read_one_after_the_other_and_sentences_over_floats_whole() 
     assert introduction.text.index("Leftish") < introduction.text.index("Rightish")
 
 
+def test_columns_that_are_stored_line_by_line_are_read_one_after_the_other() -> None:
+    """As word processors and OCR leave them: each line of the left beside one of the right."""
+    with pymupdf.open() as document:
+        page = document.new_page(width=612, height=792)
+        for line in range(40):
+            for column, side in ((72, "left"), (322, "right")):
+                at = (column, 100 + 14 * line)
+                page.insert_text(
+                    at, f"The {side} column's line {line} of forty goes on", fontsize=9
+                )
+        text = body_text(read(document.tobytes()))
+    assert text.index("left column's line 39") < text.index("right column's line 0")
+
+
 @pytest.mark.parametrize("make", [columns_pdf, lambda: typeset(paper_html(words_per_section=300))])
 def test_every_character_is_traced_to_its_line(make: object) -> None:
     assert callable(make)

@@ -2,6 +2,7 @@
 
 ReviewerError                      500  internal_error
 ├── InvalidRequest                 400  (the code says what: missing_field, invalid_value, ...)
+│   ├── UrlNotAllowed              400  url_not_allowed
 │   ├── ModelNotFound              404  model_not_found
 │   ├── UploadTooLarge             413  pdf_too_large
 │   └── UnsupportedMediaType       415  unsupported_media_type
@@ -11,8 +12,14 @@ ReviewerError                      500  internal_error
 │   ├── PdfEncrypted               422  pdf_encrypted
 │   ├── PdfNoText                  422  pdf_no_text
 │   ├── PdfTooManyPages            422  pdf_too_many_pages
+│   ├── LatexUnreadable            422  latex_unreadable
+│   ├── TextUnreadable             422  text_unreadable
+│   ├── ArchiveUnreadable          422  archive_unreadable
+│   │   └── ArchiveUnsafe          422  archive_unsafe
 │   ├── ExtractionTimeout          422  extraction_timeout
 │   └── ExtractionCrashed          422  extraction_crashed
+├── FetchFailed                    502  fetch_failed
+│   └── FetchTimeout               504  fetch_timeout
 ├── EngineError                    503  engine_error
 │   ├── EngineUnavailable          503  engine_unavailable
 │   ├── EngineOverloaded           503  engine_overloaded
@@ -68,6 +75,10 @@ class ModelNotFound(InvalidRequest):
     code = "model_not_found"
 
 
+class UrlNotAllowed(InvalidRequest):
+    code = "url_not_allowed"
+
+
 class UploadTooLarge(InvalidRequest):
     status = 413
     code = "pdf_too_large"
@@ -110,12 +121,44 @@ class PdfTooLong(PaperError):
     code = "pdf_too_long"
 
 
+class LatexUnreadable(PaperError):
+    code = "latex_unreadable"
+
+
+class TextUnreadable(PaperError):
+    code = "text_unreadable"
+
+
+class ArchiveUnreadable(PaperError):
+    """The archive is damaged, or holds no LaTeX paper."""
+
+    code = "archive_unreadable"
+
+
+class ArchiveUnsafe(ArchiveUnreadable):
+    """The archive unpacks to too much, or reaches outside itself."""
+
+    code = "archive_unsafe"
+
+
 class ExtractionTimeout(PaperError):
     code = "extraction_timeout"
 
 
 class ExtractionCrashed(PaperError):
     code = "extraction_crashed"
+
+
+class FetchFailed(ReviewerError):
+    """The host of an address did not answer with a paper."""
+
+    status = 502
+    code = "fetch_failed"
+
+
+class FetchTimeout(FetchFailed):
+    status = 504
+    code = "fetch_timeout"
 
 
 class EngineError(ReviewerError):

@@ -100,6 +100,15 @@ class Settings(BaseSettings):
     """Read scans by optical character recognition where Tesseract's English data is installed: some
     seconds a page, within the limits above. `off` refuses them."""
 
+    fetch_hosts: str = (
+        "arxiv.org,export.arxiv.org,openreview.net,aclanthology.org,proceedings.mlr.press,"
+        "proceedings.neurips.cc,papers.nips.cc,openaccess.thecvf.com"
+    )
+    """Hosts that papers may be fetched from by their address, separated by commas; each is that
+    host alone, without its subdomains. Empty: none are fetched."""
+    fetch_timeout_s: float = Field(30, gt=0)
+    """Longest that fetching one paper may take, redirects included, in seconds."""
+
     @model_validator(mode="after")
     def _upstream_has_a_url(self) -> Settings:
         if self.engine == "upstream" and self.upstream_url is None:

@@ -177,8 +177,8 @@ class _Blinding:
                 found = [(match.start(), match.end(), instead) for match in pattern.finditer(text)]
                 cuts += found
                 self.kinds.update({kind} if found else ())
-        for kind, pattern in (("funding", _FUNDING), ("code_links", _RELEASE)):
-            if pattern.search(text):
+        for kind, pattern, hints in _SENTENCES:
+            if any(hint in text for hint in hints) and pattern.search(text):
                 cuts += [
                     (match.start(), match.end(), "")
                     for match in _SENTENCE.finditer(text)
@@ -199,6 +199,17 @@ _CUTS = (
     ("code_links", _CODE_LINK, LINK, ("http", ".com", ".io", ".org", ".co/", ".science")),
     ("orcid", _ORCID, "", ("orcid", "0000-")),
 )
+
+
+_SENTENCES = (
+    ("funding", _FUNDING, ("upport", "und", "ponsor", "grant", "contract")),
+    (
+        "code_links",
+        _RELEASE,
+        ("vailable", "elease", "ccessible", "ource", "http", "www.", "github", "age: ", "ode: "),
+    ),
+)
+"""Kind, pattern, and what is in every match: looked for first, because it is quicker."""
 
 
 def _kind_of_note(paragraph: Paragraph) -> str | None:

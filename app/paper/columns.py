@@ -23,7 +23,7 @@ _MOST_CROSSING = 0.2
 """Most lines, as part of all, that cross the gutter of two columns: title, wide figures."""
 _ALTERNATING = 0.5
 """Least part of such lines after which the side changes, where columns are read across."""
-_STEPS = 24
+_STEPS = 8
 
 
 def in_reading_order(lines: Sequence[Line]) -> list[Line]:

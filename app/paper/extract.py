@@ -20,7 +20,7 @@ from app.errors import (
     PdfTooManyPages,
 )
 from app.paper.furniture import drop_furniture
-from app.paper.hidden import Inspector, PageFindings
+from app.paper.hidden.inspector import Inspector, PageFindings
 from app.paper.lines import FLAGS, Line, page_lines
 from app.paper.model import Finding, Integrity, Paper
 from app.paper.ocr import read_scan, tessdata
@@ -159,7 +159,7 @@ def _read_text(document: pymupdf.Document, options: ExtractOptions) -> _Pages:
         number = page.number + 1
         content = page.get_text("dict", flags=FLAGS)
         findings = inspector.inspect(page, content) if inspector else PageFindings()
-        pages.hidden += findings.hidden
+        pages.hidden += [_turned(page, found) for found in findings.hidden]
         pages.heights[number] = page.rect.height
         pages.lines[number] = lines = page_lines(page, content, findings.visible)
         length = _length(lines)
@@ -171,6 +171,11 @@ def _read_text(document: pymupdf.Document, options: ExtractOptions) -> _Pages:
                 f"The PDF has more than {_MOST_CHARACTERS} characters of text.", param="file"
             )
     return pages
+
+
+def _turned(page: pymupdf.Page, found: Finding) -> Finding:
+    """As the page is shown: MuPDF gives positions on the page before its rotation."""
+    return replace(found, bbox=tuple(pymupdf.Rect(found.bbox) * page.rotation_matrix))
 
 
 def _length(lines: Iterable[Line]) -> int:

@@ -38,6 +38,13 @@ _PHRASES = (
     f"(?:this|the) {_SUBMISSION} (?:must|should) be (?:strongly )?(?:recommended for )?"
     "accept[a-z]+",
 )
+_STEMS = (
+    *("ignore", "disregard", "forget", "override", "positive", "favo", "glowing", "highest"),
+    *("excellent", "perfect", "outstanding", "negativ", "weakness", "flaw", "shortcoming"),
+    *("llm", "gpt", "gemini", "claude", "language", "chatbot", "recommend", "endorse", "praise"),
+    *("accept", "vote for", "argue for", "if you", "as an ai", "for ai", "ai review"),
+)
+"""One of these is in each of the phrases; looking for them first saves most of the time."""
 # Words and what parts them have no character in common, and bounds: no search takes long.
 _INSTRUCTION = re.compile(
     "(?<![a-z0-9])(?:"
@@ -72,7 +79,9 @@ def find_instructions(text: str) -> list[tuple[int, int]]:
     apart from each other make no difference.
     """
     plain, places = _folded(text)
-    found = [match.span() for match in _INSTRUCTION.finditer(plain)]
+    found = []
+    if any(stem in plain for stem in _STEMS):
+        found += [match.span() for match in _INSTRUCTION.finditer(plain)]
     found += [
         match.span()
         for match in _SPACED_OUT.finditer(plain)

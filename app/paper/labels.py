@@ -26,6 +26,7 @@ _NOTES_BELOW = 0.5
 """Part of a page's text above which no footnote begins: authors' marks stand there."""
 _NOTE_SIZE = 0.93
 """Largest size of a footnote, as part of the running text's."""
+_LONGEST_ROW = 60
 _WORD = re.compile(r"[^\W\d_]{4,}")
 _CELL = re.compile(r"[-+±–]?[\d.,]+\s*%?|[-–—✓✗×]")
 
@@ -123,6 +124,8 @@ def _is_table(block: Sequence[Line]) -> bool:
 
 
 def _mostly_cells(text: str) -> bool:
+    if len(text) > _LONGEST_ROW:
+        return False
     words = text.split()
     return sum(_CELL.fullmatch(word) is not None for word in words) >= 0.5 * len(words)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -14,8 +13,9 @@ import pymupdf
 from app.paper.clean import clean
 from app.paper.model import BBox
 
-# Images would cost two thirds of the time, and their bytes are of no use here.
-FLAGS = pymupdf.TEXTFLAGS_DICT & ~pymupdf.TEXT_PRESERVE_IMAGES
+# Images would cost two thirds of the time, and their bytes are of no use here. ActualText is what a
+# PDF says that its glyphs mean, and no reader of the page sees it.
+FLAGS: int = pymupdf.TEXTFLAGS_DICT & ~pymupdf.TEXT_PRESERVE_IMAGES | pymupdf.TEXT_IGNORE_ACTUALTEXT
 _BOLD = pymupdf.TEXT_FONT_BOLD
 _SUPERSCRIPT = pymupdf.TEXT_FONT_SUPERSCRIPT
 # Fonts that have bold weight in their name but not in their flags.
@@ -114,25 +114,27 @@ def _read_line(
     text = clean("".join(span["text"] for span in spans))
     if not text:
         return None
-    fonts: Counter[str] = Counter()
+    fonts: dict[str, int] = {}
+    bold_fonts: set[str] = set()
     size = 0.0
     lead = passed = 0
     in_lead = True
     marks: list[str] = []
     for span in spans:
-        passed += len(span["text"])
-        characters = len(span["text"].strip())
-        if not characters:
+        said, font = span["text"], span["font"]
+        passed += len(said)
+        if said.isspace():
             continue
         if span["flags"] & _SUPERSCRIPT:
-            marks.append(span["text"].strip())
+            marks.append(said.strip())
             continue
-        fonts[span["font"]] += characters
+        fonts[font] = fonts.get(font, 0) + len(said)
         size = max(size, span["size"])
-        # A formula within a bold heading is seldom bold.
-        if in_lead and _is_bold(span):
-            lead = passed
-        elif not _is_math(span["font"]):
+        if span["flags"] & _BOLD or _is_bold_name(font):
+            bold_fonts.add(font)
+            lead = passed if in_lead else lead
+        elif in_lead and not _is_math(font):
+            # A formula within a bold heading is seldom bold, and does not end it.
             in_lead = False
     if not fonts:
         fonts[spans[0]["font"]] = 1
@@ -146,7 +148,7 @@ def _read_line(
         bbox=line["bbox"],
         size=round(size, 1),
         font=font,
-        bold=lead >= len(text) or any(_is_bold(span) for span in spans if span["font"] == font),
+        bold=lead >= len(text) or font in bold_fonts,
         lead=min(lead, len(text)),
         symbols=1 - sum(fonts[name] for name in faces) / sum(fonts.values()),
         marks=tuple(marks),
@@ -163,10 +165,6 @@ def _is_bold_name(font: str) -> bool:
 @lru_cache(maxsize=4096)
 def _is_math(font: str) -> bool:
     return _MATH_NAME.search(font) is not None
-
-
-def _is_bold(span: Mapping[str, Any]) -> bool:
-    return bool(span["flags"] & _BOLD) or _is_bold_name(span["font"])
 
 
 def rows(lines: Iterable[Line]) -> list[Line]:

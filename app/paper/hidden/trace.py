@@ -12,8 +12,8 @@ import pymupdf
 from numpy.typing import NDArray
 from pymupdf import mupdf
 
+from app.paper.hidden.rendering import run
 from app.paper.model import Finding
-from app.paper.rendering import run
 
 Bools = NDArray[np.bool_]
 Numbers = NDArray[np.float64]

@@ -15,9 +15,9 @@ from typing import Any
 import pymupdf
 from pymupdf import mupdf
 
+from app.paper.hidden.rendering import run
+from app.paper.hidden.trace import Place, Trace, trace
 from app.paper.model import BBox, Finding
-from app.paper.rendering import run
-from app.paper.trace import Place, Trace, trace
 
 _NOT_SHOWN = pymupdf.PDF_ANNOT_IS_HIDDEN | pymupdf.PDF_ANNOT_IS_NO_VIEW
 _LONGEST_COMPARED = 500

@@ -15,25 +15,18 @@ import numpy as np
 import pymupdf
 from pymupdf import mupdf
 
-from app.paper.concealed import (
+from app.paper.hidden.concealed import (
     Layers,
     clipped_away,
     false_replacements,
     hidden_annotations,
 )
-from app.paper.glyphs import GlyphShapes
+from app.paper.hidden.glyphs import GlyphShapes
+from app.paper.hidden.reasons import Reasons, judge
+from app.paper.hidden.rendering import Rendering, render
+from app.paper.hidden.trace import Trace, place_of, trace
+from app.paper.lines import FLAGS, SpanKey
 from app.paper.model import Finding
-from app.paper.reasons import Reasons, judge
-from app.paper.rendering import Rendering, render
-from app.paper.trace import Trace, place_of, trace
-
-TEXT_FLAGS: int = (
-    pymupdf.TEXTFLAGS_DICT & ~pymupdf.TEXT_PRESERVE_IMAGES | pymupdf.TEXT_IGNORE_ACTUALTEXT
-)
-"""How to extract a page's text for :meth:`Inspector.inspect`: as drawn, never by ActualText."""
-
-SpanKey = tuple[int, int, int]
-"""Numbers of block, line and span in the page's text."""
 
 _CLIP = mupdf.FZ_STEXT_CLIPPED
 _LEAST_CONTRAST = 24
@@ -57,7 +50,7 @@ class Inspector:
         self._layers = Layers(document)
 
     def inspect(self, page: pymupdf.Page, content: Mapping[str, Any]) -> PageFindings:
-        """``content`` is the page's text as ``"dict"`` with TEXT_FLAGS."""
+        """``content`` is the page's text as ``"dict"`` with FLAGS."""
         rotation = page.rotation
         if not rotation:
             return self._inspect(page, content)
@@ -75,7 +68,7 @@ class Inspector:
         visible: dict[SpanKey, str] = {}
         clips: tuple[Finding, ...] = ()
         if reasons.any or _has_clips(content):
-            text = page.get_text("rawdict", flags=TEXT_FLAGS)
+            text = page.get_text("rawdict", flags=FLAGS)
             visible = _visible_parts(text, shown, reasons)
             empty = dict(_empty_clips(text, rendering))
             visible |= dict.fromkeys(empty, "")

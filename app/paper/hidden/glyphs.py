@@ -18,8 +18,8 @@ import pymupdf
 from numpy.typing import NDArray
 from pymupdf import mupdf
 
-from app.paper.rendering import blank_pixmap, pixels
-from app.paper.trace import Trace
+from app.paper.hidden.rendering import blank_pixmap, pixels
+from app.paper.hidden.trace import Trace
 
 Shapes = NDArray[np.float32]
 

@@ -9,10 +9,10 @@ import numpy as np
 import pymupdf
 from numpy.typing import NDArray
 
-from app.paper.glyphs import GlyphShapes
+from app.paper.hidden.glyphs import GlyphShapes
+from app.paper.hidden.rendering import Rendering
+from app.paper.hidden.trace import Bools, Numbers, Trace
 from app.paper.model import Finding
-from app.paper.rendering import Rendering
-from app.paper.trace import Bools, Numbers, Trace
 
 _KINDS = (
     "",

@@ -79,11 +79,11 @@ def predictions(texts: Sequence[str], labels: Floats, seed: int) -> Floats:
 def bootstrap(labels: Floats, scores: Floats, seed: int) -> Floats:
     """AUROC of resampled papers; the same samples for the same seed."""
     generator = np.random.default_rng(seed)
-    found = []
+    found: list[float] = []
     while len(found) < BOOTSTRAPS:
         picked = generator.integers(0, len(labels), len(labels))
         if 0 < labels[picked].sum() < len(labels):
-            found.append(roc_auc_score(labels[picked], scores[picked]))
+            found.append(float(roc_auc_score(labels[picked], scores[picked])))
     return np.array(found)
 
 

@@ -194,14 +194,14 @@ _FRONT_KINDS = (
     ("author_notes", _AUTHOR_NOTE),
     ("affiliations", _AFFILIATION),
 )
-_CUTS = (
+_CUTS: tuple[tuple[str, re.Pattern[str], str, tuple[str, ...]], ...] = (
     ("emails", _EMAIL, "", ("@",)),
     ("code_links", _CODE_LINK, LINK, ("http", ".com", ".io", ".org", ".co/", ".science")),
     ("orcid", _ORCID, "", ("orcid", "0000-")),
 )
 
 
-_SENTENCES = (
+_SENTENCES: tuple[tuple[str, re.Pattern[str], tuple[str, ...]], ...] = (
     ("funding", _FUNDING, ("upport", "und", "ponsor", "grant", "contract")),
     (
         "code_links",

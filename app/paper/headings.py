@@ -130,8 +130,8 @@ def section_kind(heading: str, before: SectionKind) -> SectionKind:
             return kind
     if before in ("references", "appendix") and not _METHODS.fullmatch(name):
         return "appendix"
-    if before == "checklist" and not _LETTERED.match(heading):
-        return "checklist"
+    if before == "checklist":
+        return "appendix" if _LETTERED.match(heading) else "checklist"
     return "body"
 
 

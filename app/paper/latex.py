@@ -1,7 +1,73 @@
-"""Placeholder until the real one lands."""
+"""LaTeX source -> Paper, without running TeX.
 
-from app.paper.model import Paper
+Tokens (:mod:`app.paper.tex_tokens`) pass through the author's macros (``tex_macros``) to a reader
+(``tex_reader``) that knows the commands of ``tex_commands``, ``tex_environments`` and
+``tex_hiding``. None of them recurses, and each takes time in proportion to what it is given.
+"""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import re
+from collections.abc import Mapping
+
+from app.errors import LatexUnreadable
+from app.paper.clean import clean
+from app.paper.model import Integrity, Paper
+from app.paper.tex_commands import COMMANDS
+from app.paper.tex_environments import ENVIRONMENTS
+from app.paper.tex_hiding import CONCEALING, HIDE_IN_FORMULAS
+from app.paper.tex_macros import TokenStream
+from app.paper.tex_primitives import PRIMITIVES
+from app.paper.tex_reader import LatexReader
+from app.paper.tex_tables import DEFINABLE, STRUCTURAL_ENVIRONMENTS
+
+_BODY = re.compile(r"\\begin\s*\{document\}")
+_ENCODING = re.compile(rb"^[^%\n]*\\usepackage\s*\[(\w+)\]\s*\{inputenc\}", re.MULTILINE)
+_ENCODINGS = {"ansinew": "cp1252", "applemac": "mac_roman", "latin9": "iso8859-15"}
+_KNOWN = {**COMMANDS, **ENVIRONMENTS, **CONCEALING}
+_KEPT = (frozenset(_KNOWN) - DEFINABLE) | STRUCTURAL_ENVIRONMENTS
+_IN_FORMULAS = HIDE_IN_FORMULAS | frozenset(ENVIRONMENTS)
 
 
-def paper_from_latex(source: bytes | str) -> Paper:
-    raise NotImplementedError
+def paper_from_latex(
+    source: bytes | str, files: Mapping[str, bytes] | None = None, name: str = "main.tex"
+) -> Paper:
+    """The paper that a LaTeX file typesets to; formulas keep their source.
+
+    ``files`` are those that it may include, by their path as seen from it; ``name`` is its own.
+    ``integrity.hidden_text`` has what would be invisible on the page, on page 0.
+
+    Raises:
+        LatexUnreadable: nothing is left to read, or it grows or nests without end.
+    """
+    text = source if isinstance(source, str) else decode_latex(source)
+    texts = {path: decode_latex(data) for path, data in (files or {}).items()}
+    in_body = not any(_BODY.search(file) for file in (text, *texts.values()))
+    reader = LatexReader(TokenStream(text, texts, name, PRIMITIVES, _KEPT), in_body=in_body)
+    reader.read(_KNOWN, _IN_FORMULAS)
+    abstract, sections = reader.document.finish()
+    if not abstract and not any(section.paragraphs for section in sections):
+        raise LatexUnreadable("The LaTeX source holds no text.", param="file")
+    return Paper(
+        title=clean(reader.document.title),
+        abstract=abstract,
+        sections=sections,
+        sha256=hashlib.sha256(source).hexdigest() if isinstance(source, bytes) else "",
+        integrity=Integrity(hidden_text=tuple(reader.findings)),
+    )
+
+
+def decode_latex(data: bytes) -> str:
+    """UTF-8, or else what the file itself says that it is in, or Latin-1."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        declared = _ENCODING.search(data)
+    name = declared[1].decode("ascii", "replace") if declared else "latin-1"
+    try:
+        codec = codecs.lookup(_ENCODINGS.get(name, name))
+        return codec.decode(data, "replace")[0]
+    except (LookupError, TypeError):
+        return data.decode("latin-1")

@@ -1,0 +1,86 @@
+"""A LaTeX document as it grows: title, authors, abstract, and sections one after the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from app.paper.headings import section_kind
+from app.paper.model import Paragraph, Section, SectionKind
+from app.paper.tex_flow import Flow
+
+
+@dataclass(slots=True)
+class _Part:
+    heading: str
+    level: int
+    kind: SectionKind
+    blocks: list[Paragraph] = field(default_factory=list)
+
+
+class Document:
+    """``flow`` takes the running text of the section that is being written."""
+
+    def __init__(self) -> None:
+        self.title = ""
+        self.flow = Flow()
+        self._abstract: list[Paragraph] = []
+        self._front: list[Paragraph] = []
+        self._parts = [_Part("", 1, "body")]
+
+    def begin_section(self, heading: str, level: int, kind: SectionKind | None = None) -> None:
+        """End the section before. Without a kind, the heading and what was before tell it."""
+        self._end_part()
+        before = self._parts[-1]
+        if before.kind == kind == "references" and not before.blocks:
+            # The bibliography's environment follows a heading of its own.
+            return
+        kind = kind or section_kind(heading, before.kind)
+        if level > before.level and kind == "body":
+            kind = before.kind
+        self._parts.append(_Part(heading, level, kind))
+
+    def end_section(self) -> None:
+        """What follows belongs to what was before a bibliography, or thanks."""
+        self._end_part()
+        before = self._parts[-2].kind if len(self._parts) > 1 else "body"
+        self._parts.append(_Part("", 1, before))
+
+    def begin_appendix(self) -> None:
+        self._end_part()
+        self._parts.append(_Part("", 1, "appendix"))
+
+    def add_abstract(self, flow: Flow) -> None:
+        """Whatever was written before it, in a first section without a heading, names authors."""
+        self._end_part()
+        first = self._parts[0]
+        if len(self._parts) == 1:
+            self._front += first.blocks
+            first.blocks = []
+        for block in flow.take():
+            (self.flow.blocks if block.kind == "footnote" else self._abstract).append(block)
+
+    def add_front(self, flow: Flow) -> None:
+        self._front += flow.take()
+
+    def set_title(self, flow: Flow) -> None:
+        """The title; its footnotes thank."""
+        blocks = flow.take()
+        title = " ".join(block.text for block in blocks if block.kind != "footnote")
+        self.title = " ".join(title.split()) or self.title
+        self._front += [block for block in blocks if block.kind == "footnote"]
+
+    def finish(self) -> tuple[str, tuple[Section, ...]]:
+        """Abstract and sections."""
+        self._end_part()
+        abstract = "\n\n".join(block.text for block in self._abstract)
+        sections = [Section("", tuple(self._front), "front_matter")] if self._front else []
+        for part in self._parts:
+            if not abstract and part.heading.strip(" .:").lower() == "abstract":
+                abstract = "\n\n".join(block.text for block in part.blocks)
+            elif part.heading or part.blocks:
+                blocks = tuple(part.blocks)
+                sections.append(Section(part.heading, blocks, part.kind, part.level))
+        return abstract, tuple(sections)
+
+    def _end_part(self) -> None:
+        self._parts[-1].blocks += self.flow.take()

@@ -34,6 +34,8 @@ _ADDRESS = re.compile(
 )
 _TITLE_MARK = re.compile(r"[\s∗*†‡§¶]+$")
 _LONGEST_TITLE = 400
+_FOOT_GAP = 6
+"""Ems of white space below an abstract, after which nothing is of it."""
 _SAME_SIZE = 0.02
 """Part of the largest size by which the title's other lines may be smaller."""
 _FEWEST_ABSTRACT = 300
@@ -93,6 +95,11 @@ def find_front(
     if not skip:
         matter.append(abstract_heading)
     return Front(title, abstract, tuple(matter), skip)
+
+
+def _is_far_below(above: Line, line: Line) -> bool:
+    """Whether a line stands at the foot of the page, a note or a banner."""
+    return line.page == above.page and line.y0 - above.y1 > _FOOT_GAP * line.size
 
 
 def _unannounced_front(lines: Sequence[Line], labels: Sequence[ParagraphKind], body: Body) -> Front:
@@ -158,6 +165,8 @@ def _announced(
     for index in range(heading + alone, end):
         if _AFTER_ABSTRACT.match(lines[index].text):
             break
+        if found and _is_far_below(lines[found[-1]], lines[index]):
+            continue
         if labels[index] in ("text", "equation") or (not found and labels[index] == "figure"):
             found.append(index)
     return tuple(found)

@@ -11,9 +11,10 @@ beside the checkout. Every extractor runs in a process of its own, one after the
 - abstracts: at least 0.95 alike, letters and digits only. In a text alone: from a line that begins
   with "Abstract" to one that is the introduction's heading.
 - references: a section of more than 500 characters; in a text alone, a line that is their heading.
-  NO_REFERENCES have none, and are right where none are found; UNTITLED have them without a heading.
+  Papers in NO_REFERENCES have none, and are right where none are found.
 - order: two-column pages whose running text is in order (benchmarks.reading_order says how).
-- divided: words that are still divided by a hyphen and white space, a page.
+- divided: hyphens between small letters with white space after them, a page: divided words, and
+  what is meant so ("pre- and post-").
 - heads: running heads (lines that most pages repeat in their margins) left in the text, a page.
 - control: control characters left in all texts.
 - pages/s: pages a second of CPU time, without imports; MB: peak memory of the process.

@@ -1,20 +1,16 @@
 """Whether a text has the running text of two-column pages in order, told from the pages alone.
 
-Where lines stand is all that is asked of the PDF, not the order in which it has them. Lines of the
-paper's usual sizes (no captions, no tables) stand left of the gutter, right of it, or across it;
-those across part the page into bands. A band has two columns where both sides have at least
-_FEWEST_LINES. Of each column up to _SNIPPETS snippets of _SNIPPET_WORDS words are taken, from lines
-spread over its height.
-
-A text has the page in order if those snippets that it holds exactly once, at least one of either
-column, come band by band, left column first, each from top to bottom. Letters and digits are
-compared, so hyphens and spaces say nothing.
+A page has two columns where few lines of running text cross its middle and both sides hold at least
+eight. Of each column four snippets of four words are taken from lines spread over its height;
+captions, headings, notes and tables (other sizes, other faces, short lines) are not asked for, as
+an extractor may well put them elsewhere. The page is in order if those snippets that the text holds
+exactly once, letters and digits only, and at least four of them, come left column first, each from
+top to bottom.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,28 +20,27 @@ from pathlib import Path
 import pymupdf
 
 _FLAGS = pymupdf.TEXTFLAGS_DICT & ~pymupdf.TEXT_PRESERVE_IMAGES
-_FEWEST_LINES = 4
-_SNIPPETS, _SNIPPET_WORDS = 5, 4
-_USUAL = 0.08
-"""Least part of a paper's characters in a size of its running text: footnotes have fewer."""
-_NARROWEST = 0.2
-"""Of the page's width: a column's line; what is shorter may be mathematics or a label."""
+_FEWEST_LINES = 8
+_SNIPPETS, _SNIPPET_WORDS, _LINE_WORDS = 4, 4, 6
+_MOSTLY = 0.6
+"""Least part of a line's characters in the face of the running text; the rest is mathematics."""
+_FEWEST_FOUND = 4
+_MOST_CROSSING = 0.1
 _LEAST_OF_PAGES = 0.3
 """A paper with fewer pages in two columns has one column, and a wide table here or there."""
-_CAPTION = re.compile(r"\s*(figure|fig\.|table|algorithm)\s", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class TwoColumnPage:
-    """Snippets in the order in which they are to be read, squeezed, each with its column."""
+    """A page's snippets in the order in which they are to be read, squeezed."""
 
     file: str
     page: int
-    snippets: tuple[tuple[str, str], ...]
+    snippets: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class RunningLine:
+class _Line:
     x0: float
     y0: float
     x1: float
@@ -53,35 +48,70 @@ class RunningLine:
 
 
 def squeezed(text: str) -> str:
-    """Letters and digits only, in lower case."""
-    return re.sub(r"[^a-z0-9]", "", unicodedata.normalize("NFKC", text).lower())
+    """Letters and digits only, in lower case: hyphens and spaces are not what is asked."""
+    return re.sub(r"[^a-z0-9]", "", text.lower())
 
 
 def two_column_pages(folder: Path) -> Iterator[TwoColumnPage]:
-    """Those of all papers in a folder."""
+    """Those of all papers in a folder that are set in two columns."""
     for file in sorted(folder.glob("*.pdf")):
         with pymupdf.open(file) as document:
-            pages = [page.get_text("dict", flags=_FLAGS) for page in document]
-        sizes = _usual_sizes(pages)
-        found = [
-            TwoColumnPage(file.name, number, snippets)
-            for number, page in enumerate(pages, start=1)
-            if (snippets := tuple(_snippets(list(running_lines(page, sizes)), page["width"])))
-        ]
-        if len(found) >= _LEAST_OF_PAGES * len(pages):
-            yield from found
+            found = [
+                TwoColumnPage(file.name, page.number + 1, tuple(snippets))
+                for page in document
+                if (snippets := _snippets(page))
+            ]
+            if len(found) >= _LEAST_OF_PAGES * document.page_count:
+                yield from found
 
 
 def in_order(page: TwoColumnPage, text: str) -> bool | None:
     """Whether the squeezed text has them in order; None where it holds too few to tell."""
-    found = [(column, text.find(s)) for column, s in page.snippets if text.count(s) == 1]
-    if {column for column, _ in found} != {"left", "right"}:
+    places = [text.find(snippet) for snippet in page.snippets if text.count(snippet) == 1]
+    if len(places) < _FEWEST_FOUND:
         return None
-    return all(one < other for (_, one), (_, other) in pairwise(found))
+    return all(one < other for one, other in pairwise(places))
 
 
-def _usual_sizes(pages: Sequence[dict]) -> set[float]:
-    sizes: Counter[float] = Counter()
-    for span in (s for p in pages for b in p["blocks"] for line in b["lines"] for s in line["spans"]):
-        sizes[round(span["size"])] += len(span["text"])
-    return {size for size, count in sizes.items() if count >= _USUAL * sizes.total()}
+def _snippets(page: pymupdf.Page) -> list[str]:
+    lines = list(_running_lines(page))
+    middle = page.rect.width / 2
+    crossing = sum(line.x0 < middle - 5 and line.x1 > middle + 5 for line in lines)
+    left = [line for line in lines if line.x1 <= middle + 5]
+    right = [line for line in lines if line.x0 >= middle - 5]
+    if crossing > _MOST_CROSSING * len(lines) or min(len(left), len(right)) < _FEWEST_LINES:
+        return []
+    return [*_of_column(left), *_of_column(right)]
+
+
+def _of_column(lines: Sequence[_Line]) -> Iterator[str]:
+    column = sorted(lines, key=lambda line: line.y0)
+    for number in range(_SNIPPETS):
+        words = column[(2 * number + 1) * len(column) // (2 * _SNIPPETS)].text.split()
+        yield squeezed(" ".join(words[1 : 1 + _SNIPPET_WORDS]))
+
+
+def _running_lines(page: pymupdf.Page) -> Iterator[_Line]:
+    """Long lines that are mostly in the page's commonest face, outside captions and references."""
+    blocks = page.get_text("dict", flags=_FLAGS)["blocks"]
+    faces: Counter[tuple[str, float]] = Counter()
+    for block in blocks:
+        for line in block["lines"]:
+            for span in line["spans"]:
+                faces[span["font"], round(span["size"], 1)] += len(span["text"])
+    usual = max(faces, key=faces.__getitem__, default=("", 0.0))
+    for block in blocks:
+        whole = " ".join(s["text"] for line in block["lines"] for s in line["spans"])
+        if re.match(r"\s*(figure|fig\.|table|algorithm|\[\d+\])", whole, re.IGNORECASE):
+            continue
+        for line in block["lines"]:
+            text = "".join(span["text"] for span in line["spans"])
+            in_face = sum(
+                len(span["text"])
+                for span in line["spans"]
+                if (span["font"], round(span["size"], 1)) == usual
+            )
+            running = in_face >= _MOSTLY * len(text) and len(text.split()) >= _LINE_WORDS
+            if running and line["dir"][0] > 0.9:
+                x0, y0, x1, _ = line["bbox"]
+                yield _Line(x0, y0, x1, text)

@@ -22,7 +22,7 @@ from posixpath import normpath
 from typing import BinaryIO, Protocol
 
 from app.errors import ArchiveUnreadable, ArchiveUnsafe
-from app.paper.latex import decode_latex, paper_from_latex
+from app.paper.latex.source import decode_latex, paper_from_latex
 from app.paper.model import Paper
 
 MOST_BYTES = 200_000_000

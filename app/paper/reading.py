@@ -7,7 +7,7 @@ from pathlib import PurePath
 from app.errors import NotAPdf, PdfEmpty
 from app.paper.archive import is_archive, paper_from_archive
 from app.paper.extract import ExtractOptions, extract_paper, is_pdf
-from app.paper.latex import paper_from_latex
+from app.paper.latex.source import paper_from_latex
 from app.paper.model import Paper
 from app.paper.screening import screen
 from app.paper.text import paper_from_markdown

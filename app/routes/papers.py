@@ -20,7 +20,7 @@ router = APIRouter(prefix="/v1/papers", tags=["papers"])
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"model": PaperResource, "content": {"application/pdf": {}}},
-    **{status: {"model": ErrorEnvelope} for status in (400, 413, 415, 422, 500, 502)},
+    **{status: {"model": ErrorEnvelope} for status in (400, 413, 415, 422, 500, 502, 504)},
 }
 
 

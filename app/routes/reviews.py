@@ -14,7 +14,7 @@ from app.schemas import ErrorEnvelope, Review
 router = APIRouter(prefix="/v1/reviews", tags=["reviews"])
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorEnvelope} for status in (400, 404, 413, 415, 422, 500, 502, 503)
+    status: {"model": ErrorEnvelope} for status in (400, 404, 413, 415, 422, 500, 502, 503, 504)
 }
 
 

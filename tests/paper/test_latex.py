@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import LatexUnreadable, PaperError
-from app.paper.latex import paper_from_latex
+from app.paper.latex.source import paper_from_latex
 from app.paper.model import Paper
 from tests.tex import SINGLE
 

@@ -119,9 +119,9 @@ def test_a_paper_as_text(client: httpx.Client) -> None:
     assert response.status_code == 200, response.text
     paper = response.json()["paper"]
     assert (paper["pages"], paper["sha256"]) == (0, "")
-    assert [section["heading"] for section in paper["sections"]] == [
-        "# Introduction",
-        "# Conclusion",
+    assert [(section["heading"], section["level"]) for section in paper["sections"]] == [
+        ("Introduction", 1),
+        ("Conclusion", 1),
     ]
     assert response.json()["integrity"]["truncated"] == []
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
-from app.paper.model import Paragraph
-from app.paper.tex_flow import Flow
-from app.paper.tex_reader import Command, LatexReader
-from app.paper.tex_tables import (
+from app.paper.latex.flow import Flow
+from app.paper.latex.reader import Command, LatexReader
+from app.paper.latex.tables import (
     ACCENTS,
     CITATIONS,
     FRONT,
@@ -17,7 +16,8 @@ from app.paper.tex_tables import (
     STEPS,
     accented,
 )
-from app.paper.tex_tokens import PARAGRAPH, VERBATIM
+from app.paper.latex.tokens import PARAGRAPH, VERBATIM
+from app.paper.model import Paragraph
 
 _DIMENSION = re.compile(r"(=?-?[\d.]*(pt|cm|mm|in|em|ex|sp|bp|pc|fil+)?|plus|minus|by)+")
 _LETTERS = {r"\i": "i", r"\j": "j", "{": "", "}": ""}

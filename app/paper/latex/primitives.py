@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from app.paper.tex_macros import Macro, Primitive, TokenStream
-from app.paper.tex_tokens import joined
+from app.paper.latex.macros import Macro, Primitive, TokenStream
+from app.paper.latex.tokens import joined
 
 _LONGEST_NAME = 200
 _DIGITS = frozenset("123456789")

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 
 from app.paper.clean import clean
+from app.paper.latex.tokens import VERBATIM, is_word
 from app.paper.model import Paragraph, ParagraphKind
-from app.paper.tex_tokens import VERBATIM, is_word
 
 Colour = tuple[float, float, float]
 """Red, green and blue from 0 to 1."""

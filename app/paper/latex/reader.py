@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from app.errors import LatexUnreadable
+from app.paper.latex.document import Document
+from app.paper.latex.flow import Colour, Flow, Palette, alike, tidy
+from app.paper.latex.macros import TokenStream
+from app.paper.latex.tables import SYMBOLS
+from app.paper.latex.tokens import PARAGRAPH, VERBATIM
 from app.paper.model import Finding, Paragraph
-from app.paper.tex_document import Document
-from app.paper.tex_flow import Colour, Flow, Palette, alike, tidy
-from app.paper.tex_macros import TokenStream
-from app.paper.tex_tables import SYMBOLS
-from app.paper.tex_tokens import PARAGRAPH, VERBATIM
 
 _DEEPEST = 500
 _FEWEST_LETTERS = 6

@@ -1,8 +1,8 @@
 """LaTeX source -> Paper, without running TeX.
 
-Tokens (:mod:`app.paper.tex_tokens`) pass through the author's macros (``tex_macros``) to a reader
-(``tex_reader``) that knows the commands of ``tex_commands``, ``tex_environments`` and
-``tex_hiding``. None of them recurses, and each takes time in proportion to what it is given.
+Tokens (:mod:`app.paper.latex.tokens`) pass through the author's macros (``macros``) to a reader
+(``reader``) that knows the commands of ``commands``, ``environments`` and
+``hiding``. None of them recurses, and each takes time in proportion to what it is given.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from collections.abc import Mapping
 
 from app.errors import LatexUnreadable
 from app.paper.clean import clean
+from app.paper.latex.commands import COMMANDS
+from app.paper.latex.environments import ENVIRONMENTS
+from app.paper.latex.hiding import CONCEALING, HIDE_IN_FORMULAS
+from app.paper.latex.macros import TokenStream
+from app.paper.latex.primitives import PRIMITIVES
+from app.paper.latex.reader import LatexReader
+from app.paper.latex.tables import DEFINABLE, STRUCTURAL_ENVIRONMENTS
 from app.paper.model import Integrity, Paper
-from app.paper.tex_commands import COMMANDS
-from app.paper.tex_environments import ENVIRONMENTS
-from app.paper.tex_hiding import CONCEALING, HIDE_IN_FORMULAS
-from app.paper.tex_macros import TokenStream
-from app.paper.tex_primitives import PRIMITIVES
-from app.paper.tex_reader import LatexReader
-from app.paper.tex_tables import DEFINABLE, STRUCTURAL_ENVIRONMENTS
 
 _BODY = re.compile(r"\\begin\s*\{document\}")
 _ENCODING = re.compile(rb"^[^%\n]*\\usepackage\s*\[(\w+)\]\s*\{inputenc\}", re.MULTILINE)

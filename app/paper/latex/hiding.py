@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from app.paper.tex_reader import Command, LatexReader
-from app.paper.tex_tokens import PARAGRAPH
+from app.paper.latex.reader import Command, LatexReader
+from app.paper.latex.tokens import PARAGRAPH
 
 _LEAST_SIZE, _LEAST_SCALE, _LEAST_OPACITY = 2.5, 0.2, 0.15
 """Points, and shares: text below these can't be seen."""

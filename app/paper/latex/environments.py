@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from app.paper.model import Paragraph
-from app.paper.tex_flow import Flow, tidy
-from app.paper.tex_reader import Close, Command, LatexReader
-from app.paper.tex_tables import (
+from app.paper.latex.flow import Flow, tidy
+from app.paper.latex.reader import Close, Command, LatexReader
+from app.paper.latex.tables import (
     BOXES,
     DISPLAYS,
     ENVIRONMENT_ARGUMENTS,
@@ -16,7 +15,8 @@ from app.paper.tex_tables import (
     THANKS,
     THEOREMS,
 )
-from app.paper.tex_tokens import VERBATIM
+from app.paper.latex.tokens import VERBATIM
+from app.paper.model import Paragraph
 
 
 def _closer(name: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from app.paper.headings import section_kind
+from app.paper.latex.flow import Flow
 from app.paper.model import Paragraph, Section, SectionKind
-from app.paper.tex_flow import Flow
 
 
 @dataclass(slots=True)

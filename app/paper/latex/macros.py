@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from posixpath import normpath
 
 from app.errors import LatexUnreadable
-from app.paper.tex_tokens import END_OF_FILE, PARAGRAPH, joined, tokenize
+from app.paper.latex.tokens import END_OF_FILE, PARAGRAPH, joined, tokenize
 
 _MOST_CHARACTERS = 10_000_000
 """Of all files and all that their macros expand to."""

@@ -173,16 +173,17 @@ async def _review_here(settings: Settings, file: File, status: Status) -> Review
     from app.engine.launcher import engine_launcher
     from app.engine.supervisor import Supervisor
     from app.paper.reader import PaperReader
+    from app.review.plan import ReviewRules
     from app.review.service import ReviewService
-    from app.schemas import ReviewParameters
 
+    rules = ReviewRules.load(settings)
     supervisor = Supervisor(engine_launcher(settings))
     try:
         status.update("loading the model")
         await supervisor.start()
         await supervisor.ready()
         async with PaperReader(settings) as reader:
-            service = ReviewService(settings, supervisor, reader)
+            service = ReviewService(rules, supervisor, reader)
             return await _follow(service, file, ReviewParameters(), status)
     finally:
         await supervisor.stop()
@@ -195,7 +196,7 @@ async def _follow(
 
     status.update("extracting")
     words = 0
-    async with aclosing(service.events(file, parameters)) as events:
+    async with aclosing(service.start(file, parameters)) as events:
         async for event in events:
             match event:
                 case Extracted(paper=paper):

@@ -25,7 +25,7 @@ async def cancel_on_disconnect(receive: Receive, work: Coroutine[Any, Any, T]) -
         ClientGone: the client hung up first.
     """
     working = asyncio.ensure_future(work)
-    watching = asyncio.ensure_future(_hung_up(receive))
+    watching = asyncio.ensure_future(hung_up(receive))
     try:
         await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
         if working.done():
@@ -37,6 +37,7 @@ async def cancel_on_disconnect(receive: Receive, work: Coroutine[Any, Any, T]) -
         await asyncio.gather(working, watching, return_exceptions=True)
 
 
-async def _hung_up(receive: Receive) -> None:
+async def hung_up(receive: Receive) -> None:
+    """Wait until the client has hung up."""
     while (await receive())["type"] != "http.disconnect":
         pass

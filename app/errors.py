@@ -30,7 +30,11 @@ ReviewerError                      500  internal_error
 
 from __future__ import annotations
 
+import logging
+import uuid
 from typing import Any, ClassVar
+
+log = logging.getLogger(__name__)
 
 
 class ReviewerError(Exception):
@@ -193,3 +197,13 @@ class ConfigurationError(ReviewerError):
     """The settings cannot work, or something is not installed."""
 
     code = "configuration_error"
+
+
+def unexpected(error: Exception) -> ReviewerError:
+    """What a client is told of a fault of ours: a number under which it is logged.
+
+    The exception's own text may hold a path, a key or a paper.
+    """
+    incident = f"err_{uuid.uuid4().hex[:12]}"
+    log.error("%s: unexpected %s", incident, type(error).__name__, exc_info=error)
+    return ReviewerError(f"Something went wrong here; it is logged as {incident}.")

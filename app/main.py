@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import uuid
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -17,17 +15,15 @@ from app.disconnect import ClientGone
 from app.engine.base import Engine
 from app.engine.launcher import engine_launcher
 from app.engine.supervisor import Launch, Supervisor
-from app.errors import InvalidRequest, ReviewerError
+from app.errors import InvalidRequest, ReviewerError, unexpected
 from app.metrics import Metrics
 from app.paper.reader import PaperReader
+from app.review.plan import ReviewRules
 from app.review.service import ReviewService
-from app.routes import health, papers, reviews
-from app.routes.openai import openai_routes
+from app.routes import health, openai, papers, reviews
 from app.routes.state import State
 from app.settings import Settings
 from app.uploads import BodyLimit
-
-log = logging.getLogger(__name__)
 
 _CLIENT_CLOSED_REQUEST = 499
 """nginx's status for a client that hung up; nobody reads the answer."""
@@ -41,11 +37,12 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     """
     supervisor = Supervisor(_launches(engine) if engine else engine_launcher(settings))
     metrics = Metrics()
+    rules = ReviewRules.load(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         async with PaperReader(settings) as reader:
-            service = ReviewService(settings, supervisor, reader)
+            service = ReviewService(rules, supervisor, reader)
             app.state.reviewer = State(supervisor, reader, service, metrics)
             await supervisor.start()
             try:
@@ -63,7 +60,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     app.include_router(health.router)
     app.include_router(papers.router)
     app.include_router(reviews.router)
-    app.router.routes.extend(openai_routes(supervisor))
+    app.include_router(openai.router)
     _handle_errors(app, metrics)
     return app
 
@@ -106,10 +103,7 @@ def _handle_errors(app: FastAPI, metrics: Metrics) -> None:
 
     @app.exception_handler(Exception)
     async def unknown(_: Request, error: Exception) -> JSONResponse:
-        # Its text may hold a path, a key or a paper: it stays in the log.
-        incident = f"err_{uuid.uuid4().hex[:12]}"
-        log.error("%s: unexpected %s", incident, type(error).__name__, exc_info=error)
-        response = answer(ReviewerError(f"Something went wrong here; it is logged as {incident}."))
+        response = answer(unexpected(error))
         # uvicorn closes the connection after it: a client that knows does not reuse it.
         response.headers["Connection"] = "close"
         return response

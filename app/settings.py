@@ -70,6 +70,17 @@ class Settings(BaseSettings):
     review_format: Literal["structured", "free"] = "structured"
     """Default of a review's `format`: `structured` holds the model to the template's sections and
     verdict line; `free` lets it write as published (also for upstreams without structural tags)."""
+    templates_dir: Path | None = None
+    """A folder of review templates beside the package's own, each a folder with `system.txt`,
+    `user.txt` and `sections.toml`. One that breaks the contract ends the start."""
+    calibration: Path | None = None
+    """The JSON file that training's calibrate stage writes: it maps the model's probability to the
+    measured one. Applied where model and template are those that it was fitted to."""
+    abstain_low: float | None = Field(None, ge=0, le=1)
+    """Together with `abstain_high`: a review whose probability lies between the two, or on one of
+    them, has the decision `undecided`."""
+    abstain_high: float | None = Field(None, ge=0, le=1)
+    """See `abstain_low`."""
     prompt_tokens: int | None = Field(None, ge=512)
     """Upper limit of a prompt in tokens, chat template included. By default what `max_model_len`
     leaves beside the review; 4096 for `smollm2`, to answer within a minute on two cores."""
@@ -114,6 +125,21 @@ class Settings(BaseSettings):
         if self.engine == "upstream" and self.upstream_url is None:
             raise ValueError("engine 'upstream' needs upstream_url")
         return self
+
+    @model_validator(mode="after")
+    def _abstain_band_has_two_ends(self) -> Settings:
+        if (self.abstain_low is None) != (self.abstain_high is None):
+            raise ValueError("abstain_low and abstain_high go together")
+        if self.abstain_band and self.abstain_band[0] > self.abstain_band[1]:
+            raise ValueError("abstain_low is above abstain_high")
+        return self
+
+    @property
+    def abstain_band(self) -> tuple[float, float] | None:
+        """Both ends, or None where no review is left undecided."""
+        if self.abstain_low is None or self.abstain_high is None:
+            return None
+        return self.abstain_low, self.abstain_high
 
 
 def load_settings(**overrides: object) -> Settings:

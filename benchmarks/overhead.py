@@ -35,6 +35,7 @@ from app.engine.tokenizer import ChatTokenizer
 from app.main import create_app
 from app.paper.text import paper_from_text
 from app.review.packing import pack
+from app.review.templates import published
 from app.settings import Settings
 from benchmarks.report import report
 from tests.doubles import ScriptedEngine
@@ -63,14 +64,14 @@ def bodies(tokenizer: ChatTokenizer, count: int, generator: random.Random) -> li
         length = 0
         while length < PROMPT_TOKENS:
             words += ["".join(generator.choices(syllables, k=3)) for _ in range(20)]
-            prompt = pack(paper_from_text("T", "A", " ".join(words)), tokenizer, 10**6)
+            prompt = pack(paper_from_text("T", "A", " ".join(words)), tokenizer, 10**6, published())
             length = prompt.tokens
         texts.append(" ".join(words))
     return texts
 
 
 def chat_of(tokenizer: ChatTokenizer, text: str) -> tuple[Message, ...]:
-    return pack(paper_from_text("T", "A", text), tokenizer, 10**6).messages
+    return pack(paper_from_text("T", "A", text), tokenizer, 10**6, published()).messages
 
 
 async def directly(llm: AsyncLLM, prompt_ids: list[int]) -> int:

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse
 
-from app.engine.base import Delta, Generation, LabelRead, ServedModel, Tokenizer, Usage
+from app.engine.base import (
+    Delta,
+    Generation,
+    LabelLogprobs,
+    LabelRead,
+    ServedModel,
+    Tokenizer,
+    Usage,
+)
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
+
+Logprobs = tuple[float, float] | None
 
 WHOLE_REVIEW = """## Summary
 It counts tokens.
@@ -39,15 +50,15 @@ I recommend this paper for ACCEPTANCE."""
 class ScriptedEngine:
     """Implements :class:`app.engine.base.Engine` without a model.
 
-    ``texts`` are the answers, one for each request, the last one again and again. An exception
-    among them is raised instead. ``logprobs`` are those of acceptance and rejection.
+    ``texts`` are the answers, one for each sample, the last one again and again. An exception among
+    them is raised instead. ``logprobs`` are those of acceptance and rejection, likewise.
     """
 
     def __init__(
         self,
         tokenizer: Tokenizer,
         texts: Sequence[str | Exception] = (WHOLE_REVIEW,),
-        logprobs: tuple[float, float] | None = (-0.5, -1.5),
+        logprobs: Logprobs | list[Logprobs] = (-0.5, -1.5),
         finish_reason: str = "stop",
         delay_s: float = 0.0,
         model: ServedModel | None = None,
@@ -55,7 +66,7 @@ class ScriptedEngine:
         self.tokenizer = tokenizer
         self.model = model or ServedModel("scripted", 8192, 1024, version="scripted 1")
         self.texts = list(texts)
-        self.logprobs = logprobs
+        self.logprobs = logprobs if isinstance(logprobs, list) else [logprobs]
         self.finish_reason = finish_reason
         self.delay_s = delay_s
         self.generations: list[Generation] = []
@@ -69,23 +80,29 @@ class ScriptedEngine:
             yield Delta("Hello", "stop", Usage(1, 1, 0))
             return
         self.generations.append(request)
-        text = self.texts.pop(0) if len(self.texts) > 1 else self.texts[0]
-        if isinstance(text, Exception):
-            raise text
+        samples: list[list[str]] = []
+        for _ in range(request.n):
+            text = self.texts.pop(0) if len(self.texts) > 1 else self.texts[0]
+            if isinstance(text, Exception):
+                raise text
+            samples.append(text.splitlines(keepends=True))
         try:
-            for line in text.splitlines(keepends=True):
+            for lines in itertools.zip_longest(*samples, fillvalue=""):
                 await asyncio.sleep(self.delay_s)
-                yield Delta(line)
-            yield Delta("", self.finish_reason, Usage(100, 50, 10))  # type: ignore[arg-type]
+                for index, line in enumerate(lines):
+                    yield Delta(line, index=index)
+            for index in range(request.n):
+                usage = Usage(100, 50, 10)
+                yield Delta("", self.finish_reason, usage, index)  # type: ignore[arg-type]
         except (asyncio.CancelledError, GeneratorExit):
             self.aborted += 1
             raise
 
-    async def read_labels(self, request: LabelRead) -> dict[int, float]:
+    async def read_labels(self, request: LabelRead) -> LabelLogprobs:
         self.label_reads.append(request)
-        if self.logprobs is None:
-            return {}
-        return dict(zip(request.token_ids, self.logprobs, strict=True))
+        logprobs = self.logprobs.pop(0) if len(self.logprobs) > 1 else self.logprobs[0]
+        of = {} if logprobs is None else dict(zip(request.token_ids, logprobs, strict=True))
+        return LabelLogprobs(of, Usage(120, 1, 90))
 
     async def openai(self, scope: Scope, receive: Receive, send: Send) -> None:
         await JSONResponse({"object": "list", "data": []})(scope, receive, send)

@@ -6,8 +6,8 @@ that the same request means the same prompt in-process and upstream.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """A request for one completion.
+    """A request for ``n`` completions of one prompt.
 
     ``structure`` is an xgrammar structural tag (a JSON object with ``type: structural_tag``) that
-    the completion is held to, or None.
+    each completion is held to, or None.
     """
 
     request_id: str
@@ -40,11 +40,14 @@ class Generation:
     top_p: float
     seed: int | None = None
     structure: dict[str, Any] | None = None
+    n: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one completion. ``cached`` counts prompt tokens found in the prefix cache."""
+    """Tokens of a request: its prompt once, and all its completions. ``cached`` counts the prompt's
+    tokens that were found in the prefix cache.
+    """
 
     prompt: int = 0
     completion: int = 0
@@ -53,11 +56,15 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """The next piece of a completion. The last one carries the finish reason and the usage."""
+    """The next piece of the completion ``index``, from 0. Its last one carries the finish reason.
+
+    ``usage`` is the request's so far; the request's last delta has it.
+    """
 
     text: str
     finish_reason: FinishReason | None = None
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage | None = None
+    index: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,17 @@ class LabelRead:
     messages: Sequence[Message]
     prefix: str
     token_ids: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelLogprobs:
+    """The log-probability (natural, before sampling) of each token that was asked for.
+
+    A token whose probability the server does not tell is missing.
+    """
+
+    of: Mapping[int, float]
+    usage: Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +134,9 @@ class Engine(Protocol):
     def tokenizer(self) -> Tokenizer: ...
 
     def generate(self, request: Generation) -> AsyncGenerator[Delta, None]:
-        """The completion, piece by piece. Closing or cancelling the iterator aborts the request.
+        """The completions, piece by piece and side by side.
+
+        Closing or cancelling the iterator aborts the request.
 
         Raises:
             app.errors.InvalidRequest: the engine refuses the parameters.
@@ -124,12 +144,8 @@ class Engine(Protocol):
         """
         ...
 
-    async def read_labels(self, request: LabelRead) -> dict[int, float]:
-        """Log-probability (natural, before sampling) of each of ``token_ids`` as the next token.
-
-        A token whose probability the server does not tell is missing from the answer. Raises as
-        ``generate`` does.
-        """
+    async def read_labels(self, request: LabelRead) -> LabelLogprobs:
+        """How likely each of ``token_ids`` is as the next token. Raises as ``generate`` does."""
         ...
 
     async def openai(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -15,7 +15,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from app.disconnect import ClientGone, cancel_on_disconnect
-from app.engine.base import Delta, FinishReason, Generation, LabelRead, Message, ServedModel, Usage
+from app.engine.base import (
+    Delta,
+    FinishReason,
+    Generation,
+    LabelLogprobs,
+    LabelRead,
+    Message,
+    ServedModel,
+    Usage,
+)
 from app.engine.models import ALIASES, ModelSource, find_source, locate
 from app.engine.tokenizer import ChatTokenizer
 from app.errors import (
@@ -84,6 +93,27 @@ class UpstreamEngine:
         self.tokenizer = tokenizer
 
     async def generate(self, request: Generation) -> AsyncGenerator[Delta, None]:
+        finished: dict[int, FinishReason] = {}
+        usage = Usage()
+        async with self._post(self._body(request)) as response:
+            async for event in _events(response):
+                usage = _usage(event.get("usage")) or usage
+                for choice in event.get("choices") or ():
+                    index = range(request.n)[choice.get("index", 0)]
+                    if choice.get("finish_reason"):
+                        finished[index] = choice["finish_reason"]
+                    text = choice["delta"].get("content") or ""
+                    if text:
+                        yield Delta(text, index=index)
+        if not finished:
+            raise EngineUnavailable("The upstream ended its answer half-way.")
+        if len(finished) < request.n:
+            raise UpstreamError(f"The upstream wrote {len(finished)} of {request.n} samples.")
+        for index, reason in finished.items():
+            yield Delta("", reason, usage, index)
+
+    def _body(self, request: Generation) -> dict[str, Any]:
+        """In OpenAI's words; what is not asked for stays out, since not all servers know it."""
         body: dict[str, Any] = {
             "model": self.model.name,
             "messages": _wire(request.messages),
@@ -97,21 +127,11 @@ class UpstreamEngine:
             body["seed"] = request.seed
         if request.structure is not None:
             body["response_format"] = request.structure
-        finish: FinishReason | None = None
-        usage = Usage()
-        async with self._post(body) as response:
-            async for event in _events(response):
-                usage = _usage(event.get("usage")) or usage
-                for choice in event.get("choices") or ():
-                    finish = choice.get("finish_reason") or finish
-                    text = choice["delta"].get("content") or ""
-                    if text:
-                        yield Delta(text)
-        if finish is None:
-            raise EngineUnavailable("The upstream ended its answer half-way.")
-        yield Delta("", finish, usage)
+        if request.n > 1:
+            body["n"] = request.n
+        return body
 
-    async def read_labels(self, request: LabelRead) -> dict[int, float]:
+    async def read_labels(self, request: LabelRead) -> LabelLogprobs:
         body = {
             "model": self.model.name,
             "messages": [
@@ -142,7 +162,7 @@ class UpstreamEngine:
             for entry in (position, *position.get("top_logprobs", ())):
                 if entry["token"] in names:
                     found[names[entry["token"]]] = entry["logprob"]
-        return found
+        return LabelLogprobs(found, _usage(answer.get("usage")) or Usage())
 
     async def openai(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request through as it is, streaming both ways."""

@@ -35,7 +35,15 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from vllm.v1.metrics.prometheus import get_prometheus_registry
 
-from app.engine.base import Delta, Generation, LabelRead, Message, ServedModel, Usage
+from app.engine.base import (
+    Delta,
+    Generation,
+    LabelLogprobs,
+    LabelRead,
+    Message,
+    ServedModel,
+    Usage,
+)
 from app.engine.launcher import VLLM_VERSION
 from app.engine.models import ModelSource, locate
 from app.engine.tokenizer import ChatTokenizer
@@ -115,23 +123,23 @@ class VllmEngine:
             seed=request.seed,
             structured_outputs=structure or None,
             output_kind=RequestOutputKind.DELTA,
+            n=request.n,
         )
-        completion_tokens = 0
+        completion_tokens, cached_tokens = 0, self.model.max_model_len
         async for output in self._run(request, sampling):
-            part = output.outputs[0]
-            completion_tokens += len(part.token_ids)
-            if part.finish_reason == "error":
-                raise EngineError("The engine could not continue the review.")
-            if part.finish_reason == "abort":
-                raise EngineUnavailable("The engine dropped the request; send it again.")
-            usage = Usage(
-                prompt=len(output.prompt_token_ids or ()),
-                completion=completion_tokens,
-                cached=output.num_cached_tokens or 0,
-            )
-            yield Delta(part.text, part.finish_reason, usage)
+            # Of several completions the later ones find what the first has just read.
+            cached_tokens = min(cached_tokens, output.num_cached_tokens or 0)
+            for part in output.outputs:
+                if part.finish_reason == "error":
+                    raise EngineError("The engine could not continue the review.")
+                if part.finish_reason == "abort":
+                    raise EngineUnavailable("The engine dropped the request; send it again.")
+                completion_tokens += len(part.token_ids)
+                prompt_tokens = len(output.prompt_token_ids or ())
+                usage = Usage(prompt_tokens, completion_tokens, cached_tokens)
+                yield Delta(part.text, part.finish_reason, usage, part.index)
 
-    async def read_labels(self, request: LabelRead) -> dict[int, float]:
+    async def read_labels(self, request: LabelRead) -> LabelLogprobs:
         sampling = SamplingParams(
             max_tokens=1,
             temperature=0.0,
@@ -139,10 +147,14 @@ class VllmEngine:
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
         found: dict[int, float] = {}
+        usage = Usage()
         async for output in self._run(request, sampling, request.prefix):
+            prompt_tokens = len(output.prompt_token_ids or ())
+            usage = Usage(prompt_tokens, 1, output.num_cached_tokens or 0)
             for position in output.outputs[0].logprobs or ():
                 found.update({token: entry.logprob for token, entry in position.items()})
-        return {token: found[token] for token in request.token_ids if token in found}
+        wanted = {token: found[token] for token in request.token_ids if token in found}
+        return LabelLogprobs(wanted, usage)
 
     async def openai(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._serving(scope, receive, send)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Callable
+from typing import Self, TypeVar, TypeVarTuple
 
 from app.paper.extract import ExtractOptions
 from app.paper.fetch import Fetcher
@@ -13,6 +14,9 @@ from app.paper.reading import read_file
 from app.paper.screening import screen
 from app.paper.sources import File, Link, Source
 from app.settings import Settings
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 class PaperReader:
@@ -49,6 +53,16 @@ class PaperReader:
         return await self._pool.run(
             draw_overlay, file.data, self._options(blind=False), returns=bytes
         )
+
+    async def run(self, function: Callable[[*Ts], T], *args: *Ts, returns: type[T]) -> T:
+        """Other work on a paper, in the same processes and within the same limits.
+
+        ``function`` stands at its module's top level; ``returns`` is the type of its result.
+
+        Raises:
+            PaperError: ExtractionTimeout or ExtractionCrashed.
+        """
+        return await self._pool.run(function, *args, returns=returns)
 
     async def _file(self, source: File | Link) -> File:
         if isinstance(source, Link):

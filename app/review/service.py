@@ -3,47 +3,46 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any
 
-from app.engine.base import Delta, Engine, Generation, ServedModel, Usage
+from app.engine.base import Engine
 from app.engine.supervisor import Supervisor
-from app.errors import InvalidRequest, ModelNotFound
+from app.errors import PaperError, ReviewerError, unexpected
 from app.paper.model import Paper
 from app.paper.reader import PaperReader
 from app.paper.sources import Source
-from app.resources import paper_integrity
+from app.review.drafting import Drafts, Judged, judge, verdict_of, write
+from app.review.evidence import Support, find_supports
+from app.review.injection import with_hidden_text
 from app.review.packing import Prompt, pack
-from app.review.parse import ParsedReview, parse_review
-from app.review.structure import review_structure
-from app.review.verdict import Reading, read_verdict, up_to_the_verdict
-from app.schemas import (
-    Integrity,
-    Mass,
-    PaperInfo,
-    Point,
-    Review,
-    ReviewParameters,
-    ReviewSections,
-    SectionInfo,
-    Timings,
-    TokenUsage,
-    Truncation,
-    Verdict,
+from app.review.plan import Plan, ReviewRules
+from app.review.resource import (
+    claims,
+    notice_of,
+    paper_info,
+    review_integrity,
+    review_sections,
+    token_usage,
 )
-from app.settings import Settings
+from app.review.template import SectionSpec
+from app.schemas import Review, ReviewParameters, Timings, Verdict
 
-TRIAL_NOTICE = (
-    "Written by a tiny model that is there to try the service. This review and its verdict are "
-    "worth nothing."
-)
-_LEAST_PROMPT = 512
-_VERDICT_ROOM = 32
-"""Tokens of the context that the verdict's reading needs beyond prompt and review."""
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The request can be met, and the work begins."""
+
+    id: str
+    created: int
+    model: str
+    sections: tuple[SectionSpec, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +56,28 @@ class Extracted:
 class Prompted:
     """The prompt is on its way to the model."""
 
+    paper: Paper
     prompt: Prompt
 
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """The next piece of the review's text."""
+    """The next piece of a sample's text."""
 
+    sample: int
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """The review is written, and its verdict is being read."""
+    """Everything is written, and the verdict is being read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The verdict is known."""
+
+    verdict: Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,199 +87,132 @@ class Completed:
     review: Review
 
 
-Event = Extracted | Prompted | Writing | Judging | Completed
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """There will be no review; see :func:`with_failure`."""
+
+    error: ReviewerError
 
 
-@dataclass(slots=True)
-class _Written:
-    """The model's text so far, and how it went."""
+Event = Accepted | Extracted | Prompted | Writing | Judging | Decided | Completed | Failed
 
-    text: str = ""
-    finish_reason: str = "stop"
-    usage: Usage = field(default_factory=Usage)
-    queue_s: float = 0.0
-    generate_s: float = 0.0
+
+async def finished(events: AsyncGenerator[Event, None]) -> Review:
+    """The review at the end of its events."""
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, Completed):
+                return event.review
+    raise AssertionError("events end with Completed or an error")
+
+
+async def with_failure(events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+    """The events, and an error as the last of them; also one that nobody expected."""
+    try:
+        async with aclosing(events):
+            async for event in events:
+                yield event
+    except ReviewerError as error:
+        yield Failed(error)
+    except Exception as error:  # noqa: BLE001  # where a handler of the app would come too late
+        yield Failed(unexpected(error))
 
 
 class ReviewService:
     """Reviews papers with whatever engine the supervisor has running."""
 
-    def __init__(self, settings: Settings, supervisor: Supervisor, reader: PaperReader) -> None:
-        self._settings = settings
+    def __init__(self, rules: ReviewRules, supervisor: Supervisor, reader: PaperReader) -> None:
+        self._rules = rules
         self._supervisor = supervisor
         self._reader = reader
 
-    async def review(self, source: Source, parameters: ReviewParameters) -> Review:
-        """The finished review; see :meth:`events` for the errors."""
-        async with aclosing(self.events(source, parameters)) as events:
-            async for event in events:
-                if isinstance(event, Completed):
-                    return event.review
-        raise AssertionError("events() ends with Completed or an error")
-
-    async def events(
-        self, source: Source, parameters: ReviewParameters
+    def start(
+        self,
+        source: Source,
+        parameters: ReviewParameters,
+        answer_format: dict[str, Any] | None = None,
     ) -> AsyncGenerator[Event, None]:
-        """Extracted, Prompted, many Writing, Judging, Completed. Closing it aborts the work.
+        """Check the request, and return the review's events. Closing them aborts the work.
 
         Raises:
-            InvalidRequest: the parameters don't suit the model, or the link is refused.
+            InvalidRequest: the parameters don't suit the model.
+            EngineUnavailable: no model is running now.
+        """
+        engine = self._supervisor.engine()
+        plan = self._rules.plan(parameters, engine.model, engine.tokenizer, answer_format)
+        return self._events(engine, plan, source, parameters)
+
+    async def _events(
+        self, engine: Engine, plan: Plan, source: Source, parameters: ReviewParameters
+    ) -> AsyncGenerator[Event, None]:
+        """
+        Raises:
+            InvalidRequest: the paper leaves no room for itself, or the link is refused.
             PaperError: the paper can't be read.
             EngineError: the model can't answer.
         """
         created, started = int(time.time()), time.perf_counter()
-        engine = self._supervisor.engine()
-        generation = self._plan(engine, parameters)
+        yield Accepted(plan.id, created, engine.model.name, plan.template.sections)
+
         paper = await self._reader.read(source, blind=parameters.blind)
         extract_s = time.perf_counter() - started
         yield Extracted(paper)
 
-        budget = _prompt_budget(engine.model, generation.max_tokens)
-        prompt = await asyncio.to_thread(pack, paper, engine.tokenizer, budget)
-        yield Prompted(prompt)
+        prompt = await _packed(paper, engine, plan)
+        yield Prompted(paper, prompt)
 
-        generation = replace(generation, messages=prompt.messages)
-        written = _Written()
-        async with aclosing(_write(engine, generation, written)) as deltas:
+        drafts = Drafts()
+        async with aclosing(write(engine, plan, prompt.messages, drafts, plan.id)) as deltas:
             async for delta in deltas:
-                yield Writing(delta.text)
+                yield Writing(delta.index, delta.text)
 
         yield Judging()
-        parsed = parse_review(written.text)
-        reading = await read_verdict(
-            engine,
-            prompt.messages,
-            up_to_the_verdict(written.text, parsed),
-            f"{generation.request_id}-verdict",
-        )
+        judged = await judge(engine, plan, prompt.messages, drafts, plan.id)
+        yield Decided(judged.verdict)
+
+        with_hidden = None
+        if parameters.check_injection and paper.integrity.hidden_text:
+            with_hidden = await _verdict_with_hidden_text(engine, plan, paper)
+        supports = await self._supports(paper, judged) if plan.generation else {}
         yield Completed(
             Review(
-                id=generation.request_id,
+                id=plan.id,
                 created=created,
                 model=engine.model.name,
-                notice=TRIAL_NOTICE if engine.model.for_trial else None,
-                paper=_paper_info(paper, prompt),
-                review=_sections(parsed),
-                verdict=_verdict(parsed, reading),
-                integrity=Integrity(truncated=_truncations(prompt), **dict(paper_integrity(paper))),
-                usage=TokenUsage(
-                    prompt_tokens=written.usage.prompt,
-                    completion_tokens=written.usage.completion,
-                    cached_tokens=written.usage.cached,
-                ),
+                notice=notice_of(engine.model, supports),
+                mode=parameters.mode,
+                template=plan.template.name,
+                paper=paper_info(paper, prompt),
+                review=review_sections(judged.parsed, supports or {}) if plan.generation else None,
+                verdict=judged.verdict,
+                integrity=review_integrity(paper, prompt, with_hidden),
+                usage=token_usage(drafts.usage),
                 timings=Timings(
                     extract_s=round(extract_s, 4),
-                    queue_s=round(written.queue_s, 4),
-                    generate_s=round(written.generate_s, 4),
+                    queue_s=round(drafts.queue_s, 4),
+                    generate_s=round(drafts.generate_s, 4),
                 ),
-                finish_reason=written.finish_reason,
-                text=written.text,
+                finish_reason=judged.draft.finish_reason,
+                text=judged.draft.text,
             )
         )
 
-    def _plan(self, engine: Engine, asked: ReviewParameters) -> Generation:
-        """The generation that the parameters ask for, its messages still missing."""
-        model = engine.model
-        if asked.model is not None and asked.model not in (model.name, *model.also_named):
-            raise ModelNotFound(f"The model {asked.model!r} is not served here.", param="model")
-        max_tokens = asked.max_tokens or model.max_tokens
-        if _prompt_budget(model, max_tokens) < _LEAST_PROMPT:
-            raise InvalidRequest(
-                f"max_tokens of {max_tokens} leaves less than {_LEAST_PROMPT} tokens of the "
-                f"context of {model.max_model_len} for the paper.",
-                param="max_tokens",
-            )
-        defaults = self._settings
-        structured = (asked.format or defaults.review_format) == "structured"
-        return Generation(
-            request_id=f"rev_{uuid.uuid4().hex}",
-            messages=(),
-            max_tokens=max_tokens,
-            temperature=defaults.temperature if asked.temperature is None else asked.temperature,
-            top_p=defaults.top_p if asked.top_p is None else asked.top_p,
-            seed=asked.seed,
-            structure=review_structure(engine.tokenizer, max_tokens) if structured else None,
-        )
+    async def _supports(self, paper: Paper, judged: Judged) -> Mapping[str, Support] | None:
+        """What the paper holds of each of the review's points; None where that can't be found."""
+        texts = claims(judged.parsed)
+        try:
+            found = await self._reader.run(find_supports, paper, texts, returns=tuple[Support, ...])
+        except PaperError as error:
+            # A review that took minutes is not thrown away for its footnotes.
+            log.warning("a review goes without evidence: %s", error.code)
+            return None
+        return dict(zip(texts, found, strict=True))
 
 
-def _prompt_budget(model: ServedModel, max_tokens: int) -> int:
-    left = model.max_model_len - max_tokens - _VERDICT_ROOM
-    return left if model.max_prompt_tokens is None else min(left, model.max_prompt_tokens)
+async def _packed(paper: Paper, engine: Engine, plan: Plan) -> Prompt:
+    return await asyncio.to_thread(pack, paper, engine.tokenizer, plan.prompt_budget, plan.template)
 
 
-async def _write(
-    engine: Engine, generation: Generation, written: _Written
-) -> AsyncGenerator[Delta, None]:
-    """Passes the deltas on, and keeps in ``written`` what they add up to."""
-    sent = time.perf_counter()
-    first: float | None = None
-    async with aclosing(engine.generate(generation)) as deltas:
-        async for delta in deltas:
-            first = first or time.perf_counter()
-            written.text += delta.text
-            if delta.finish_reason is not None:
-                written.finish_reason, written.usage = delta.finish_reason, delta.usage
-            yield delta
-    ended = time.perf_counter()
-    written.queue_s = (first or ended) - sent
-    written.generate_s = ended - (first or ended)
-
-
-def _sections(parsed: ParsedReview) -> ReviewSections:
-    return ReviewSections(
-        summary=parsed.summary,
-        strengths=[Point(text=text) for text in parsed.strengths],
-        weaknesses=[Point(text=text) for text in parsed.weaknesses],
-        technical_soundness=parsed.technical_soundness,
-        clarity=parsed.clarity,
-        significance=parsed.significance,
-    )
-
-
-def _verdict(parsed: ParsedReview, reading: Reading | None) -> Verdict:
-    """The review's own decision, or else the likelier label; null where neither can be had."""
-    decision = parsed.decision
-    source: Literal["review_line", "probe"] | None = "review_line" if decision else None
-    if decision is None and reading is not None:
-        decision = "accept" if reading.probability >= 0.5 else "reject"
-        source = "probe"
-    return Verdict(
-        decision=decision,
-        probability=reading.probability if reading else None,
-        mass=Mass(**reading.mass) if reading else None,
-        source=source,
-        samples=[reading.probability] if reading else [],
-    )
-
-
-def _paper_info(paper: Paper, prompt: Prompt) -> PaperInfo:
-    return PaperInfo(
-        title=paper.title,
-        abstract=paper.abstract,
-        pages=paper.pages,
-        sha256=paper.sha256,
-        sections=[
-            SectionInfo(
-                heading=packed.section.heading,
-                level=packed.section.level,
-                page=packed.section.page,
-                kind=packed.section.kind,
-                tokens=packed.tokens,
-                included=packed.kept > 0,
-            )
-            for packed in prompt.sections
-        ],
-    )
-
-
-def _truncations(prompt: Prompt) -> list[Truncation]:
-    return [
-        Truncation(
-            heading=packed.section.heading,
-            page=packed.section.page,
-            tokens=packed.tokens,
-            kept_tokens=packed.kept,
-        )
-        for packed in prompt.sections
-        if packed.kept < packed.tokens
-    ]
+async def _verdict_with_hidden_text(engine: Engine, plan: Plan, paper: Paper) -> Verdict:
+    prompt = await _packed(await asyncio.to_thread(with_hidden_text, paper), engine, plan)
+    return await verdict_of(engine, plan, prompt.messages, f"{plan.id}-with-hidden-text")

@@ -16,25 +16,25 @@ from typing import Any
 from app.engine.base import Tokenizer
 from app.errors import InvalidRequest
 from app.review.labels import verdict_labels
-from app.review.template import SECTIONS, VERDICT_HEADING, VERDICT_LEAD
+from app.review.template import VERDICT_HEADING, VERDICT_LEAD, SectionSpec, Template
 
 _LEAST_PER_SECTION = 16
 _END_OF_TURN = 1
 
 
-def review_structure(tokenizer: Tokenizer, max_tokens: int) -> dict[str, Any]:
+def review_structure(tokenizer: Tokenizer, template: Template, max_tokens: int) -> dict[str, Any]:
     """The structural tag for a review of at most ``max_tokens``.
 
     Raises:
         InvalidRequest: the sections would be left without room.
     """
     labels = verdict_labels(tokenizer)
-    headings = [tokenizer.encode(heading) for heading in _headings()]
+    headings = [tokenizer.encode(heading) for heading in _headings(template.sections)]
     ending = tokenizer.encode(f"\n\n## {VERDICT_HEADING}\n{VERDICT_LEAD}")
     longest_label = max(len(labels.accept), len(labels.reject))
     fixed = sum(map(len, headings)) + len(ending) + longest_label + _END_OF_TURN
     room = max_tokens - fixed
-    smallest_share = min(spec.share for spec in SECTIONS)
+    smallest_share = min(spec.share for spec in template.sections)
     if room * smallest_share < _LEAST_PER_SECTION:
         least = fixed + int(_LEAST_PER_SECTION / smallest_share) + 1
         raise InvalidRequest(
@@ -43,7 +43,7 @@ def review_structure(tokenizer: Tokenizer, max_tokens: int) -> dict[str, Any]:
             param="max_tokens",
         )
     elements: list[dict[str, Any]] = []
-    for spec, heading in zip(SECTIONS, headings, strict=True):
+    for spec, heading in zip(template.sections, headings, strict=True):
         elements += _tokens(heading)
         elements.append(_free_text(int(room * spec.share)))
     elements += _tokens(ending)
@@ -54,8 +54,8 @@ def review_structure(tokenizer: Tokenizer, max_tokens: int) -> dict[str, Any]:
     return {"type": "structural_tag", "format": {"type": "sequence", "elements": elements}}
 
 
-def _headings() -> Iterable[str]:
-    for number, spec in enumerate(SECTIONS):
+def _headings(sections: Iterable[SectionSpec]) -> Iterable[str]:
+    for number, spec in enumerate(sections):
         blank = "\n\n" if number else ""
         # The space after the mark belongs to the first word's token.
         yield f"{blank}## {spec.heading}\n{'-' if spec.bullets else ''}"

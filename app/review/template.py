@@ -1,20 +1,25 @@
-"""The published prompt, and the review's format that it asks for."""
+"""A review's template: the two turns of its prompt, and the sections that it asks for.
+
+The published one (``prompts/default``) is what the model was tuned on, to the letter.
+:mod:`app.review.templates` reads templates from files.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 
 from app.engine.base import Message
 
-_PROMPTS = files("app.review") / "prompts"
-SYSTEM = (_PROMPTS / "system.txt").read_text(encoding="utf-8")
-USER = (_PROMPTS / "user.txt").read_text(encoding="utf-8")
-
-VERDICT_LEAD = "I recommend this paper for"
+PUBLISHED = "default"
+"""The template that the published model was tuned on."""
 VERDICT_HEADING = "Final Recommendation"
+VERDICT_LEAD = "I recommend this paper for"
+PROSE = ("summary", "technical_soundness", "clarity", "significance")
+"""Fields of the review's resource that hold a text."""
+LISTS = ("strengths", "weaknesses")
+"""Fields of the review's resource that hold points with their evidence."""
 FENCE_BEGIN = "<paper>"
 FENCE_END = "</paper>"
 ACCEPTANCE = "ACCEPTANCE"
@@ -31,32 +36,31 @@ class SectionSpec:
     bullets: bool = False
 
 
-SECTIONS = (
-    SectionSpec("summary", "Summary", 0.20),
-    SectionSpec("strengths", "Strengths", 0.20, bullets=True),
-    SectionSpec("weaknesses", "Weaknesses", 0.24, bullets=True),
-    SectionSpec("technical_soundness", "Technical Soundness", 0.14),
-    SectionSpec("clarity", "Clarity and Writing", 0.10),
-    SectionSpec("significance", "Significance", 0.12),
-)
+@dataclass(frozen=True, slots=True)
+class Template:
+    """What a review is asked for with."""
 
+    name: str
+    system: str
+    user: str
+    sections: tuple[SectionSpec, ...]
 
-def messages(
-    title: str, abstract: str, body: str, special_tokens: Iterable[str] = ()
-) -> tuple[Message, Message]:
-    """The two turns that the model was tuned on, filled in one pass: a paper's own braces stay.
+    def messages(
+        self, title: str, abstract: str, body: str, special_tokens: Iterable[str] = ()
+    ) -> tuple[Message, Message]:
+        """The two turns, filled in one pass: a paper's own braces stay.
 
-    The paper can't leave its place in the prompt. Title and abstract keep to one line each; the
-    body stands between two lines of a fence. Where the paper's text spells the fence, or one of
-    the tokenizer's ``special_tokens``, a space breaks that up.
-    """
-    markers = [FENCE_BEGIN, FENCE_END, *special_tokens]
-    paper = {
-        "title": _defused(_one_line(title), markers),
-        "abstract": _defused(_one_line(abstract), markers),
-        "body": f"{FENCE_BEGIN}\n{_defused(body, markers)}\n{FENCE_END}",
-    }
-    return Message("system", SYSTEM), Message("user", _filled(USER, paper))
+        The paper can't leave its place in the prompt. Title and abstract keep to one line each; the
+        body stands between two lines of a fence. Where the paper's text spells the fence, or one of
+        the tokenizer's ``special_tokens``, a space breaks that up.
+        """
+        markers = [FENCE_BEGIN, FENCE_END, *special_tokens]
+        paper = {
+            "title": _defused(_one_line(title), markers),
+            "abstract": _defused(_one_line(abstract), markers),
+            "body": f"{FENCE_BEGIN}\n{_defused(body, markers)}\n{FENCE_END}",
+        }
+        return Message("system", self.system), Message("user", _filled(self.user, paper))
 
 
 def _one_line(text: str) -> str:

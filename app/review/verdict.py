@@ -1,4 +1,4 @@
-"""The verdict's probability, read from the model at the word that decides.
+"""The verdict: a decision, and the model's probability of acceptance at the word that decides.
 
 The review is continued up to "I recommend this paper for", and the model is asked for the next
 token's distribution: one token, everything before it in the prefix cache. The log-probabilities of
@@ -10,11 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Literal
 
-from app.engine.base import Engine, LabelRead, Message
+from app.engine.base import Engine, LabelRead, Message, Usage
+from app.review.calibration import Calibration
+from app.review.decision import Decision
 from app.review.labels import verdict_labels
-from app.review.parse import ParsedReview
 from app.review.template import VERDICT_HEADING, VERDICT_LEAD
+from app.schemas import Mass, Verdict
 
 _LARGEST_EXPONENT = 700.0
 """``exp`` of more is no float."""
@@ -22,16 +26,20 @@ _LARGEST_EXPONENT = 700.0
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How the model leans. ``mass`` is the share that it gives each label among all tokens."""
+    """How the model leans; None where the engine can't tell.
 
-    probability: float
+    ``mass`` is the share that it gives each label among all tokens.
+    """
+
+    probability: float | None
     mass: Mapping[str, float]
+    usage: Usage
 
 
-def up_to_the_verdict(text: str, parsed: ParsedReview) -> str:
+def up_to_the_verdict(text: str, verdict_at: int | None) -> str:
     """The review, open at the deciding word; the line is begun where the review has none."""
-    if parsed.verdict_at is not None:
-        return f"{text[: parsed.verdict_at]}{VERDICT_LEAD}"
+    if verdict_at is not None:
+        return f"{text[:verdict_at]}{VERDICT_LEAD}"
     body = text.rstrip()
     heading = f"## {VERDICT_HEADING}"
     if not body.endswith(heading):
@@ -41,16 +49,70 @@ def up_to_the_verdict(text: str, parsed: ParsedReview) -> str:
 
 async def read_verdict(
     engine: Engine, messages: Sequence[Message], prefix: str, request_id: str
-) -> Reading | None:
-    """The model's probability of acceptance; None where the engine can't tell it."""
+) -> Reading:
+    """The model's probability of acceptance."""
     labels = verdict_labels(engine.tokenizer)
     accept_token, reject_token = labels.accept[0], labels.reject[0]
     found = await engine.read_labels(
         LabelRead(request_id, messages, prefix, (accept_token, reject_token))
     )
-    if len(found) < 2:
-        return None
-    accept, reject = found[accept_token], found[reject_token]
+    if len(found.of) < 2:
+        return Reading(None, {}, found.usage)
+    accept, reject = found.of[accept_token], found.of[reject_token]
     # Softmax of the two, by their difference: the masses themselves may be tiny.
     probability = 1 / (1 + math.exp(min(reject - accept, _LARGEST_EXPONENT)))
-    return Reading(probability, {"accept": math.exp(accept), "reject": math.exp(reject)})
+    mass = {"accept": math.exp(accept), "reject": math.exp(reject)}
+    return Reading(probability, mass, found.usage)
+
+
+def nearest_the_mean(readings: Sequence[Reading]) -> int:
+    """The sample to show: the first of those whose probability is nearest to all samples' mean."""
+    told = [(i, r.probability) for i, r in enumerate(readings) if r.probability is not None]
+    if not told:
+        return 0
+    mean = fmean(probability for _, probability in told)
+    return min(told, key=lambda of: abs(of[1] - mean))[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Confidence:
+    """How a model's probabilities become a verdict's.
+
+    Of a probability within ``band``, its ends included, nothing is decided.
+    """
+
+    calibration: Calibration | None = None
+    band: tuple[float, float] | None = None
+
+    def verdict(
+        self, decision: Decision | None, readings: Sequence[Reading], shown: int
+    ) -> Verdict:
+        """The verdict of a review whose text says ``decision``; ``shown`` is its sample."""
+        samples = [r.probability for r in readings if r.probability is not None]
+        mean = fmean(samples) if samples else None
+        probability = mean
+        if self.calibration and mean is not None:
+            probability = self.calibration.map.apply(mean)
+        mass = readings[shown].mass if readings else None
+        return Verdict(
+            decision=self._undecided(probability) or decision or _likelier(probability),
+            probability=probability,
+            mass=Mass(**mass) if mass else None,
+            calibrated=bool(self.calibration and samples),
+            calibration=self.calibration.name if self.calibration and samples else None,
+            source="review_line" if decision else "probe" if samples else None,
+            samples=samples,
+            mean=mean,
+            spread=stdev(samples) if len(samples) > 1 else None,
+        )
+
+    def _undecided(self, probability: float | None) -> Literal["undecided"] | None:
+        if self.band is None or probability is None:
+            return None
+        return "undecided" if self.band[0] <= probability <= self.band[1] else None
+
+
+def _likelier(probability: float | None) -> Decision | None:
+    if probability is None:
+        return None
+    return "accept" if probability >= 0.5 else "reject"

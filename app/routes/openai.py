@@ -1,31 +1,232 @@
-"""``/v1/models`` and ``/v1/chat/completions``: the engine's own ASGI application, as it is."""
+"""``/v1/models`` and ``/v1/chat/completions``: the engine's own, and reviews of attached papers."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+import base64
+import binascii
+import json
+import re
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
 
-from starlette.routing import Route
+from fastapi import APIRouter, Request, Response
 
-from app.engine.supervisor import Supervisor
+from app.disconnect import cancel_on_disconnect
+from app.engine.base import Engine
+from app.errors import InvalidRequest
+from app.paper.sources import File
+from app.review.service import Accepted, Completed, Event, Failed, Writing, finished
+from app.routes.sse import EventStream, server_event
+from app.routes.state import StateDep
+from app.routes.submission import validated
+from app.schemas import (
+    CachedTokens,
+    ChatChoice,
+    ChatChunk,
+    ChatChunkChoice,
+    ChatCompletion,
+    ChatDelta,
+    ChatMessage,
+    ChatUsage,
+    PaperChatRequest,
+    ResponseFormat,
+    Review,
+)
 
 if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
+
+router = APIRouter(prefix="/v1", tags=["openai"])
+
+_DATA_URL = re.compile(r"data:(?P<type>[^;,]*)(?P<base64>;base64)?,")
+_PDF = "application/pdf"
 
 
-class _EngineApp:
-    """Hands a request to whatever engine runs now."""
+@router.get("/models", response_model=None)
+async def list_models(state: StateDep) -> Response:
+    """OpenAI's list of the served models."""
+    return _EngineAnswer(state.supervisor.engine(), b"")
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        self._supervisor = supervisor
+
+@router.post("/chat/completions", response_model=None)
+async def create_chat_completion(request: Request, state: StateDep) -> Response:
+    """OpenAI's chat completions.
+
+    Where the last message holds a `file` part with a PDF, the paper is put into the reviewer's
+    prompt, and the answer is its review, with the whole review resource as `review` beside it.
+    Parameters of a review (`samples`, `template`, `blind`, ...) go along. Text beside the file is
+    not read: the template asks. Everything else is answered by the model as it is.
+    """
+    body = await request.body()
+    asked = await asyncio.to_thread(_paper_request, body)
+    if asked is None:
+        return _EngineAnswer(state.supervisor.engine(), body)
+    parameters, file = asked
+    events = state.start_review(file, parameters, _answer_format(parameters.response_format))
+    if parameters.stream:
+        options = parameters.stream_options
+        with_usage = options is not None and options.include_usage
+        return EventStream(_chunks(state.streamed(events), with_usage=with_usage))
+    review = await cancel_on_disconnect(request.receive, finished(events))
+    return Response(_completion(review).model_dump_json(), media_type="application/json")
+
+
+class _EngineAnswer(Response):
+    """The engine's own answer to a request whose body has been read."""
+
+    def __init__(self, engine: Engine, body: bytes) -> None:
+        super().__init__()
+        self._engine = engine
+        self._request: Message | None = {"type": "http.request", "body": body, "more_body": False}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._supervisor.engine().openai(scope, receive, send)
+        async def again() -> Message:
+            message, self._request = self._request, None
+            return message or await receive()
+
+        await self._engine.openai(scope, again, send)
 
 
-def openai_routes(supervisor: Supervisor) -> list[Route]:
-    """The routes that an OpenAI client needs."""
-    app = _EngineApp(supervisor)
-    return [
-        Route("/v1/models", app, methods=["GET"]),
-        Route("/v1/chat/completions", app, methods=["POST"]),
-    ]
+def _paper_request(body: bytes) -> tuple[PaperChatRequest, File] | None:
+    """The request and its paper; None where there is none, and the engine is to answer.
+
+    Raises:
+        InvalidRequest: what is attached is no PDF, or the request can't be met with one.
+    """
+    if b'"file"' not in body:
+        return None
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    messages = content.get("messages") if isinstance(content, Mapping) else None
+    files = list(_file_parts(messages)) if isinstance(messages, Sequence) else []
+    if not files:
+        return None
+    asked = validated(PaperChatRequest, content)
+    if len(files) > 1:
+        raise InvalidRequest("Attach one paper, not two.", "messages", "too_many_files")
+    number, role, part = files[0]
+    if role != "user" or number != len(asked.messages) - 1:
+        raise InvalidRequest(
+            "A paper belongs into the last message, and that is the user's: questions about a "
+            "review are not answered.",
+            param="messages",
+        )
+    if asked.stream and asked.samples > 1:
+        raise InvalidRequest(
+            "Which of several samples is the answer is known only in the end: it can't be "
+            "streamed. /v1/reviews streams them side by side.",
+            param="samples",
+        )
+    if asked.max_tokens is None:
+        asked = asked.model_copy(update={"max_tokens": asked.max_completion_tokens})
+    return asked, _file(part)
+
+
+def _file_parts(messages: Sequence[Any]) -> Iterator[tuple[int, Any, Any]]:
+    """Number and role of the message, and what its file part holds."""
+    for number, message in enumerate(messages):
+        content = message.get("content") if isinstance(message, Mapping) else None
+        for part in content if isinstance(content, list) else ():
+            if isinstance(part, Mapping) and part.get("type") == "file":
+                yield number, message.get("role"), part.get("file")
+
+
+def _file(part: Any) -> File:
+    data = part.get("file_data") if isinstance(part, Mapping) else None
+    if not isinstance(data, str):
+        raise InvalidRequest(
+            "A file part needs file.file_data, a data URL; files are not kept here, so there are "
+            "no file ids.",
+            param="file_data",
+            code="missing_field",
+        )
+    url = _DATA_URL.match(data)
+    if not url or not url["base64"]:
+        raise InvalidRequest(
+            f"file_data is no data URL: it has to begin with 'data:{_PDF};base64,'.",
+            param="file_data",
+        )
+    if url["type"].lower() != _PDF:
+        raise InvalidRequest(
+            f"The file is of the type {url['type'][:80]!r}; attach an {_PDF}.",
+            param="file_data",
+            code="unsupported_file_type",
+        )
+    try:
+        content = base64.b64decode(data[url.end() :], validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidRequest(
+            f"file_data is not valid base64: {error}.", param="file_data", code="invalid_base64"
+        ) from error
+    return File(content, str(part.get("filename") or ""))
+
+
+def _answer_format(asked: ResponseFormat | None) -> dict[str, Any] | None:
+    """A structural tag that holds the answer to the JSON schema that was asked for."""
+    if asked is None or asked.type == "text":
+        return None
+    schema = asked.json_schema.json_schema_ if asked.json_schema else {"type": "object"}
+    # Without a bound, small models loop on white space.
+    content = {"type": "json_schema", "json_schema": schema, "max_whitespace_cnt": 2}
+    return {"type": "structural_tag", "format": content}
+
+
+def _usage(review: Review) -> ChatUsage:
+    used = review.usage
+    return ChatUsage(
+        prompt_tokens=used.prompt_tokens,
+        completion_tokens=used.completion_tokens,
+        total_tokens=used.prompt_tokens + used.completion_tokens,
+        prompt_tokens_details=CachedTokens(cached_tokens=used.cached_tokens),
+    )
+
+
+def _completion(review: Review) -> ChatCompletion:
+    choice = ChatChoice(
+        message=ChatMessage(content=review.text), finish_reason=review.finish_reason
+    )
+    return ChatCompletion(
+        id=f"chatcmpl-{review.id}",
+        created=review.created,
+        model=review.model,
+        choices=[choice],
+        usage=_usage(review),
+        review=review,
+    )
+
+
+async def _chunks(
+    events: AsyncGenerator[Event, None], *, with_usage: bool
+) -> AsyncGenerator[bytes, None]:
+    """The completion as OpenAI streams it; an error is its last event."""
+    begun = ChatChunk(id="", created=0, model="", choices=[])
+
+    def chunk(**delta: str) -> ChatChunk:
+        choice = ChatChunkChoice(delta=ChatDelta(**delta))
+        return begun.model_copy(update={"choices": [choice]})
+
+    async with aclosing(events):
+        async for event in events:
+            match event:
+                case Accepted(id=review_id, created=created, model=model):
+                    begun.id, begun.created, begun.model = f"chatcmpl-{review_id}", created, model
+                    yield _event(chunk(role="assistant", content=""))
+                case Writing(text=text) if text:
+                    yield _event(chunk(content=text))
+                case Completed(review=review):
+                    last = chunk()
+                    last.choices[0].finish_reason, last.review = review.finish_reason, review
+                    yield _event(last)
+                    if with_usage:
+                        yield _event(begun.model_copy(update={"usage": _usage(review)}))
+                    yield server_event("[DONE]")
+                case Failed(error=error):
+                    yield server_event(json.dumps(error.envelope()))
+
+
+def _event(chunk: ChatChunk) -> bytes:
+    return server_event(chunk.model_dump_json(exclude_none=True))

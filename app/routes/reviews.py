@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 
 from app.disconnect import cancel_on_disconnect
+from app.review.service import Event, finished
+from app.review.streaming import narrate
+from app.routes.sse import EventStream, server_event
 from app.routes.state import StateDep
 from app.routes.submission import REVIEW_BODY, read_review_submission
 from app.schemas import ErrorEnvelope, Review
 
 router = APIRouter(prefix="/v1/reviews", tags=["reviews"])
 
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorEnvelope} for status in (400, 404, 413, 415, 422, 500, 502, 503, 504)
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"model": Review, "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+    **{
+        status: {"model": ErrorEnvelope} for status in (400, 404, 413, 415, 422, 500, 502, 503, 504)
+    },
 }
 
 
-@router.post("", openapi_extra=REVIEW_BODY, responses=_ERRORS)
-async def create_review(request: Request, state: StateDep) -> Review:
-    """Review a paper. A client that hangs up ends the work."""
+@router.post("", openapi_extra=REVIEW_BODY, responses=_RESPONSES, response_model=Review)
+async def create_review(request: Request, state: StateDep) -> Review | Response:
+    """Review a paper. A client that hangs up ends the work.
+
+    With `stream`, server-sent events: `review.created`, `review.extracted`, `review.delta`,
+    `review.section.completed`, `review.verdict`, `review.completed`, or `error` as the last one.
+    """
     source, parameters = await read_review_submission(request)
-    review = await cancel_on_disconnect(request.receive, state.reviews.review(source, parameters))
-    state.metrics.reviews.labels(decision=str(review.verdict.decision)).inc()
-    if review.paper.sha256:
-        state.metrics.extraction.observe(review.timings.extract_s)
-    return review
+    events = state.start_review(source, parameters)
+    if parameters.stream:
+        return EventStream(_server_events(state.streamed(events)))
+    return await cancel_on_disconnect(request.receive, finished(events))
+
+
+async def _server_events(events: AsyncGenerator[Event, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(narrate(events)) as telling:
+        async for told in telling:
+            yield server_event(told.model_dump_json(), told.type, told.sequence_number)

@@ -59,8 +59,8 @@ async def read_paper_submission(request: Request) -> tuple[File | Link, PaperPar
     """
     if _kind(request) == "multipart/form-data":
         file, fields = await _read_form(request)
-        return file, _validated(PaperParameters, fields)
-    asked = _validated(PaperUrlRequest, await _read_json(request))
+        return file, validated(PaperParameters, fields)
+    asked = validated(PaperUrlRequest, await _read_json(request))
     return Link(asked.url), asked
 
 
@@ -72,12 +72,12 @@ async def read_review_submission(request: Request) -> tuple[Source, ReviewParame
     """
     if _kind(request) == "multipart/form-data":
         file, fields = await _read_form(request)
-        return file, _validated(ReviewParameters, fields)
+        return file, validated(ReviewParameters, fields)
     body = await _read_json(request)
     if isinstance(body, dict) and "url" in body:
-        linked = _validated(ReviewUrlRequest, body)
+        linked = validated(ReviewUrlRequest, body)
         return Link(linked.url), linked
-    asked = _validated(ReviewTextRequest, body)
+    asked = validated(ReviewTextRequest, body)
     return paper_from_text(asked.title, asked.abstract, asked.body), asked
 
 
@@ -110,7 +110,12 @@ async def _read_json(request: Request) -> Any:
         raise InvalidRequest("The body is not JSON.", code="invalid_json") from error
 
 
-def _validated(model: type[Body], values: Any) -> Body:
+def validated(model: type[Body], values: Any) -> Body:
+    """The values as the model has them.
+
+    Raises:
+        InvalidRequest: with the parameter, and a code that says what is wrong with it.
+    """
     try:
         return model.model_validate(values)
     except ValidationError as error:

@@ -22,7 +22,8 @@ from app.errors import EngineOverloaded, InvalidRequest
 from app.review.labels import verdict_labels
 from app.review.parse import parse_review
 from app.review.structure import review_structure
-from app.review.template import VERDICT_LEAD, messages
+from app.review.template import VERDICT_LEAD
+from app.review.templates import published
 from app.settings import Settings
 from tests.service import Service
 
@@ -30,7 +31,9 @@ pytestmark = pytest.mark.anyio
 
 ASK = Generation(
     request_id="test",
-    messages=messages("Counting", "We count.", "# Introduction\n\nWe count tokens, once. " * 20),
+    messages=published().messages(
+        "Counting", "We count.", "# Introduction\n\nWe count tokens, once. " * 20
+    ),
     max_tokens=16,
     temperature=0.0,
     top_p=1.0,
@@ -60,6 +63,11 @@ async def complete(engine: Engine, request: Generation) -> tuple[str, Delta]:
     return "".join(part.text for part in parts), parts[-1]
 
 
+def usage_of(delta: Delta) -> Usage:
+    assert delta.usage
+    return delta.usage
+
+
 async def test_it_knows_its_model(engine: Engine) -> None:
     assert engine.model.name == "smollm2"
     assert engine.model.max_model_len == 8192
@@ -74,21 +82,38 @@ async def test_a_completion_comes_in_pieces_and_says_how_it_ended(engine: Engine
     assert all(part.finish_reason is None for part in parts[:-1])
     assert parts[-1].finish_reason == "length"
     prompt = len(engine.tokenizer.encode(engine.tokenizer.render(ASK.messages)))
-    assert parts[-1].usage == Usage(prompt, 16, parts[-1].usage.cached)
+    assert parts[-1].usage == Usage(prompt, 16, usage_of(parts[-1]).cached)
 
 
 async def test_greedy_is_the_same_again_and_read_from_the_cache(engine: Engine) -> None:
     first, _ = await complete(engine, ASK)
     again, last = await complete(engine, replace(ASK, request_id="test-again"))
     assert again == first
-    assert last.usage.cached > 0.8 * last.usage.prompt
+    assert usage_of(last).cached > 0.8 * usage_of(last).prompt
+
+
+async def test_several_completions_of_one_prompt(engine: Engine) -> None:
+    request = replace(ASK, request_id="three", n=3, temperature=1.0)
+    texts = ["", "", ""]
+    finished: list[int] = []
+    async with aclosing(engine.generate(request)) as deltas:
+        async for delta in deltas:
+            texts[delta.index] += delta.text
+            if delta.finish_reason:
+                finished.append(delta.index)
+    assert sorted(finished) == [0, 1, 2]
+    assert len(set(texts)) > 1
+    prompt = len(engine.tokenizer.encode(engine.tokenizer.render(ASK.messages)))
+    usage = usage_of(delta)
+    assert (usage.prompt, usage.completion) == (prompt, 48)
+    assert usage.cached <= prompt
 
 
 async def test_the_structure_holds_at_any_temperature(engine: Engine) -> None:
-    structure = review_structure(engine.tokenizer, 256)
+    structure = review_structure(engine.tokenizer, published(), 256)
     wild = replace(ASK, request_id="wild", max_tokens=256, temperature=1.5, structure=structure)
     text, last = await complete(engine, wild)
-    parsed = parse_review(text)
+    parsed = parse_review(text, published().sections)
     assert last.finish_reason == "stop"
     assert parsed.decision in ("accept", "reject")
     assert parsed.verdict_at is not None
@@ -99,8 +124,10 @@ async def test_labels_are_read_with_their_masses(engine: Engine) -> None:
     ids = (labels.accept[0], labels.reject[0])
     prefix = f"## Final Recommendation\n{VERDICT_LEAD}"
     found = await engine.read_labels(LabelRead("labels", ASK.messages, prefix, ids))
-    assert set(found) == set(ids)
-    assert 0 < sum(math.exp(logprob) for logprob in found.values()) <= 1.001
+    assert set(found.of) == set(ids)
+    assert 0 < sum(math.exp(logprob) for logprob in found.of.values()) <= 1.001
+    prompt = engine.tokenizer.encode(engine.tokenizer.render(ASK.messages, prefix))
+    assert found.usage == Usage(len(prompt), 1, found.usage.cached)
 
 
 async def test_the_label_read_is_the_models_next_token(engine: Engine) -> None:
@@ -111,7 +138,7 @@ async def test_the_label_read_is_the_models_next_token(engine: Engine) -> None:
     following = engine.tokenizer.encode(text[len(prefix) :])[0]
     other = next(token for token in ids if token != following)
     found = await engine.read_labels(LabelRead("next", ASK.messages, prefix, (following, other)))
-    assert found[following] > found[other]
+    assert found.of[following] > found.of[other]
 
 
 async def test_a_seed_is_refused_by_the_cpu_engine(engine: Engine) -> None:

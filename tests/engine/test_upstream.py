@@ -143,7 +143,7 @@ async def test_labels_among_the_likeliest_are_found_by_their_text(
     read = LabelRead(
         "labels", (Message("user", "x"),), "I recommend this paper for", (34198, 12710)
     )
-    assert await engine.read_labels(read) == {34198: -0.5}
+    assert (await engine.read_labels(read)).of == {34198: -0.5}
     await engine.close()
     assert handler.asked[0]["messages"][-1] == {
         "role": "assistant",

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.engine.tokenizer import ChatTokenizer
 from app.errors import InvalidRequest
-from app.review import template
 from app.review.labels import verdict_labels
 from app.review.structure import review_structure
-from tests.conftest import SHARED
+from app.review.templates import published
 
 
 def spelled(tokenizer: ChatTokenizer, elements: list[dict[str, Any]], label: int) -> str:
@@ -36,7 +33,7 @@ def spelled(tokenizer: ChatTokenizer, elements: list[dict[str, Any]], label: int
 def test_the_fixed_parts_are_the_published_format(
     tokenizer: ChatTokenizer, label: int, word: str
 ) -> None:
-    elements = review_structure(tokenizer, 512)["format"]["elements"]
+    elements = review_structure(tokenizer, published(), 512)["format"]["elements"]
     assert spelled(tokenizer, elements, label) == (
         "## Summary\n…\n\n## Strengths\n-…\n\n## Weaknesses\n-…\n\n## Technical Soundness\n…"
         "\n\n## Clarity and Writing\n…\n\n## Significance\n…"
@@ -46,7 +43,7 @@ def test_the_fixed_parts_are_the_published_format(
 
 @pytest.mark.parametrize("max_tokens", [230, 512, 1400])
 def test_the_budgets_leave_room_for_the_verdict(tokenizer: ChatTokenizer, max_tokens: int) -> None:
-    elements = review_structure(tokenizer, max_tokens)["format"]["elements"]
+    elements = review_structure(tokenizer, published(), max_tokens)["format"]["elements"]
     free = [element["max_tokens"] for element in elements if element["type"] == "any_text"]
     fixed = sum(element["type"] == "token" for element in elements)
     longest = max(len(verdict["elements"]) for verdict in elements[-1]["elements"])
@@ -57,11 +54,11 @@ def test_the_budgets_leave_room_for_the_verdict(tokenizer: ChatTokenizer, max_to
 
 def test_too_few_tokens_are_refused_with_the_least_that_works(tokenizer: ChatTokenizer) -> None:
     with pytest.raises(InvalidRequest, match=r"at least (\d+)") as refused:
-        review_structure(tokenizer, 100)
+        review_structure(tokenizer, published(), 100)
     least = int("".join(filter(str.isdigit, str(refused.value).split("least")[1].split(";")[0])))
-    assert review_structure(tokenizer, least)
+    assert review_structure(tokenizer, published(), least)
     with pytest.raises(InvalidRequest):
-        review_structure(tokenizer, least - 2)
+        review_structure(tokenizer, published(), least - 2)
 
 
 def test_the_labels_are_the_tokenizers_own(tokenizer: ChatTokenizer) -> None:
@@ -70,20 +67,3 @@ def test_the_labels_are_the_tokenizers_own(tokenizer: ChatTokenizer) -> None:
     assert tokenizer.decode(labels.reject) == " REJECTION."
     # As found with this model: " ACC" and " RE".
     assert (labels.accept[0], labels.reject[0]) == (34198, 12710)
-
-
-def test_the_shares_add_up() -> None:
-    assert math.isclose(sum(spec.share for spec in template.SECTIONS), 1)
-
-
-def test_every_section_is_asked_for_by_the_prompt() -> None:
-    for spec in template.SECTIONS:
-        assert f"## {spec.heading}\n" in template.USER
-
-
-def test_the_prompts_are_the_published_ones() -> None:
-    published = SHARED / "prompts"
-    if not published.is_dir():
-        pytest.skip("the published prompts are not beside this checkout")
-    for name, text in (("system.txt", template.SYSTEM), ("user.txt", template.USER)):
-        assert text == Path(published / name).read_text(encoding="utf-8")

@@ -10,6 +10,7 @@ from openai.types.chat import ChatCompletionMessageParam
 
 from app.engine.tokenizer import ChatTokenizer
 from app.review.structure import review_structure
+from app.review.templates import published
 
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Say hello."}]
 
@@ -104,7 +105,7 @@ def test_the_reviews_structure_works_here_too(sdk: openai.OpenAI, tokenizer: Cha
         messages=HELLO,
         max_tokens=256,
         temperature=1.0,
-        extra_body={"response_format": review_structure(tokenizer, 256)},
+        extra_body={"response_format": review_structure(tokenizer, published(), 256)},
     )
     text = answer.choices[0].message.content or ""
     assert text.startswith("## Summary\n")

@@ -1,0 +1,109 @@
+"""What a model's probability is worth: a map from it to the share of papers that were accepted.
+
+The training's calibrate stage fits one and writes it as JSON; the service applies it.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from app.engine.base import ServedModel
+from app.errors import ConfigurationError
+
+_SMALLEST = 1e-9
+"""Probabilities nearer to 0 or 1 than this count as this: their logit is finite."""
+
+
+class _Map(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Temperature(_Map):
+    """sigmoid(logit(p) / temperature), after Guo et al. 2017."""
+
+    method: Literal["temperature"] = "temperature"
+    temperature: float = Field(gt=0, allow_inf_nan=False)
+
+    def apply(self, probability: float) -> float:
+        return _sigmoid(_logit(probability) / self.temperature)
+
+
+class Platt(_Map):
+    """sigmoid(slope * logit(p) + intercept), after Platt 1999."""
+
+    method: Literal["platt"] = "platt"
+    slope: float = Field(gt=0, allow_inf_nan=False)
+    intercept: float = Field(allow_inf_nan=False)
+
+    def apply(self, probability: float) -> float:
+        return _sigmoid(self.slope * _logit(probability) + self.intercept)
+
+
+class Isotonic(_Map):
+    """Straight lines between points, constant beyond them (scikit-learn's IsotonicRegression)."""
+
+    method: Literal["isotonic"] = "isotonic"
+    x: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(min_length=1)
+    y: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _rises(self) -> Isotonic:
+        if len(self.x) != len(self.y):
+            raise ValueError("x and y differ in length")
+        if list(self.x) != sorted(set(self.x)) or list(self.y) != sorted(self.y):
+            raise ValueError("x must rise, and y must not fall")
+        return self
+
+    def apply(self, probability: float) -> float:
+        return float(np.interp(probability, self.x, self.y))
+
+
+class Calibration(BaseModel):
+    """One fitted map, for one model under one template.
+
+    ``fitted_on`` is free: what the fit used and how good it is, for a person to read.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    object: Literal["calibration"] = "calibration"
+    name: str = Field(min_length=1, max_length=200)
+    """What a response names it by."""
+    model: str = Field(min_length=1)
+    template: str = "default"
+    map: Annotated[Temperature | Platt | Isotonic, Field(discriminator="method")]
+    fitted_on: dict[str, Any] = {}
+
+    def suits(self, model: ServedModel, template: str) -> bool:
+        """Whether it was fitted to this model under this template; it says nothing of others."""
+        return self.model in (model.name, *model.also_named) and self.template == template
+
+
+def load_calibration(path: Path) -> Calibration:
+    """Read the file that the calibrate stage wrote.
+
+    Raises:
+        ConfigurationError: it can't be read, or is no calibration.
+    """
+    try:
+        return Calibration.model_validate_json(path.read_bytes())
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    raise ConfigurationError(f"calibration file {path}: {reason}", param="calibration")
+
+
+def _logit(probability: float) -> float:
+    held = min(max(probability, _SMALLEST), 1 - _SMALLEST)
+    return math.log(held / (1 - held))
+
+
+def _sigmoid(logit: float) -> float:
+    return 1 / (1 + math.exp(-logit)) if logit >= 0 else 1 - 1 / (1 + math.exp(logit))

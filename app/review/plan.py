@@ -1,0 +1,127 @@
+"""What a request asks for, checked against the model and the settings before any work is done."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.engine.base import Generation, ServedModel, Tokenizer
+from app.errors import InvalidRequest, ModelNotFound
+from app.review.calibration import Calibration, load_calibration
+from app.review.structure import review_structure
+from app.review.template import Template
+from app.review.templates import load_templates
+from app.review.verdict import Confidence
+from app.schemas import ReviewParameters
+from app.settings import Settings
+
+VERDICT_ROOM = 32
+"""Tokens of the context that the verdict's reading needs beyond prompt and review."""
+_LEAST_PROMPT = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How one review is made. ``generation`` has no messages yet; None for the verdict alone."""
+
+    id: str
+    template: Template
+    prompt_budget: int
+    generation: Generation | None
+    confidence: Confidence
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewRules:
+    """What the settings say of every review, loaded and checked once."""
+
+    settings: Settings
+    templates: Mapping[str, Template]
+    calibration: Calibration | None
+
+    @classmethod
+    def load(cls, settings: Settings) -> ReviewRules:
+        """
+        Raises:
+            ConfigurationError: a template breaks the contract, or the calibration is none.
+        """
+        calibration = load_calibration(settings.calibration) if settings.calibration else None
+        return cls(settings, load_templates(settings.templates_dir), calibration)
+
+    def plan(
+        self,
+        asked: ReviewParameters,
+        model: ServedModel,
+        tokenizer: Tokenizer,
+        answer_format: dict[str, Any] | None = None,
+    ) -> Plan:
+        """The plan for a request; ``answer_format`` is a structural tag in the template's place.
+
+        Raises:
+            InvalidRequest: the parameters don't suit the model or each other.
+        """
+        template = self._template(asked.template)
+        if asked.model is not None and asked.model not in (model.name, *model.also_named):
+            raise ModelNotFound(f"The model {asked.model!r} is not served here.", param="model")
+        if asked.mode == "verdict" and asked.samples > 1:
+            raise InvalidRequest(
+                "The verdict alone is read, not drawn: it has no samples.", param="samples"
+            )
+        review_id = f"rev_{uuid.uuid4().hex}"
+        max_tokens = asked.max_tokens or model.max_tokens
+        budget = _prompt_budget(model, 0 if asked.mode == "verdict" else max_tokens)
+        if budget < _LEAST_PROMPT:
+            raise InvalidRequest(
+                f"max_tokens of {max_tokens} leaves {max(budget, 0)} tokens of the context of "
+                f"{model.max_model_len} for the prompt: {_LEAST_PROMPT - budget} too few.",
+                param="max_tokens",
+            )
+        suits = self.calibration and self.calibration.suits(model, template.name)
+        return Plan(
+            id=review_id,
+            template=template,
+            prompt_budget=budget,
+            generation=None
+            if asked.mode == "verdict"
+            else self._generation(review_id, asked, template, tokenizer, max_tokens, answer_format),
+            confidence=Confidence(self.calibration if suits else None, self.settings.abstain_band),
+        )
+
+    def _template(self, name: str) -> Template:
+        if name not in self.templates:
+            raise InvalidRequest(
+                f"There is no template {name!r}; there are: {', '.join(sorted(self.templates))}.",
+                param="template",
+                code="unknown_template",
+            )
+        return self.templates[name]
+
+    def _generation(
+        self,
+        request_id: str,
+        asked: ReviewParameters,
+        template: Template,
+        tokenizer: Tokenizer,
+        max_tokens: int,
+        answer_format: dict[str, Any] | None,
+    ) -> Generation:
+        defaults = self.settings
+        if answer_format is None and (asked.format or defaults.review_format) == "structured":
+            answer_format = review_structure(tokenizer, template, max_tokens)
+        return Generation(
+            request_id=request_id,
+            messages=(),
+            max_tokens=max_tokens,
+            temperature=defaults.temperature if asked.temperature is None else asked.temperature,
+            top_p=defaults.top_p if asked.top_p is None else asked.top_p,
+            seed=asked.seed,
+            structure=answer_format,
+            n=asked.samples,
+        )
+
+
+def _prompt_budget(model: ServedModel, max_tokens: int) -> int:
+    left = model.max_model_len - max_tokens - VERDICT_ROOM
+    return left if model.max_prompt_tokens is None else min(left, model.max_prompt_tokens)

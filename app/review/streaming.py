@@ -1,0 +1,92 @@
+"""A review's events as a client sees them: typed, numbered, the text cut into its sections."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from itertools import count
+
+from app.review.resource import paper_info, review_integrity
+from app.review.sectioning import SectionDelta, SectionDone, SectionStream
+from app.review.service import (
+    Accepted,
+    Completed,
+    Decided,
+    Event,
+    Failed,
+    Judging,
+    Prompted,
+    Writing,
+)
+from app.review.template import SectionSpec
+from app.schemas import (
+    ErrorDetail,
+    ReviewCompleted,
+    ReviewCreated,
+    ReviewDelta,
+    ReviewExtracted,
+    ReviewSectionCompleted,
+    ReviewVerdict,
+    StreamError,
+    StreamEvent,
+)
+
+
+class _Narrator:
+    """Turns one review's events into the client's; keeps each sample's place in its sections."""
+
+    def __init__(self) -> None:
+        self._numbers = count()
+        self._sections: tuple[SectionSpec, ...] = ()
+        self._samples: dict[int, SectionStream] = {}
+
+    def tell(self, event: Event) -> Iterator[StreamEvent]:
+        match event:
+            case Accepted(id=review_id, created=created, model=model, sections=sections):
+                self._sections = sections
+                yield ReviewCreated(
+                    sequence_number=next(self._numbers), id=review_id, created=created, model=model
+                )
+            case Prompted(paper=paper, prompt=prompt):
+                yield ReviewExtracted(
+                    sequence_number=next(self._numbers),
+                    paper=paper_info(paper, prompt),
+                    integrity=review_integrity(paper, prompt),
+                )
+            case Writing(sample=sample, text=text):
+                writing = self._samples.setdefault(sample, SectionStream(self._sections))
+                yield from self._pieces(sample, writing.feed(text))
+            case Judging():
+                for sample, writing in sorted(self._samples.items()):
+                    yield from self._pieces(sample, writing.close())
+            case Decided(verdict=verdict):
+                yield ReviewVerdict(sequence_number=next(self._numbers), verdict=verdict)
+            case Completed(review=review):
+                yield ReviewCompleted(sequence_number=next(self._numbers), review=review)
+            case Failed(error=error):
+                detail = ErrorDetail.model_validate(error.envelope()["error"])
+                yield StreamError(sequence_number=next(self._numbers), error=detail)
+
+    def _pieces(
+        self, sample: int, pieces: list[SectionDelta | SectionDone]
+    ) -> Iterator[ReviewDelta | ReviewSectionCompleted]:
+        for piece in pieces:
+            number = next(self._numbers)
+            if isinstance(piece, SectionDelta):
+                yield ReviewDelta(
+                    sequence_number=number, sample=sample, section=piece.field, text=piece.text
+                )
+            else:
+                value = piece.value if isinstance(piece.value, str) else list(piece.value)
+                yield ReviewSectionCompleted(
+                    sequence_number=number, sample=sample, section=piece.field, value=value
+                )
+
+
+async def narrate(events: AsyncGenerator[Event, None]) -> AsyncGenerator[StreamEvent, None]:
+    """The client's events. Closing it closes ``events``."""
+    narrator = _Narrator()
+    async with aclosing(events):
+        async for event in events:
+            for told in narrator.tell(event):
+                yield told

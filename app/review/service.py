@@ -219,12 +219,12 @@ async def _write(
 
 def _sections(parsed: ParsedReview) -> ReviewSections:
     return ReviewSections(
-        summary=parsed.summary,
-        strengths=[Point(text=text) for text in parsed.strengths],
-        weaknesses=[Point(text=text) for text in parsed.weaknesses],
-        technical_soundness=parsed.technical_soundness,
-        clarity=parsed.clarity,
-        significance=parsed.significance,
+        summary=parsed.prose.get("summary", ""),
+        strengths=[Point(text=text) for text in parsed.points.get("strengths", ())],
+        weaknesses=[Point(text=text) for text in parsed.points.get("weaknesses", ())],
+        technical_soundness=parsed.prose.get("technical_soundness", ""),
+        clarity=parsed.prose.get("clarity", ""),
+        significance=parsed.prose.get("significance", ""),
     )
 
 

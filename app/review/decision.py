@@ -212,6 +212,9 @@ def _stated_in_prose(text: str, *, bare: bool) -> Iterator[Decision]:
 
 
 def _stated_in_sentence(sentence: str) -> Iterator[Decision]:
+    if _LINE.search(sentence):
+        # Judged as a verdict's line already.
+        return
     for pattern in _STATEMENTS:
         match = pattern.search(sentence)
         if match is None:

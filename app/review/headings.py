@@ -47,7 +47,7 @@ THOUGHTS = {
 }
 """What begins a model's thinking, and what ends it."""
 
-_NEUTRAL = "overall|main|key|major|brief|short|detailed|general|paper|review|the|my|its"
+_NEUTRAL = "overall|main|key|major|brief|short|detailed|general|paper|review|the|my|your|its"
 _NEUTRAL_WORDS = frozenset(_NEUTRAL.split("|"))
 _VERDICT_NAME = (
     r"(?:(?:final|acceptance|reviewer'?s|"
@@ -189,7 +189,7 @@ class LineReader:
     def _titled(self, match: regex.Match[str]) -> Heading | None:
         rank, title = len(match["hashes"]), match["title"]
         field, part = self._names.find(title)
-        if field is None and not title[0].isspace():
+        if field is None and (not title[0].isspace() or title.isspace()):
             return None
         return Heading(field, rank, part)
 
@@ -221,12 +221,19 @@ class Line:
 
 def _plain(title: str) -> list[str]:
     title = re.sub(r"^[\W_]*" + _NUMBER + r"(?=\W*\w)", "", title.lower())
-    return re.findall(r"[^\W_]+(?:'[^\W_]+)?|&|/", title)
+    return re.findall(r"[^\W_]+(?:'[^\W_]+)?|[&/,]", title)
 
 
 def _words(title: str) -> tuple[str, ...]:
     """A title's words, so that those of two spellings are equal."""
-    return tuple("and" if word in ("&", "/") else _singular(word) for word in _plain(title))
+    words: list[str] = []
+    for plain in _plain(title):
+        word = "and" if plain in ("&", "/", ",") else _singular(plain)
+        if word != "and" or (words and words[-1] != "and"):
+            words.append(word)
+    if words and words[-1] == "and":
+        words.pop()
+    return tuple(words)
 
 
 def _singular(word: str) -> str:
@@ -237,9 +244,15 @@ def _singular(word: str) -> str:
 
 def _spelled(words: Iterable[str]) -> str:
     """A pattern for the names that have these words."""
-    return r"(?:[ \t]{1,3}|[ \t]{0,3}/[ \t]{0,3})".join(
-        "(?:and|&|/)" if word == "and" else f"{regex.escape(word)}(?:e?s)?" for word in words
-    )
+    joint = r"(?:[ \t]{1,3}and[ \t]{1,3}|[ \t]{0,3}[&/,][ \t]{0,3}(?:and[ \t]{1,3})?)"
+    gap, pattern = "", ""
+    for word in words:
+        if word == "and":
+            gap = joint
+        else:
+            pattern += f"{gap}{regex.escape(word)}(?:e?s)?"
+            gap = r"[ \t]{1,3}"
+    return pattern
 
 
 def _parts(words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

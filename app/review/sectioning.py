@@ -32,6 +32,7 @@ _BULLET = re.compile(
     r"|(?:\*\*|__)(?:\d{1,2}|[A-Z]{1,2}\d{1,2})[.):]{1,2}(?:(?:\*\*|__)[ \t]*|[ \t]+(?P<bold>))"
     r")(?P<text>.*)"
 )
+_NUMBER = re.compile(r"^\d{1,2}[.)][ \t]+")
 _LEAD_IN = re.compile(r"[ \t]*(?:\*\*|__)[^*_\n]{1,120}(?:\*\*|__)[ \t]*:?(?P<rest>.*)")
 _NESTED = 2
 """Columns by which an item is deeper than another."""
@@ -256,7 +257,10 @@ def _indent(line: str) -> int:
 
 
 def _unmarked(bullet: re.Match[str]) -> str:
-    return bullet["text"] if bullet["bold"] is None else f"**{bullet['text']}"
+    if bullet["bold"] is not None:
+        return f"**{bullet['text']}"
+    # "- 1. text": one mark is enough.
+    return _NUMBER.sub("", bullet["text"])
 
 
 def _begins_item(line: str, indent: int, base: int | None, after_blank: bool) -> bool:

@@ -2,109 +2,91 @@
 
 from __future__ import annotations
 
+import re
 import timeit
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
 
 import pytest
-from hypothesis import given
+import yaml
+from hypothesis import example, given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
-from app.review.parse import parse_review
+from app.review.parse import ParsedReview, parse_review
+from app.review.template import SECTIONS, SectionSpec
 from app.review.verdict import up_to_the_verdict
 from tests.doubles import WHOLE_REVIEW
 
 ACCEPT = "I recommend this paper for ACCEPTANCE."
 REJECT = "I recommend this paper for REJECTION."
+TEMPLATES = {
+    "default": SECTIONS,
+    "acl": (
+        SectionSpec("paper_summary", "Paper Summary", 0.2),
+        SectionSpec("summary_of_strengths", "Summary of Strengths", 0.2, bullets=True),
+        SectionSpec("summary_of_weaknesses", "Summary of Weaknesses", 0.3, bullets=True),
+        SectionSpec("comments", "Comments, Suggestions and Typos", 0.2, bullets=True),
+        SectionSpec("soundness", "Soundness", 0.1),
+    ),
+    "neurips": (
+        SectionSpec("summary", "Summary", 0.2),
+        SectionSpec("strengths_and_weaknesses", "Strengths and Weaknesses", 0.4),
+        SectionSpec("questions", "Questions", 0.2, bullets=True),
+        SectionSpec("limitations", "Limitations", 0.2),
+    ),
+}
 
 
-def test_a_whole_review() -> None:
-    parsed = parse_review(WHOLE_REVIEW)
-    assert parsed.summary == "It counts tokens."
-    assert parsed.strengths == ("It counts them once.", "It says so.")
-    assert parsed.weaknesses == ("It counts nothing else.",)
-    assert (parsed.technical_soundness, parsed.clarity, parsed.significance) == (
-        "Sound.",
-        "Clear.",
-        "Some.",
-    )
-    assert parsed.decision == "accept"
+@dataclass(frozen=True)
+class Case:
+    """A text, written by hand or by a model, and all that is to be read out of it.
+
+    ``verdict_from`` is how the text goes on from ``verdict_at``.
+    """
+
+    name: str
+    text: str
+    origin: Literal["hand", "model"] = "hand"
+    about: str = ""
+    sections: str = "default"
+    prose: dict[str, str] = field(default_factory=dict)
+    points: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    decision: Literal["accept", "reject"] | None = None
+    contradicts: bool = False
+    verdict_from: str | None = None
+    refused: bool = False
 
 
-@pytest.mark.parametrize(
-    ("text", "decision"),
-    [
-        (ACCEPT, "accept"),
-        (REJECT, "reject"),
-        (REJECT.rstrip("."), "reject"),
-        (f"**{ACCEPT}**", "accept"),
-        ("I recommend this paper for **REJECTION**.", "reject"),
-        ("I recommend this paper\nfor acceptance", None),
-        ("i recommend this paper for acceptance.", "accept"),
-        (f"{ACCEPT}\n{ACCEPT}", "accept"),
-        (f"{ACCEPT}\n{REJECT}", None),
-        ("I recommend this paper for", None),
-        ("I recommend this paper for ACCEPTANCES", None),
-        ("I would accept this paper.", None),
-        ("", None),
-    ],
-)
-def test_the_decision_is_the_texts_own(text: str, decision: str | None) -> None:
-    assert parse_review(text).decision == decision
+def _cases() -> list[Case]:
+    adapter = TypeAdapter(list[Case], config={"extra": "forbid"})
+    files = sorted((Path(__file__).parent / "parse_cases").glob("*.yaml"))
+    return [
+        case
+        for file in files
+        for case in adapter.validate_python(yaml.safe_load(file.read_text(encoding="utf-8")))
+    ]
 
 
-@pytest.mark.parametrize(
-    ("content", "bullets"),
-    [
-        ("- one\n- two", ("one", "two")),
-        ("* one\n• two\n+ three", ("one", "two", "three")),
-        ("1. one\n2) two", ("one", "two")),
-        ("- one\n  goes on\n- two", ("one goes on", "two")),
-        ("no list at all", ("no list at all",)),
-        ("- \n-   \n- x", ("x",)),
-        ("", ()),
-    ],
-)
-def test_bullets(content: str, bullets: tuple[str, ...]) -> None:
-    assert parse_review(f"## Strengths\n{content}\n\n## Weaknesses\n- w").strengths == bullets
+CASES = _cases()
 
 
-@pytest.mark.parametrize(
-    "heading", ["# Summary", "### Summary:", "## **Summary**", " ## summary ##"]
-)
-def test_headings_as_models_write_them(heading: str) -> None:
-    assert parse_review(f"{heading}\ntext").summary == "text"
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES])
+def test_the_table(case: Case) -> None:
+    parsed = parse_review(case.text, TEMPLATES[case.sections])
+    assert parsed.prose == case.prose
+    assert parsed.points == case.points
+    assert parsed.decision == case.decision
+    assert (len(parsed.decisions) == 2) == case.contradicts
+    assert parsed.refused == case.refused
+    if case.verdict_from is None:
+        assert parsed.verdict_at is None
+    else:
+        assert case.text[parsed.verdict_at :].startswith(case.verdict_from)
 
 
-def test_a_review_that_was_cut_off_keeps_what_it_has() -> None:
-    parsed = parse_review(WHOLE_REVIEW[:60])
-    assert parsed.summary == "It counts tokens."
-    assert parsed.significance == ""
-    assert parsed.decision is None
-
-
-@pytest.mark.parametrize(("head", "unit"), [("## ", " "), ("", "*"), ("", "- "), ("## ", "#")])
-def test_a_model_that_repeats_itself_is_read_in_linear_time(head: str, unit: str) -> None:
-    def seconds(repeats: int) -> float:
-        text = f"{head}{unit * repeats}x"
-        return min(timeit.repeat(lambda: parse_review(text), number=1, repeat=5))
-
-    # Four times the text: four times as long, and not sixteen times.
-    assert seconds(80_000) < 10 * seconds(20_000)
-
-
-@given(st.text() | st.lists(st.sampled_from([ACCEPT, REJECT, "## Summary", "-", "\n", "x", "#"])))
-def test_never_an_exception_nor_a_decision_that_is_not_there(text: str | list[str]) -> None:
-    whole = text if isinstance(text, str) else "".join(text)
-    decision = parse_review(whole).decision
-    if decision is not None:
-        assert ("acceptance" if decision == "accept" else "rejection") in whole.lower()
-
-
-def test_the_deciding_word_is_what_comes_next() -> None:
-    lead = "I recommend this paper for"
-    whole = up_to_the_verdict(WHOLE_REVIEW, parse_review(WHOLE_REVIEW))
-    assert whole == WHOLE_REVIEW.removesuffix(" ACCEPTANCE.")
-    for text in ("", "cut off in the mid", "## Summary\nx\n\n## Final Recommendation"):
-        opened = up_to_the_verdict(text, parse_review(text))
-        assert opened.endswith(f"## Final Recommendation\n{lead}")
-        assert opened.startswith(text)
-        assert opened.count("## Final Recommendation") == 1
+def test_the_table_is_large_and_partly_written_by_models() -> None:
+    assert len(CASES) >= 75
+    assert sum(case.origin == "model" for case in CASES) >= 15
+    assert len({case.name for case in CASES}) == len(CASES)

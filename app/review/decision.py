@@ -113,7 +113,7 @@ _HARMLESS = re.compile(
     r"believe|feel|that|as|such|consequently|accordingly|based|on|the|above|given|these|those|"
     r"reasons?|for|this|all|and|but|to|up|final|recommendation|decision|verdict|justification|"
     r"therefore|thus|hence|so|however|never?theless|nonetheless|still|yet|of|considering|points|"
-    r"strengths|weaknesses|concerns|issues|current|form|present|state|is|it|being|said|\W)*",
+    r"strengths|weaknesses|concerns|issues|current|form|present|state|is|it|being|said|yes|\W)*",
     re.IGNORECASE,
 )
 _CONCESSION = re.compile(
@@ -208,13 +208,12 @@ def _stated_in_prose(text: str, *, bare: bool) -> Iterator[Decision]:
         elif not label:
             prose.append(plain)
     for sentence in _BORDER.split("\n".join(prose)):
-        yield from _stated_in_sentence(" ".join(sentence.split()))
+        # What has the verdict's line in it has been judged already.
+        if not _LINE.search(sentence):
+            yield from _stated_in_sentence(" ".join(sentence.split()))
 
 
 def _stated_in_sentence(sentence: str) -> Iterator[Decision]:
-    if _LINE.search(sentence):
-        # Judged as a verdict's line already.
-        return
     for pattern in _STATEMENTS:
         match = pattern.search(sentence)
         if match is None:

@@ -270,7 +270,8 @@ class ReviewDelta(_StreamEvent):
     sample: int
     """Which of the samples writes, from 0."""
     section: str
-    """The section's field; `preamble` before the first heading, `verdict` below the last one."""
+    """The section's field; `preamble` before the first heading, `verdict` below the last one,
+    `other` below one that is of no section."""
     text: str
 
 

@@ -1,38 +1,50 @@
-"""A review's markdown -> its sections and its verdict; never an exception, never a guess."""
+"""A review's markdown -> its sections and its verdict; never an exception, never a guess.
+
+What is read, in this order:
+
+1. Thinking is left out: ``<think>`` and the like up to their end, or to the end of the text where
+   one begins a line and is never closed; and all that stands before a lone ``</think>`` line, which
+   the prompt may have opened. Tags in quotes or backticks are the review's own words.
+2. The rest is cut into sections, as :class:`app.review.sectioning.SectionStream` says.
+3. Verdict lines are read anywhere in it; without any, prose in the final recommendation and the
+   last paragraph. :mod:`app.review.decision` has the rules.
+4. A text without a section or a decision that begins by declining is a refusal.
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import Literal
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from app.review.template import SECTIONS
+from app.review.decision import Decision, is_refusal, prose_decisions, verdict_lines
+from app.review.headings import THOUGHTS, VERDICT
+from app.review.sectioning import SectionDelta, SectionStream
+from app.review.template import SectionSpec
 
-Decision = Literal["accept", "reject"]
-
-# No two unbounded repeats side by side: a model that writes spaces or asterisks without end would
-# make such an expression take seconds.
-_HEADING = re.compile(r"^[ \t]*#{1,6}(?P<name>[^\n]*)$", re.MULTILINE)
-_BULLET = re.compile(r"^[ \t]*(?:[-*•+]|\d{1,2}[.)])[ \t]+", re.MULTILINE)
-_VERDICT = re.compile(
-    r"\*{0,3}I recommend this paper for\s+\*{0,3}(?P<label>ACCEPTANCE|REJECTION)\b",
-    re.IGNORECASE,
+_OPENED = re.compile(rf"(?<![`'\"“‘(])(?:{'|'.join(map(re.escape, THOUGHTS))})", re.IGNORECASE)
+_LONE_END = re.compile(
+    rf"^[ \t]*(?:{'|'.join(map(re.escape, THOUGHTS.values()))})[ \t\r]*$",
+    re.IGNORECASE | re.MULTILINE,
 )
-_FIELDS = {spec.heading.lower(): spec for spec in SECTIONS}
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedReview:
-    """What the text holds. ``verdict_at`` is where its first verdict line begins, or None."""
+    """What a review's text holds.
 
-    summary: str = ""
-    strengths: tuple[str, ...] = ()
-    weaknesses: tuple[str, ...] = ()
-    technical_soundness: str = ""
-    clarity: str = ""
-    significance: str = ""
-    decisions: frozenset[Decision] = field(default_factory=frozenset)
-    verdict_at: int | None = None
+    ``prose`` and ``points`` have each section that was found, by its field: a text, or the items of
+    a list. ``decisions`` are all that the text states. ``verdict_at`` is the offset in the text
+    where the first verdict line that decides begins, or None without such a line. ``refused`` tells
+    that the model declined to review.
+    """
+
+    prose: Mapping[str, str]
+    points: Mapping[str, tuple[str, ...]]
+    decisions: frozenset[Decision]
+    verdict_at: int | None
+    refused: bool
 
     @property
     def decision(self) -> Decision | None:
@@ -40,37 +52,78 @@ class ParsedReview:
         return next(iter(self.decisions)) if len(self.decisions) == 1 else None
 
 
-def parse_review(text: str) -> ParsedReview:
-    """Read a review that a model wrote, whole or cut off."""
-    verdicts = list(_VERDICT.finditer(text))
-    found: dict[str, str | tuple[str, ...]] = {}
-    for name, content in _parts(text):
-        spec = _FIELDS.get(name)
-        if spec is not None and spec.field not in found:
-            found[spec.field] = _bullets(content) if spec.bullets else content
+def parse_review(text: str, sections: Sequence[SectionSpec]) -> ParsedReview:
+    """Read a review that a model wrote, whole or cut off, in whatever form."""
+    said = _Said(text)
+    stream = SectionStream(sections)
+    prose: dict[str, str] = {}
+    points: dict[str, tuple[str, ...]] = {}
+    final: list[str] = []
+    for event in [*stream.feed(said.text), *stream.close()]:
+        if isinstance(event, SectionDelta):
+            if event.field == VERDICT:
+                final.append(event.text)
+        elif isinstance(event.value, str):
+            prose[event.field] = event.value
+        else:
+            points[event.field] = event.value
+    verdict = verdict_lines(said.text)
+    decisions = verdict.decisions or prose_decisions("".join(final), said.text)
+    reviewed = decisions or any(prose.values()) or any(points.values())
     return ParsedReview(
-        **found,  # type: ignore[arg-type]  # the fields' types follow SECTIONS
-        decisions=frozenset(_decision(match) for match in verdicts),
-        verdict_at=verdicts[0].start() if verdicts else None,
+        prose,
+        points,
+        decisions,
+        None if verdict.at is None else said.offset(verdict.at),
+        refused=not reviewed and is_refusal(said.text),
     )
 
 
-def _decision(match: re.Match[str]) -> Decision:
-    return "accept" if match["label"].upper() == "ACCEPTANCE" else "reject"
+class _Said:
+    """A text without the thinking in it, each gap a line's end."""
+
+    def __init__(self, text: str) -> None:
+        self._starts: list[int] = []
+        self._offsets: list[int] = []
+        pieces: list[str] = []
+        length = 0
+        for start, end in _spoken(text):
+            if pieces:
+                pieces.append("\n")
+                length += 1
+            self._starts.append(length)
+            self._offsets.append(start)
+            pieces.append(text[start:end])
+            length += end - start
+        self.text = "".join(pieces)
+
+    def offset(self, at: int) -> int:
+        """Where in the whole text the character at ``at`` stands."""
+        piece = bisect_right(self._starts, at) - 1
+        return self._offsets[piece] + at - self._starts[piece]
 
 
-def _parts(text: str) -> list[tuple[str, str]]:
-    """Each heading in lower case, and what stands under it."""
-    headings = list(_HEADING.finditer(text))
-    ends = [*(heading.start() for heading in headings[1:]), len(text)]
-    return [
-        (heading["name"].strip(" \t*:#").lower(), text[heading.end() : end].strip())
-        for heading, end in zip(headings, ends, strict=False)
-    ]
-
-
-def _bullets(content: str) -> tuple[str, ...]:
-    """The items of a list; a section without marks is one item."""
-    items = _BULLET.split(content) if _BULLET.search(content) else [content]
-    folded = (re.sub(r"\s+", " ", item).strip() for item in items)
-    return tuple(item for item in folded if item)
+def _spoken(text: str) -> Iterator[tuple[int, int]]:
+    """Start and end of each piece of a text that is no thinking."""
+    start = 0
+    ended = _LONE_END.search(text)
+    if ended and not _OPENED.search(text, 0, ended.start()):
+        start = ended.end()
+    searched = start
+    unclosed: set[str] = set()
+    while opened := _OPENED.search(text, searched):
+        searched = opened.end()
+        closing = THOUGHTS[opened[0].lower()]
+        closed = None
+        if closing not in unclosed:
+            closed = re.compile(re.escape(closing), re.IGNORECASE).search(text, searched)
+        if closed:
+            yield start, opened.start()
+            start = searched = closed.end()
+            continue
+        unclosed.add(closing)
+        line = max(text.rfind("\n", start, opened.start()) + 1, start)
+        if not text[line : opened.start()].strip(" \t"):
+            yield start, opened.start()
+            return
+    yield start, len(text)

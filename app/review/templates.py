@@ -22,6 +22,7 @@ from typing import NoReturn
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import ConfigurationError
+from app.review.headings import OTHER, PREAMBLE, VERDICT
 from app.review.template import (
     ACCEPTANCE,
     LISTS,
@@ -33,9 +34,6 @@ from app.review.template import (
     SectionSpec,
     Template,
 )
-
-STREAM_PARTS = ("preamble", "verdict")
-"""What a stream names the text outside of sections by."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
@@ -148,7 +146,7 @@ def _sections(name: str, text: str) -> Sequence[_Section]:
         refuse(f"{first['loc'][-1]}: {first['msg']}", number)
     for number, part in enumerate(sections):
         earlier = sections[:number]
-        if part.field in STREAM_PARTS:
+        if part.field in (PREAMBLE, VERDICT, OTHER):
             refuse(f"the field {part.field!r} is the service's own", number)
         if (part.field in PROSE and part.bullets) or (part.field in LISTS and not part.bullets):
             kind = "a text" if part.bullets else "a list"

@@ -43,6 +43,7 @@ ALLOWED = {
         "app",
         "app.routes",
         "app.review.service",
+        "app.review.streaming",
         "app.engine.base",
         "app.engine.supervisor",
         "app.paper",

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
-from rich.markdown import Markdown
 from rich.table import Table
-from rich.text import Text
 
+from app.console import show_outline, show_review
 from app.errors import ReviewerError
 from app.paper.sources import File
 from app.resources import paper_markdown, paper_resource
@@ -26,7 +25,8 @@ if TYPE_CHECKING:
 
     from app.paper.model import Paper
     from app.review.service import ReviewService
-    from app.schemas import Review, ReviewParameters
+    from app.schemas.requests import ReviewParameters
+    from app.schemas.review import Review
 
 cli = typer.Typer(
     help="Reviews scientific papers: a PDF in, a review and a verdict out.",
@@ -84,6 +84,15 @@ def review(
         str | None, typer.Option(help="A running service; without it the model is loaded here.")
     ] = None,
     model: ModelOption = None,
+    template: Annotated[
+        str, typer.Option(help="What the review is asked for with: default, iclr, acl, ...")
+    ] = "default",
+    samples: Annotated[
+        int, typer.Option(min=1, max=16, help="Reviews to draw; shows the one nearest their mean.")
+    ] = 1,
+    verdict_only: Annotated[
+        bool, typer.Option("--verdict-only", help="Ask for the verdict alone, by one token.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The whole resource as JSON.")] = False,
     as_markdown: Annotated[
         bool, typer.Option("--markdown", help="The model's markdown, as it is.")
@@ -93,14 +102,29 @@ def review(
     if as_json and as_markdown:
         _fail("--json or --markdown, not both")
     with _errors_told(), err.status("starting") as status:
-        data = pdf.read_bytes()
+        from app.schemas.requests import ReviewParameters
+
+        file = File(pdf.read_bytes(), pdf.name)
+        asked = ReviewParameters(
+            model=model if url else None,
+            template=template,
+            samples=samples,
+            mode="verdict" if verdict_only else "review",
+        )
         if url is None:
             _log_to_stderr("warning")
-            settings = load_settings(model=model)
-            finished = asyncio.run(_review_here(settings, File(data, pdf.name), status))
+            finished = asyncio.run(_review_here(load_settings(model=model), file, asked, status))
         else:
-            finished = _review_there(url, pdf.name, data, model, status)
-    _show(finished, as_json=as_json, as_markdown=as_markdown)
+            finished = _review_there(url, file, asked, status)
+    if as_json:
+        # Not through rich, which would fold and colour it.
+        sys.stdout.write(finished.model_dump_json(indent=2) + "\n")
+    elif as_markdown:
+        sys.stdout.write(finished.text.rstrip() + "\n")
+    else:
+        show_review(finished, out, err)
+    if finished.notice:
+        err.print(finished.notice, style="yellow")
 
 
 @cli.command()
@@ -136,7 +160,7 @@ def extract(
     elif as_markdown:
         sys.stdout.write(paper_markdown(paper))
     else:
-        _show_outline(paper)
+        show_outline(paper, out, err)
 
 
 @cli.command()
@@ -168,7 +192,9 @@ async def _extract_here(
         return paper, await reader.overlay(source) if drawn else None
 
 
-async def _review_here(settings: Settings, file: File, status: Status) -> Review:
+async def _review_here(
+    settings: Settings, file: File, asked: ReviewParameters, status: Status
+) -> Review:
     """With an engine of our own, started for this one paper."""
     from app.engine.launcher import engine_launcher
     from app.engine.supervisor import Supervisor
@@ -184,7 +210,7 @@ async def _review_here(settings: Settings, file: File, status: Status) -> Review
         await supervisor.ready()
         async with PaperReader(settings) as reader:
             service = ReviewService(rules, supervisor, reader)
-            return await _follow(service, file, ReviewParameters(), status)
+            return await _follow(service, file, asked, status)
     finally:
         await supervisor.stop()
 
@@ -215,18 +241,19 @@ async def _follow(
     raise AssertionError("the service's events end with Completed or an error")
 
 
-def _review_there(url: str, name: str, data: bytes, model: str | None, status: Status) -> Review:
+def _review_there(url: str, file: File, asked: ReviewParameters, status: Status) -> Review:
     """By a running service."""
     import httpx
 
-    from app.schemas import ErrorEnvelope, Review
+    from app.schemas.errors import ErrorEnvelope
+    from app.schemas.review import Review
 
     status.update(f"waiting for {url}")
     try:
         response = httpx.post(
             f"{url.rstrip('/')}/v1/reviews",
-            files={"file": (name, data, "application/pdf")},
-            data={"model": model} if model else {},
+            files={"file": (file.name, file.data, "application/pdf")},
+            data=asked.model_dump(mode="json", exclude_defaults=True),
             timeout=_CLIENT_TIMEOUT_S,
         )
     except httpx.HTTPError as error:
@@ -238,48 +265,6 @@ def _review_there(url: str, name: str, data: bytes, model: str | None, status: S
     except ValueError:
         _fail(f"{url} answered {response.status_code}, and it is no reviewer's answer")
     raise ReviewerError(detail.message, code=str(detail.code))
-
-
-def _show(finished: Review, *, as_json: bool, as_markdown: bool) -> None:
-    if as_json:
-        # Not through rich, which would fold and colour it.
-        sys.stdout.write(finished.model_dump_json(indent=2) + "\n")
-    elif as_markdown:
-        sys.stdout.write(finished.text.rstrip() + "\n")
-    else:
-        out.print(Markdown(finished.text))
-        out.print(_verdict_line(finished))
-    if finished.notice:
-        err.print(finished.notice, style="yellow")
-
-
-def _show_outline(paper: Paper) -> None:
-    """Title, headings and what is odd, for a person."""
-    out.print(paper.title or "(no title)", style="bold", markup=False, highlight=False)
-    table = Table("page", "section", "kind", "characters")
-    table.add_row("", "Abstract", "", str(len(paper.abstract)))
-    for section in paper.sections:
-        heading = "  " * (section.level - 1) + (section.heading or "–")
-        table.add_row(str(section.page), Text(heading), section.kind, str(len(section.text)))
-    out.print(table)
-    integrity = paper.integrity
-    for found in (*integrity.hidden_text, *integrity.visible_instructions):
-        told = f"page {found.page}: {found.kind}: {found.text}"
-        err.print(told, style="yellow", markup=False, highlight=False)
-    if integrity.blinded:
-        err.print(f"blinded: {', '.join(integrity.blinded)}", highlight=False)
-    if integrity.repaired:
-        err.print("The PDF was damaged: text may be missing.", style="yellow")
-    if integrity.ocr_pages:
-        err.print(f"read by OCR: {len(integrity.ocr_pages)} pages", style="yellow")
-
-
-def _verdict_line(finished: Review) -> str:
-    verdict = finished.verdict
-    decision = verdict.decision or "no decision"
-    if verdict.probability is None:
-        return f"\nVerdict: {decision}"
-    return f"\nVerdict: {decision}, probability of acceptance {verdict.probability:.2f}"
 
 
 def _is_trial(settings: Settings) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from app.engine.base import Tokenizer
 from app.paper.model import Paper, Section
-from app.schemas import (
+from app.schemas.paper import (
     Finding,
     LineBox,
     PaperIntegrity,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,21 @@ def test_for_a_reader_from_a_running_service(service: Service) -> None:
     done = reviewer("review", PAPER, "--url", f"{service.url}/")
     assert "Final Recommendation" in done.stdout
     assert "probability of acceptance 0." in done.stdout
+
+
+def test_samples_by_a_venues_template(service: Service) -> None:
+    done = reviewer(
+        "review", PAPER, "--json", "--url", service.url, "--samples", "2", "--template", "iclr"
+    )
+    review = json.loads(done.stdout)
+    assert (review["template"], len(review["verdict"]["samples"])) == ("iclr", 2)
+    assert "questions" in review["review"]["other"]
+
+
+def test_the_verdict_alone(service: Service) -> None:
+    done = reviewer("review", PAPER, "--url", service.url, "--verdict-only")
+    assert re.search(r"Verdict: (accept|reject), probability of acceptance 0\.\d\d", done.stdout)
+    assert "Summary" not in done.stdout
 
 
 def test_with_an_engine_of_its_own_and_its_progress_on_a_terminal(tmp_path: Path) -> None:
@@ -105,6 +121,10 @@ def test_models() -> None:
         (("review", PAPER, "--url", "http://127.0.0.1:9"), {}, "does not answer"),
         (("review", PAPER, "--url", "nonsense"), {}, "does not answer"),
         (("review", "/no/such/file.pdf"), {}, "does not exist"),
+        (("review", PAPER, "--samples", "17"), {}, "17 is not in the range"),
+        (("serve",), {"REVIEWER_TEMPLATES_DIR": "/no/such"}, "is no folder of templates"),
+        (("serve",), {"REVIEWER_CALIBRATION": "/no/such"}, "calibration file /no/such"),
+        (("serve",), {"REVIEWER_ABSTAIN_LOW": "0.4"}, "go together"),
     ],
 )
 def test_what_cannot_work_ends_with_a_message(

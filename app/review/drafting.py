@@ -12,7 +12,7 @@ from app.engine.base import Delta, Engine, Message, Usage
 from app.review.parse import ParsedReview, parse_review
 from app.review.plan import Plan
 from app.review.verdict import nearest_the_mean, read_verdict, up_to_the_verdict
-from app.schemas import Verdict
+from app.schemas.review import Verdict
 
 
 @dataclass(slots=True)

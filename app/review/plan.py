@@ -14,7 +14,7 @@ from app.review.structure import review_structure
 from app.review.template import Template
 from app.review.templates import load_templates
 from app.review.verdict import Confidence
-from app.schemas import ReviewParameters
+from app.schemas.requests import ReviewParameters
 from app.settings import Settings
 
 VERDICT_ROOM = 32

@@ -11,7 +11,7 @@ from app.review.evidence import Support
 from app.review.packing import Prompt
 from app.review.parse import ParsedReview
 from app.review.template import LISTS, PROSE
-from app.schemas import (
+from app.schemas.review import (
     Evidence,
     Integrity,
     PaperInfo,

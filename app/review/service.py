@@ -30,7 +30,8 @@ from app.review.resource import (
     token_usage,
 )
 from app.review.template import SectionSpec
-from app.schemas import Review, ReviewParameters, Timings, Verdict
+from app.schemas.requests import ReviewParameters
+from app.schemas.review import Review, Timings, Verdict
 
 log = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ from app.review.service import (
     Writing,
 )
 from app.review.template import SectionSpec
-from app.schemas import (
-    ErrorDetail,
+from app.schemas.errors import ErrorDetail
+from app.schemas.events import (
     ReviewCompleted,
     ReviewCreated,
     ReviewDelta,

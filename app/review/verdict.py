@@ -18,7 +18,7 @@ from app.review.calibration import Calibration
 from app.review.decision import Decision
 from app.review.labels import verdict_labels
 from app.review.template import VERDICT_HEADING, VERDICT_LEAD
-from app.schemas import Mass, Verdict
+from app.schemas.review import Mass, Verdict
 
 _LARGEST_EXPONENT = 700.0
 """``exp`` of more is no float."""

@@ -10,7 +10,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from app import __version__
 from app.errors import EngineUnavailable
 from app.routes.state import StateDep
-from app.schemas import ErrorEnvelope, Readiness, VersionInfo
+from app.schemas.errors import ErrorEnvelope
+from app.schemas.health import Readiness, VersionInfo
 
 router = APIRouter(tags=["service"])
 

@@ -21,7 +21,7 @@ from app.review.service import Accepted, Completed, Event, Failed, Writing, fini
 from app.routes.sse import EventStream, server_event
 from app.routes.state import StateDep
 from app.routes.submission import validated
-from app.schemas import (
+from app.schemas.chat import (
     CachedTokens,
     ChatChoice,
     ChatChunk,
@@ -32,8 +32,8 @@ from app.schemas import (
     ChatUsage,
     PaperChatRequest,
     ResponseFormat,
-    Review,
 )
+from app.schemas.review import Review
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send

@@ -14,7 +14,8 @@ from app.paper.model import Paper
 from app.resources import paper_resource
 from app.routes.state import State, StateDep
 from app.routes.submission import PAPER_BODY, read_paper_submission
-from app.schemas import ErrorEnvelope, PaperResource
+from app.schemas.errors import ErrorEnvelope
+from app.schemas.paper import PaperResource
 
 router = APIRouter(prefix="/v1/papers", tags=["papers"])
 

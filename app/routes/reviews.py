@@ -14,7 +14,8 @@ from app.review.streaming import narrate
 from app.routes.sse import EventStream, server_event
 from app.routes.state import StateDep
 from app.routes.submission import REVIEW_BODY, read_review_submission
-from app.schemas import ErrorEnvelope, Review
+from app.schemas.errors import ErrorEnvelope
+from app.schemas.review import Review
 
 router = APIRouter(prefix="/v1/reviews", tags=["reviews"])
 

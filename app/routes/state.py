@@ -14,7 +14,7 @@ from app.metrics import Metrics
 from app.paper.reader import PaperReader
 from app.paper.sources import Source
 from app.review.service import Completed, Event, Failed, ReviewService, with_failure
-from app.schemas import ReviewParameters
+from app.schemas.requests import ReviewParameters
 
 
 @dataclass(frozen=True, slots=True)

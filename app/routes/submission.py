@@ -13,7 +13,7 @@ from starlette.datastructures import UploadFile
 from app.errors import InvalidRequest, UnsupportedMediaType
 from app.paper.sources import File, Link, Source
 from app.paper.text import paper_from_text
-from app.schemas import (
+from app.schemas.requests import (
     PaperParameters,
     PaperUrlRequest,
     ReviewParameters,

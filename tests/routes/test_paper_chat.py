@@ -15,7 +15,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
 from app.engine.tokenizer import ChatTokenizer
 from app.errors import EngineUnavailable
 from app.review.templates import own_templates
-from app.schemas import Review
+from app.schemas.review import Review
 from app.settings import Settings
 from tests.conftest import Serve
 from tests.doubles import WHOLE_REVIEW, ScriptedEngine

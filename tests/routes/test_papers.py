@@ -9,7 +9,7 @@ import pymupdf
 import pytest
 
 from app.engine.tokenizer import ChatTokenizer
-from app.schemas import PaperResource
+from app.schemas.paper import PaperResource
 from app.settings import Settings
 from tests.conftest import Serve
 from tests.doubles import ScriptedEngine

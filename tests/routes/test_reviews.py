@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.schemas import Review
+from app.schemas.review import Review
 from tests.papers import blank_pdf, encrypted_pdf, paper_html, paper_pdf, typeset
 from tests.service import Service
 

@@ -1,0 +1,70 @@
+"""What the ``reviewer`` command shows a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.markdown import Markdown
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from app.paper.model import Paper
+    from app.schemas.review import Point, Review, Verdict
+
+
+def show_review(review: Review, out: Console, err: Console) -> None:
+    """The text, what the paper holds of its points, and the verdict; oddities on ``err``."""
+    out.print(Markdown(review.text))
+    if review.review:
+        _show_evidence([*review.review.strengths, *review.review.weaknesses], out)
+    out.print(_verdict_line(review.verdict))
+    for found in (*review.integrity.hidden_text, *review.integrity.visible_instructions):
+        told = f"page {found.page}: {found.kind}: {found.text}"
+        err.print(told, style="yellow", markup=False, highlight=False)
+
+
+def _show_evidence(points: list[Point], out: Console) -> None:
+    table = Table("point", "page", "the paper says", title="Evidence", title_justify="left")
+    for point in points:
+        best = point.evidence[0] if point.evidence else None
+        missing = f"not in the paper: {', '.join(point.unsupported)}" if point.unsupported else ""
+        if best or missing:
+            quote = Text(best.quote if best else "")
+            quote.append(f"{' ' if best else ''}{missing}", style="yellow")
+            table.add_row(Text(point.text), str(best.page) if best else "", quote)
+    if table.row_count:
+        out.print(table)
+
+
+def _verdict_line(verdict: Verdict) -> str:
+    decision = verdict.decision or "no decision"
+    if verdict.probability is None:
+        return f"\nVerdict: {decision}"
+    told = f"\nVerdict: {decision}, probability of acceptance {verdict.probability:.2f}"
+    if verdict.spread is not None:
+        told += f" (of {len(verdict.samples)} samples, standard deviation {verdict.spread:.2f})"
+    return told + ("" if verdict.calibrated else ", not calibrated")
+
+
+def show_outline(paper: Paper, out: Console, err: Console) -> None:
+    """Title, headings and what is odd, for a person."""
+    out.print(paper.title or "(no title)", style="bold", markup=False, highlight=False)
+    table = Table("page", "section", "kind", "characters")
+    table.add_row("", "Abstract", "", str(len(paper.abstract)))
+    for section in paper.sections:
+        heading = "  " * (section.level - 1) + (section.heading or "–")
+        table.add_row(str(section.page), Text(heading), section.kind, str(len(section.text)))
+    out.print(table)
+    integrity = paper.integrity
+    for found in (*integrity.hidden_text, *integrity.visible_instructions):
+        told = f"page {found.page}: {found.kind}: {found.text}"
+        err.print(told, style="yellow", markup=False, highlight=False)
+    if integrity.blinded:
+        err.print(f"blinded: {', '.join(integrity.blinded)}", highlight=False)
+    if integrity.repaired:
+        err.print("The PDF was damaged: text may be missing.", style="yellow")
+    if integrity.ocr_pages:
+        err.print(f"read by OCR: {len(integrity.ocr_pages)} pages", style="yellow")

@@ -1,0 +1,1 @@
+"""HTTP bodies: pydantic models; they share the paper's vocabulary."""

@@ -1,0 +1,141 @@
+"""A review as the API shows it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from app.paper.model import BBox, SectionKind
+from app.schemas.base import Resource
+from app.schemas.paper import PaperIntegrity
+
+
+class SectionInfo(Resource):
+    heading: str
+    level: int
+    """1 for a section, 2 for its subsections, 4 for a bold beginning of a paragraph."""
+    page: int
+    """Where it begins, from 1; 0 for a paper that has no pages."""
+    kind: SectionKind
+    tokens: int
+    included: bool
+    """Whether the model saw any of it."""
+
+
+class PaperInfo(Resource):
+    title: str
+    abstract: str
+    pages: int
+    sha256: str
+    """Of the PDF; empty for a paper that was sent as text."""
+    sections: list[SectionInfo]
+
+
+class Evidence(Resource):
+    page: int
+    quote: str
+    bbox: BBox
+    score: float
+
+
+class Point(Resource):
+    """One strength or weakness."""
+
+    text: str
+    evidence: list[Evidence] = []
+    """Passages of the paper that it speaks of, the best first."""
+    unsupported: list[str] = []
+    """What it names that is not found in the paper: tables, figures, numbers, names, quotes."""
+
+
+class ReviewSections(Resource):
+    """Empty where the review's template has no such section, or the model left it out."""
+
+    summary: str = ""
+    strengths: list[Point] = []
+    weaknesses: list[Point] = []
+    technical_soundness: str = ""
+    clarity: str = ""
+    significance: str = ""
+    other: dict[str, str | list[str]] = {}
+    """Sections of the template beyond these, by their fields: texts, and lists of points."""
+
+
+class Mass(Resource):
+    """How much of the next token's whole probability each label has."""
+
+    accept: float
+    reject: float
+
+
+class Verdict(Resource):
+    decision: Literal["accept", "reject", "undecided"] | None
+    """`undecided` where the probability lies in the operator's abstain band."""
+    probability: float | None
+    """Of acceptance: the samples' mean, mapped by the calibration where there is one. None where
+    the engine can't tell."""
+    mass: Mass | None
+    """A small sum of the two means that the model wanted to write something else."""
+    calibrated: bool = False
+    calibration: str | None = None
+    """Name of the calibration that mapped the probability."""
+    source: Literal["review_line", "probe"] | None
+    """`review_line`: the decision stands in the review. `probe`: the review has no verdict line, or
+    two that disagree, or none was written, and the decision is the likelier label."""
+    samples: list[float] = []
+    """Each sample's probability of acceptance among the two labels, as the model has it."""
+    mean: float | None = None
+    spread: float | None = None
+    """Standard deviation of the samples; null for fewer than two."""
+
+
+class Truncation(Resource):
+    """A section of which the model saw only the beginning, or nothing."""
+
+    heading: str
+    page: int
+    tokens: int
+    kept_tokens: int
+
+
+class Integrity(PaperIntegrity):
+    truncated: list[Truncation]
+    verdict_with_hidden_text: Verdict | None = None
+    """The verdict had the hidden text been read along: where `check_injection` asked for it, and
+    text is hidden."""
+
+
+class TokenUsage(Resource):
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+
+
+class Timings(Resource):
+    extract_s: float
+    queue_s: float
+    """From the prompt's sending to its first token's arrival: waiting and reading."""
+    generate_s: float
+
+
+class Review(Resource):
+    id: str
+    object: Literal["review"] = "review"
+    created: int
+    """Unix time in seconds."""
+    status: Literal["completed"] = "completed"
+    model: str
+    notice: str | None
+    """What a reader of this review must know: that a trial model wrote it, for instance."""
+    mode: Literal["review", "verdict"]
+    template: str
+    paper: PaperInfo
+    review: ReviewSections | None
+    """Null in mode `verdict`."""
+    verdict: Verdict
+    integrity: Integrity
+    usage: TokenUsage
+    timings: Timings
+    finish_reason: str
+    """`stop`, or `length` where the review was cut off by `max_tokens`."""
+    text: str
+    """The model's markdown, whole."""

@@ -42,8 +42,8 @@ _LINE = re.compile(
     rf"(?P<label>{ACCEPTANCE}|{REJECTION})\b",
     re.IGNORECASE,
 )
-# A sentence ends where the next begins with a capital, at a blank line, after a heading or a list's
-# item, and at the end of any line that is not left open.
+# A sentence ends where the next begins with a capital, at a blank line, at a heading, and where a
+# line ends with a mark; a line that ends without one may go on in the next.
 _BORDER = re.compile(
     r"(?<!\bal\.)(?<!\bFig\.)(?<!\bSec\.)(?<!\bEq\.)(?<!\bvs\.)(?<!e\.g\.)(?<!i\.e\.)"
     r"(?<=[.!?])[\"'”’)*_`]{0,4}\s+(?=[\"'“‘(*_`>#-]{0,4}[A-Z])"
@@ -88,7 +88,7 @@ _GAP = (
     r"(?:(?:this|that|the|paper|submission|manuscript|work|article|it|be|is|should|for|to|toward|"
     r"towards|of|in|favor|favour|a|an|weak|strong|clear|borderline|its) )"
 )
-_VERB = r"(?:recommend|vote|lean|leaning|inclined|favor|favour|advocate|opt|argue)"
+_VERB = r"(?:recommend|vote|lean|leaning|inclined|advocate|in favou?r)"
 _STATEMENTS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
@@ -106,7 +106,11 @@ _LABEL = re.compile(
     rf"(?:recommendation|decision|verdict|vote) ?(?:[:=–—-]|is:?) ?{_DEGREE}{{0,3}}{_VALUE}",
     re.IGNORECASE,
 )
-_BARE = re.compile(rf"(?:[-•>] )?{_DEGREE}{{0,3}}{_VALUE}", re.IGNORECASE)
+_BARE = re.compile(
+    r"(?:[-•>] )?(?:(?:weak|weakly|strong|strongly|clear|borderline|marginal|leaning) ){0,2}"
+    rf"{_VALUE}(?=$|[.!:]| ?\(| [–—-] |,? (?:as|because|since|due to|with) )",
+    re.IGNORECASE,
+)
 _OBJECT = re.compile(rf" (?:of )?{_PAPER}\b| it\b", re.IGNORECASE)
 _HARMLESS = re.compile(
     r"(?:overall|in|summary|conclu(?:sion|de)|sum|short|my|our|opinion|view|judge?ment|i|we|think|"
@@ -128,10 +132,12 @@ _REFUSAL = re.compile(
     r"\b(?:I|we)(?:['’]m| am| are)? (?:can(?:not|['’]t| not)|won['’]t|will not|decline to|"
     r"refuse to|unable to|not able to|(?:do not|don['’]t) have the ability to) (?:be able to )?"
     r"(?:help|assist|review|provide|complete|fulfil+|comply|do that|access|read|open|write|produce|"
-    r"generate|give|offer|evaluate|engage|continue)\b",
+    r"generate|evaluate)\b",
     re.IGNORECASE,
 )
 _REFUSAL_WITHIN = 400
+_LONGEST_REFUSAL = 1500
+"""Characters; who writes more has not declined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +170,9 @@ def prose_decisions(final: str, text: str) -> frozenset[Decision]:
 
 
 def is_refusal(text: str) -> bool:
-    """Whether the text begins by declining to review."""
-    return _REFUSAL.search(text.lstrip()[:_REFUSAL_WITHIN]) is not None
+    """Whether the text is short and begins by declining to review."""
+    text = text.strip()
+    return len(text) < _LONGEST_REFUSAL and bool(_REFUSAL.search(text[:_REFUSAL_WITHIN]))
 
 
 def _decision(label: str) -> Decision:
@@ -174,9 +181,9 @@ def _decision(label: str) -> Decision:
 
 def _is_stated(match: re.Match[str]) -> bool:
     text = match.string
-    before = text[max(0, match.start() - _CONTEXT) : match.start()]
+    context = text[max(0, match.start() - _CONTEXT) : match.end()]
     after = text[match.end() : match.end() + _CONTEXT]
-    sentence = _BORDER.split(before)[-1]
+    sentence = _BORDER.split(context)[-1][: -len(match[0])]
     if len(sentence) == _CONTEXT:
         return False
     clause = _CLAUSE.split(sentence)[-1]
@@ -214,20 +221,24 @@ def _stated_in_prose(text: str, *, bare: bool) -> Iterator[Decision]:
 
 
 def _stated_in_sentence(sentence: str) -> Iterator[Decision]:
-    for pattern in _STATEMENTS:
-        match = pattern.search(sentence)
-        if match is None:
-            continue
-        before = sentence[: match.start()]
-        *earlier, clause = _CLAUSE.split(before)
-        outright = _is_harmless(clause) and not _CONDITION_BEFORE.search(before)
-        if not sentence[match.start() :].lower().startswith(("i ", "i'", "i’", "we ", "my ")):
-            # Not said by the reviewer in so many words: it may be said of someone else's opinion.
-            outright = outright and all(
-                _is_harmless(part) or _CONCESSION.match(part.strip()) for part in earlier
-            )
-        if outright and _stays_in_prose(sentence, match):
-            yield _decision(match["value"])
+    found = [match for pattern in _STATEMENTS for match in pattern.finditer(sentence)]
+    decisions = {_decision(match["value"]) for match in found}
+    if len(decisions) == 1 and any(
+        _is_outright(sentence, match) and _stays_in_prose(sentence, match) for match in found
+    ):
+        yield from decisions
+
+
+def _is_outright(sentence: str, match: re.Match[str]) -> bool:
+    """Whether nothing before a statement changes what it says."""
+    before = sentence[: match.start()]
+    *earlier, clause = _CLAUSE.split(before)
+    if not _is_harmless(clause) or _CONDITION_BEFORE.search(before):
+        return False
+    if re.match(r"(?:I|we|my)\b", match[0], re.IGNORECASE):
+        return True
+    # Not said by the reviewer in so many words: it may be someone else's opinion.
+    return all(_is_harmless(part) or _CONCESSION.match(part.strip()) for part in earlier)
 
 
 def _is_harmless(clause: str) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.review.parse import parse_review
+from app.review.parse import ParsedReview, parse_review
 from app.review.sectioning import SectionDelta, SectionDone, SectionStream
 from tests.doubles import WHOLE_REVIEW
 from tests.review.test_parse import CASES, LOOSE, TEMPLATES, Case
@@ -40,6 +40,10 @@ def texts(found: Events) -> list[tuple[str, str]]:
 
 def done(found: Events) -> list[SectionDone]:
     return [event for event in found if isinstance(event, SectionDone)]
+
+
+def values(parsed: ParsedReview) -> dict[str, str | tuple[str, ...]]:
+    return {**parsed.prose, **parsed.points}
 
 
 def test_a_whole_review() -> None:
@@ -123,7 +127,7 @@ def test_the_table_letter_by_letter(case: Case) -> None:
     assert done(found) == done(whole)
     if "think" not in case.text.lower() and "thought" not in case.text:
         parsed = parse_review(case.text, sections)
-        assert {event.field: event.value for event in done(found)} == parsed.prose | parsed.points
+        assert {event.field: event.value for event in done(found)} == values(parsed)
 
 
 REVIEWS = st.lists(st.sampled_from(LOOSE) | st.text(max_size=3)).map("".join) | st.text()
@@ -145,9 +149,7 @@ def test_its_sections_are_the_parsers(text: str) -> None:
     assert len(fields) == len(set(fields))
     if not any(tag in text.lower() for tag in ("<think", "</think", "channel", "<thought")):
         parsed = parse_review(text)
-        assert {event.field: event.value for event in done(found)} == dict(
-            [*parsed.prose.items(), *parsed.points.items()]
-        )
+        assert {event.field: event.value for event in done(found)} == values(parsed)
 
 
 @given(REVIEWS)

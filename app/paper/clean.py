@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
@@ -47,6 +48,20 @@ _ACCENTED = re.compile(f"([{''.join(_ACCENTS)}]) ?([A-Za-zı])")
 _WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
 _SOFT_HYPHEN = "\u00ad"
 HYPHENS = ("-", "\u2010", _SOFT_HYPHEN)
+_BEGINNINGS = frozenset(
+    (
+        *("any", "can", "every", "further", "her", "here", "him", "how", "more", "never", "not"),
+        *("other", "our", "out", "over", "per", "some", "the", "there", "through", "under"),
+        *("what", "when", "where", "who", "with", "your"),
+    )
+)
+"""English words that begin longer ones (with-out) oftener than compounds."""
+_ENDINGS = frozenset(["able", "ability", "fully", "ing", "less"])
+"""And those that end them (success-fully)."""
+_LINKS = frozenset(["a", "and", "by", "for", "in", "of", "on", "the", "to"])
+"""Words that stand within compounds (state-of-the-art)."""
+_FEWEST_COMPOUNDS = 2
+"""Compounds of a paper that show a part (non-, -based) to be one that it makes them of."""
 
 
 def clean(text: str) -> str:
@@ -86,22 +101,33 @@ class Vocabulary:
     """The words of one paper, by which its line-end hyphens are judged."""
 
     def __init__(self, lines: Iterable[str]) -> None:
+        """``lines`` in reading order: on both sides of a hyphen between two stand half words."""
         self._words: set[str] = set()
+        self._seconds: defaultdict[str, set[str]] = defaultdict(set)
+        self._firsts: defaultdict[str, set[str]] = defaultdict(set)
+        is_rest = False
         for line in lines:
-            # What stands at a line's end may be half a word.
-            whole = line.rpartition(" ")[0] if line.endswith(HYPHENS) else line
+            whole = line.partition(" ")[2] if is_rest else line
+            is_rest = line.endswith(HYPHENS)
+            if is_rest:
+                whole = whole.rpartition(" ")[0]
             for word in _WORD.findall(whole.lower()):
-                self._words.add(word)
-                if "-" in word:
-                    parts = word.split("-")
-                    self._words.update(map("-".join, pairwise(parts)))
+                self._add(word)
+
+    def _add(self, word: str) -> None:
+        self._words.add(word)
+        if "-" in word:
+            for first, second in pairwise(word.split("-")):
+                self._words.add(f"{first}-{second}")
+                self._seconds[first].add(second)
+                self._firsts[second].add(first)
 
     def seam(self, left: str, right: str) -> tuple[int, str]:
         """How two consecutive lines become running text: characters to drop from the end of
         ``left``, and what to put between.
 
         A word divided between them is made whole. The hyphen stays where the paper writes the word
-        so elsewhere, or where it knows both halves as words but not the whole; before digits and
+        so elsewhere, or never writes it and makes compounds of such halves; before digits and
         capitals it always does.
         """
         if not left.endswith(HYPHENS):
@@ -117,10 +143,21 @@ class Vocabulary:
         return 1, ""
 
     def _is_compound(self, first: str, second: str) -> bool:
-        if (first + second) in self._words:
+        words, part = self._words, first.rpartition("-")[2]
+        if first + second in words:
             return False
-        last_part = first.rpartition("-")[2]
-        return f"{first}-{second}" in self._words or {last_part, second} <= self._words
+        if f"{part}-{second}" in words:
+            return True
+        knows_both = part in words and second in words
+        if second in _LINKS or (part in _LINKS and part != first):
+            return knows_both
+        if len(part) < 3 or part in _BEGINNINGS or second in _ENDINGS:
+            return False
+        return (
+            (knows_both and len(second) > 2)
+            or (second in words and len(self._seconds[part]) >= _FEWEST_COMPOUNDS)
+            or (part in words and len(self._firsts[second]) >= _FEWEST_COMPOUNDS)
+        )
 
 
 def _last_word(text: str) -> str:

@@ -19,9 +19,11 @@ from app.errors import (
     PdfTooLong,
     PdfTooManyPages,
 )
+from app.paper.columns import in_reading_order
+from app.paper.contents import contents_lines
 from app.paper.furniture import drop_furniture
 from app.paper.hidden.inspector import Inspector, PageFindings
-from app.paper.lines import FLAGS, Line, page_lines
+from app.paper.lines import FLAGS, Line, page_lines, rows
 from app.paper.model import Finding, Integrity, Paper
 from app.paper.ocr import read_scan, tessdata
 from app.paper.screening import screen
@@ -74,7 +76,12 @@ def extract_paper(data: bytes, options: ExtractOptions) -> Paper:
         pages = _read_pages(document, options)
         repaired = bool(document.is_repaired)
         count = document.page_count
-    lines, dropped = drop_furniture(pages.all_lines(), pages.heights)
+    pieces, dropped = drop_furniture(pages.all_lines(), pages.heights)
+    lines = rows(in_reading_order(pieces))
+    contents = contents_lines(lines)
+    if contents:
+        dropped["contents"] = len(contents)
+        lines = [line for index, line in enumerate(lines) if index not in contents]
     if not lines:
         raise PdfNoText("The PDF has nothing but page numbers and the like.", param="file")
     paper = replace(

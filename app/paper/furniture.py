@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -13,6 +14,10 @@ _REPEATS_ON = 0.6
 _LONGEST_RUNNING_HEAD = 160
 _MARGIN = 0.11
 """Part of a page's height, above and below, where running heads and page numbers stand."""
+_SAME_HEIGHT = 6.0
+"""Points by which a running head stands higher or lower on another page."""
+_SAME_BASELINE = 2.0
+"""Points between the lower edges of two pieces of one line."""
 _SHORTEST_NUMBER_RUN = 8
 _SAME_EDGE = 6.0
 """Points between the edges of line numbers of one margin."""
@@ -93,39 +98,42 @@ def _runs(column: Sequence[int], lines: Sequence[Line]) -> Iterable[list[int]]:
 
 
 def _running_heads(lines: Sequence[Line], heights: Heights) -> set[int]:
-    """Lines of the margins that most pages repeat, or most odd or most even ones."""
-    in_margin = [
-        (index, _undigit(line.text), line.page)
-        for index, line in enumerate(lines)
-        if len(line.text) <= _LONGEST_RUNNING_HEAD and _in_margin(line, heights)
-    ]
-    pages = len(heights)
-    seen_on: defaultdict[str, set[int]] = defaultdict(set)
-    for _, text, page in in_margin:
-        seen_on[text].add(page)
-    repeated = {
-        text
-        for text, on in seen_on.items()
-        if any(_repeats(on, side, pages) for side in (None, 0, 1))
-    }
-    return {index for index, text, _ in in_margin if text in repeated}
+    """Lines of the margins that most pages repeat at one height, or most odd or most even ones."""
+    alike: defaultdict[str, list[int]] = defaultdict(list)
+    for index, line in enumerate(lines):
+        if len(line.text) <= _LONGEST_RUNNING_HEAD and _in_margin(line, heights):
+            alike[_undigit(line.text)].append(index)
+    found: set[int] = set()
+    for group in alike.values():
+        group.sort(key=lambda index: lines[index].y0)
+        edges = [lines[index].y0 for index in group]
+        for index in group:
+            start = bisect_left(edges, lines[index].y0 - _SAME_HEIGHT)
+            stop = bisect_right(edges, lines[index].y0 + _SAME_HEIGHT)
+            if stop - start > 2 and _repeats(
+                {lines[other].page for other in group[start:stop]}, len(heights)
+            ):
+                found.add(index)
+    return found
 
 
-def _repeats(on: set[int], side: int | None, pages: int) -> bool:
-    if side is None:
-        return len(on) >= max(3, _REPEATS_ON * pages)
-    return sum(page % 2 == side for page in on) >= max(3, _REPEATS_ON * pages / 2)
+def _repeats(on: set[int], pages: int) -> bool:
+    odd = sum(page % 2 for page in on)
+    sides = ((len(on), pages), (odd, pages / 2), (len(on) - odd, pages / 2))
+    return any(times >= max(3, _REPEATS_ON * of) for times, of in sides)
 
 
 def _page_numbers(lines: Sequence[Line], heights: Heights) -> set[int]:
     """Numbers in a margin, alone on their baseline: beside a section's stands its heading."""
-    on_baseline = Counter((line.page, round(line.y1)) for line in lines)
+    baselines: defaultdict[int, list[float]] = defaultdict(list)
+    for line in lines:
+        baselines[line.page].append(line.y1)
     return {
         index
         for index, line in enumerate(lines)
         if _PAGE_NUMBER.fullmatch(line.text)
         and _in_margin(line, heights)
-        and on_baseline[line.page, round(line.y1)] == 1
+        and sum(abs(y - line.y1) < _SAME_BASELINE for y in baselines[line.page]) == 1
     }
 
 

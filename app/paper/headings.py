@@ -10,52 +10,22 @@ from dataclasses import dataclass
 from app.paper.labels import Body
 from app.paper.lines import Line
 from app.paper.model import ParagraphKind, SectionKind
+from app.paper.section_names import NAMED, NUMBERED, STATEMENTS, heading_name, section_kind
+from app.paper.section_numbers import Count
 
 _LONGEST_NAME = 100
 _LABEL_TIMES = 3
 _FEWEST_REFERENCES = 8
 _ENTRY = re.compile(r"(?:\[(\d{1,3})\]|(\d{1,3})\.)\s+\S")
 _YEAR = re.compile(r"\b(19|20)\d\d\b")
+_LARGER = 0.9
+"""Points by which a heading's line is larger than text that might follow on it."""
 _FEWEST_NUMBERED = 3
 """Numbered sections that make a paper one that numbers its sections."""
 RUN_IN_LEVEL = 4
 """Level of a bold beginning of a paragraph, as LaTeX's ``\\paragraph`` sets it."""
 
-_NUMBERED = re.compile(
-    r"(?i:section |appendix )?"
-    r"(?P<number>\d{1,2}(?:\.\d{1,2}){0,3}|[IVX]{1,5}|[A-Z](?:\.\d{1,2}){0,3})[.:)]?"
-    r"\s+(?P<name>\S.*)"
-)
-_LETTERED = re.compile(r"[A-Z](\.\d{1,2})*[.:)]?\s")
-_METHODS = re.compile(r"(online |materials? and )?methods")
-"""Journals print these after the references, and they are no appendix."""
-_CITATION = re.compile(r"\b(19|20)\d\d\b|\bet al\b|,\s[A-Z]\.|[A-Z]\.,")
-_NAMED = re.compile(
-    r"(general )?introduction|motivation|(background and )?related works?|related literature|"
-    r"literature review|background|preliminaries|problem (statement|formulation|setup)|overview|"
-    r"(materials? and )?methods?|methodology|(our |proposed )?(approach|method)|model|theory|"
-    r"experiments?|experimental (setup|results|evaluation)|experiments and results|"
-    r"evaluation|(main )?results?( and discussion)?|(general )?discussions?|analysis|"
-    r"limitations?( and future work)?|future works?|"
-    r"(summary and |discussion and )?conclusions?( and (future works?|discussions?|outlook))?|"
-    r"concluding remarks|summary|ethic(s|al)( statement| considerations)?|broader impacts?|"
-    r"impact statement|reproducibility( statement)?|"
-    r"(data|code)( and (data|code))? availability( statement)?|author contributions?|"
-    r"competing (financial )?interests?|conflicts? of interests?|funding|"
-    r"acknowledge?ments?( and .{1,40})?|references|references and notes|bibliography|"
-    r"literature cited|works cited|"
-    r"(technical )?append(ix|ices)( .{1,60})?|supporting information|"
-    r"supplement(ary|al) (materials?|information|text|notes?|methods|results|appendix)|"
-    r"(neurips |icml |responsible nlp |aaai |reproducibility )?(paper |reproducibility )?checklist",
-    re.IGNORECASE,
-)
-_STATEMENTS = re.compile(
-    r"(supplementary )?(theorem|lemma|definition|proposition|corollary|remark|example|assumption|"
-    r"claim|fact|proof|algorithm|question|answer|step|case|figure|fig|table|note|input|output|require|ensure|q|a|"
-    r"left|right|top|bottom|middle|center|row|column|key ?-?word|index term|ccs concept)"
-    r"s?\b",
-    re.IGNORECASE,
-)
+_CITATION = re.compile(r"\b(19|20)\d\d\b|\be-?mail\b|\bet al\b|,\s[A-Z]\.|[A-Z]\.,")
 _SENTENCE = re.compile(r"[,;]$|[a-z]\.$|\.\s+[a-z]")
 
 
@@ -78,90 +48,6 @@ class _Look:
     font: str
     size: float
     capitals: bool
-
-
-@dataclass(slots=True)
-class _Count:
-    """The number last taken, to tell which ones may follow.
-
-    ``outer`` is the Roman number under which letters count subsections.
-    """
-
-    parts: tuple[int, ...] = ()
-    style: str = ""
-    outer: int = 0
-
-    def take(self, number: str) -> int | None:
-        """The level of a number that may follow; it then counts as the last."""
-        for style, parts in _readings(number):
-            if style == "letter" and self.outer and self._lettered_subsection(parts):
-                return 2
-            if self._follows(style, parts):
-                self.parts, self.style = parts, style
-                self.outer = parts[0] if style == "roman" else 0
-                return len(parts)
-        return None
-
-    def _lettered_subsection(self, parts: tuple[int, ...]) -> bool:
-        if len(parts) > 1 or (self.parts[1:] or (0,))[0] + 1 != parts[0]:
-            return False
-        self.parts = (self.outer, parts[0])
-        return True
-
-    def _follows(self, style: str, parts: tuple[int, ...]) -> bool:
-        if style != self.style:
-            # Appendices count in letters after sections in digits; nothing goes back to digits.
-            return parts[0] == 1 and (not self.style or style == "letter")
-        depth = len(parts)
-        if depth > len(self.parts) + 1:
-            return False
-        if parts[: depth - 1] != self.parts[: depth - 1]:
-            return depth > 1 and parts[0] == self.parts[0] + 1 and set(parts[1:]) == {1}
-        last = self.parts[depth - 1] if depth <= len(self.parts) else 0
-        # One number may be missed: its heading may be in a picture.
-        return last < parts[depth - 1] <= last + 2
-
-
-def section_kind(heading: str, before: SectionKind) -> SectionKind:
-    """What a section is, by its heading and the one before it."""
-    name = heading_name(heading).lower()
-    for kind, pattern in _KINDS:
-        if pattern.match(name):
-            return kind
-    if before in ("references", "appendix") and not _METHODS.fullmatch(name):
-        return "appendix"
-    if before == "checklist":
-        return "appendix" if _LETTERED.match(heading) else "checklist"
-    return "body"
-
-
-_KINDS: tuple[tuple[SectionKind, re.Pattern[str]], ...] = (
-    (
-        "references",
-        re.compile(r"(references|bibliography|literature cited|works cited)\b(?!.*\bmodel)"),
-    ),
-    (
-        "acknowledgements",
-        re.compile(
-            r"acknowledge?ments?\b|funding\b|author contributions?\b|"
-            r"competing .*interests?|conflicts? of interest"
-        ),
-    ),
-    ("checklist", re.compile(r"(\w+ ){0,3}checklist\b")),
-    (
-        "appendix",
-        re.compile(
-            r"(technical )?append(ix|ices)\b|supporting information|"
-            r"supplement(ary|al) (materials?|information|text|notes?|methods|results|appendix)"
-        ),
-    ),
-)
-
-
-def heading_name(heading: str) -> str:
-    """A heading without its number and its final punctuation."""
-    numbered = _NUMBERED.fullmatch(heading)
-    return (numbered["name"] if numbered else heading).strip(" .:")
 
 
 def find_headings(
@@ -259,7 +145,7 @@ class _Finder:
             and line.uniform
             and _is_worded(text)
             and self._begins_block(index)
-            and not _STATEMENTS.match(text)
+            and not STATEMENTS.match(text)
         )
 
     def _begins_block(self, index: int) -> bool:
@@ -278,41 +164,87 @@ class _Finder:
 
     def by_number(self) -> dict[int, int]:
         """Levels of the lines whose numbers follow one another."""
-        count = _Count()
+        count = Count()
         found: dict[int, int] = {}
+        lettered: list[int] = []
         for index in range(self._start, len(self._lines)):
             line = self._lines[index]
-            if line.cells <= 2 and self._labels[index] not in ("caption", "footnote"):
-                level = self._numbered_level(index, count)
-                if level is not None:
-                    found[index] = level
+            if line.cells > 2 or self._labels[index] in ("caption", "footnote"):
+                continue
+            if self._is_named(index) and self.is_back_matter(index):
+                count.digits = ()
+            level = self._numbered_level(index, count)
+            if level is None:
+                continue
+            found[index] = level
+            if count.style == "letter":
+                lettered.append(index)
+            elif lettered:
+                # The sections go on: what looked like appendices was something else.
+                for other in lettered:
+                    del found[other]
+                lettered.clear()
         return found
 
-    def _numbered_level(self, index: int, count: _Count) -> int | None:
-        line = self._lines[index]
-        numbered = _NUMBERED.fullmatch(self._lead_or_all(line))
-        if not numbered or not _is_name(numbered["name"]):
+    def _numbered_level(self, index: int, count: Count) -> int | None:
+        run_in = self._run_in(index)
+        numbered = NUMBERED.fullmatch(self._own_text(index))
+        if not numbered or not _is_name(numbered["name"], ends=run_in > 0):
             return None
         # A list counts too: only a subsection's number is enough by itself.
-        if not (self.stands_out(index) or ("." in numbered["number"] and self._is_single(index))):
+        if not (
+            self.stands_out(index)
+            or run_in
+            or ("." in numbered["number"] and self._is_single(index))
+        ):
             return None
         return count.take(numbered["number"])
 
-    def _lead_or_all(self, line: Line) -> str:
-        return line.text[: line.lead].strip() if 0 < line.lead < len(line.text) - 1 else line.text
+    def _own_text(self, index: int) -> str:
+        """The line, or what of it a heading that text follows would be."""
+        text = self._lines[index].text
+        return text[: self._run_in(index)].strip() or text
+
+    def _run_in(self, index: int) -> int:
+        """How many characters a heading would have that text follows on the line; 0 for none."""
+        line = self._lines[index]
+        if line.size > self._body.size + _LARGER or self._is_single(index):
+            # A word of it may be in another face.
+            return 0
+        if 0 < line.lead < len(line.text) - 1:
+            return line.lead
+        if not line.opening or line.opens_in == self._body.font:
+            return 0
+        numbered = NUMBERED.fullmatch(line.text[: line.opening].strip())
+        return line.opening if numbered and numbered["name"][-1] in ".:" else 0
 
     def by_name(self) -> Iterator[int]:
-        for index in range(self._start, len(self._lines)):
-            text = self._lines[index].text
-            if (
-                len(text) <= _LONGEST_NAME
-                and self._labels[index] not in ("caption", "footnote")
-                and _NAMED.fullmatch(heading_name(text))
-                and text[0].isalnum()
-                and not text[0].islower()
-                and (self.stands_out(index) or self._is_single(index))
-            ):
-                yield index
+        return filter(self._is_named, range(self._start, len(self._lines)))
+
+    def _is_named(self, index: int) -> bool:
+        text = self._lines[index].text
+        return (
+            len(text) <= _LONGEST_NAME
+            and self._labels[index] not in ("caption", "footnote")
+            and NAMED.fullmatch(heading_name(text)) is not None
+            and text[0].isalnum()
+            and not text[0].islower()
+            and (self.stands_out(index) or self._is_plain_heading(index))
+        )
+
+    def _is_plain_heading(self, index: int) -> bool:
+        """Whether a name in the running text's face is no paragraph's last line."""
+        if not self._is_single(index) or self._lines[index].text.endswith("."):
+            return False
+        return index == 0 or not self._runs_on(index - 1)
+
+    def _runs_on(self, index: int) -> bool:
+        line, below = self._lines[index], self._lines[index + 1]
+        return (
+            line.page == below.page
+            and 0 <= below.y0 - line.y0 < 1.5 * self._body.leading
+            and line.text[-1] not in ".!?:"
+        )
 
     def is_back_matter(self, index: int) -> bool:
         return section_kind(self._lines[index].text, "body") != "body"
@@ -323,28 +255,31 @@ class _Finder:
         while index < len(self._lines):
             line = self._lines[index]
             level = sure.get(index)
-            lead = self._lead_or_all(line)
-            if level is not None and len(lead) == len(line.text):
+            run_in = self._run_in(index) if level else line.lead * self._is_run_in(index)
+            if level and not run_in:
                 stop = self._end(index, sure)
                 text = " ".join(line.text for line in self._lines[index:stop])
                 yield Heading(index, stop, text, level)
                 index = stop
                 continue
-            if level is not None or self._is_run_in(index):
-                name = lead.rstrip(" .:–—")
-                yield Heading(index, index, name, level or RUN_IN_LEVEL, line.lead)
+            if run_in:
+                name = line.text[:run_in].strip().rstrip(" .:–—")
+                yield Heading(index, index, name, level or RUN_IN_LEVEL, run_in)
             index += 1
 
     def _end(self, start: int, sure: dict[int, int]) -> int:
         stop = start + 1
-        while stop < min(len(self._lines), start + 4) and stop not in sure:
+        numbered = NUMBERED.fullmatch(self._lines[start].text) is not None
+        while stop < min(len(self._lines), start + 4):
             line, above = self._lines[stop], self._lines[stop - 1]
-            if not (
+            # A line that reads like a heading may be the second one of a heading with a number.
+            close = numbered and line.y0 - above.y1 < 0.4 * line.size
+            if (stop in sure and not close) or not (
                 self.look(stop) == self.look(start)
                 and self.stands_out(stop)
                 and line.page == above.page
                 and -0.2 * line.size < line.y0 - above.y1 < 0.8 * line.size
-                and not _NUMBERED.fullmatch(line.text)
+                and not NUMBERED.fullmatch(line.text)
                 and line.lead == len(line.text) * above.bold
             ):
                 break
@@ -357,7 +292,7 @@ class _Finder:
         rest = line.text[line.lead :].lstrip()
         if not 3 < len(lead) <= 80 or not rest or line.cells > 1 or self._labels[index] != "text":
             return False
-        if not lead[0].isupper() or _STATEMENTS.match(lead) or not _is_worded(lead):
+        if not lead[0].isupper() or STATEMENTS.match(lead) or not _is_worded(lead):
             return False
         if lead[-1] in ".:?!" or rest[0] in "–—:":
             return self._begins_paragraph(index)
@@ -369,8 +304,8 @@ class _Finder:
         return self._lines[index - 1].text.endswith((".", "!", "?", ":", "”", ")"))
 
 
-def _is_name(name: str) -> bool:
-    """Whether what follows a number may be a heading's name."""
+def _is_name(name: str, *, ends: bool) -> bool:
+    """Whether what follows a number may be a heading's name; ``ends`` if text follows that."""
     return (
         len(name) <= _LONGEST_NAME
         and (
@@ -378,7 +313,7 @@ def _is_name(name: str) -> bool:
             or (name[0].isdigit() and name[1:2].isalpha())
             or not name[0].isascii()
         )
-        and not _SENTENCE.search(name)
+        and not _SENTENCE.search(name.rstrip(".:") if ends else name)
         and not _CITATION.search(name)
         and _is_worded(name)
     )
@@ -388,24 +323,3 @@ def _is_worded(text: str) -> bool:
     """Whether most of it is words, as a formula's is not."""
     words = [word for word in text.split() if sum(map(str.isalpha, word)) >= 3]
     return 2 * sum(map(len, words)) >= len(text)
-
-
-def _readings(number: str) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """What a number may mean: I is one in Roman numerals, and the ninth letter."""
-    head, *tail = number.split(".")
-    rest = tuple(int(part) for part in tail)
-    if head.isdigit():
-        yield "digit", (int(head), *rest)
-        return
-    if set(head) <= set("IVX"):
-        yield "roman", (_roman(head), *rest)
-    if len(head) == 1:
-        yield "letter", (ord(head.upper()) - ord("A") + 1, *rest)
-
-
-def _roman(numeral: str) -> int:
-    values = [{"I": 1, "V": 5, "X": 10}[char] for char in numeral]
-    return sum(
-        -value if value < max(values[index + 1 :], default=0) else value
-        for index, value in enumerate(values)
-    )

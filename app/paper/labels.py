@@ -90,12 +90,15 @@ def is_caption(line: Line) -> bool:
 
 
 def _blocks(lines: Sequence[Line]) -> Iterator[list[int]]:
-    """Indices of lines that stand together; a caption begins anew."""
+    """Indices of lines that stand together; a caption begins anew, and white space ends it."""
     block: list[int] = []
     for index, line in enumerate(lines):
-        if block and (_apart(lines[block[-1]], line) or is_caption(line)):
-            yield block
-            block = []
+        if block:
+            above = lines[block[-1]]
+            below_caption = is_caption(lines[block[0]]) and line.y0 - above.y1 > 0.6 * line.size
+            if _apart(above, line) or is_caption(line) or below_caption:
+                yield block
+                block = []
         block.append(index)
     if block:
         yield block

@@ -35,10 +35,13 @@ SpanKey = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of text. ``size`` is its largest font size, ``font`` and ``bold`` are most
-    characters'; ``lead`` counts the characters of a bold beginning; ``cells`` the pieces that wide
-    gaps divide it into; ``symbols`` is the share of characters in fonts for mathematics; ``marks``
-    are its superscripts; ``uniform`` says that all else is in one font.
+    """One line of text.
+
+    ``size`` is its largest font size, ``font`` and ``bold`` are most characters'. ``lead`` counts
+    the characters of a bold beginning, ``opening`` those of one in the face ``opens_in`` where the
+    rest has another; ``cells`` the pieces that wide gaps divide it into. ``symbols`` is the share
+    of characters in fonts for mathematics; ``marks`` are its superscripts; ``uniform`` says that
+    all else is in one font.
     """
 
     text: str
@@ -49,6 +52,8 @@ class Line:
     font: str
     bold: bool
     lead: int = 0
+    opening: int = 0
+    opens_in: str = ""
     cells: int = 1
     symbols: float = 0.0
     marks: tuple[str, ...] = ()
@@ -117,8 +122,9 @@ def _read_line(
     fonts: dict[str, int] = {}
     bold_fonts: set[str] = set()
     size = 0.0
-    lead = passed = 0
-    in_lead = True
+    lead = opening = passed = 0
+    in_lead = in_opening = True
+    opens_in = ""
     marks: list[str] = []
     for span in spans:
         said, font = span["text"], span["font"]
@@ -130,12 +136,18 @@ def _read_line(
             continue
         fonts[font] = fonts.get(font, 0) + len(said)
         size = max(size, span["size"])
+        is_math = _is_math(font)
         if span["flags"] & _BOLD or _is_bold_name(font):
             bold_fonts.add(font)
             lead = passed if in_lead else lead
-        elif in_lead and not _is_math(font):
+        elif in_lead and not is_math:
             # A formula within a bold heading is seldom bold, and does not end it.
             in_lead = False
+        opens_in = opens_in or ("" if is_math else font)
+        if in_opening and font == opens_in:
+            opening = passed
+        elif not is_math:
+            in_opening = False
     if not fonts:
         fonts[spans[0]["font"]] = 1
         size = max(span["size"] for span in spans)
@@ -150,6 +162,8 @@ def _read_line(
         font=font,
         bold=lead >= len(text) or font in bold_fonts,
         lead=min(lead, len(text)),
+        opening=0 if in_opening else min(opening, len(text)),
+        opens_in=opens_in,
         symbols=1 - sum(fonts[name] for name in faces) / sum(fonts.values()),
         marks=tuple(marks),
         direction=line["dir"],
@@ -187,6 +201,14 @@ def _continues(left: Line, right: Line) -> bool:
     )
 
 
+def _opening(left: Line, right: Line) -> int:
+    if left.opening:
+        return left.opening
+    if left.opens_in != right.opens_in:
+        return len(left.text)
+    return len(left.text) + 1 + right.opening if right.opening else 0
+
+
 def _merged(left: Line, right: Line) -> Line:
     long, short = (left, right) if len(left.text) >= len(right.text) else (right, left)
     whole = len(left.text) + len(right.text)
@@ -201,6 +223,8 @@ def _merged(left: Line, right: Line) -> Line:
         ),
         size=max(left.size, right.size),
         lead=len(left.text) + 1 + right.lead if left.lead >= len(left.text) else left.lead,
+        opening=_opening(left, right),
+        opens_in=left.opens_in,
         cells=left.cells + right.cells - (right.x0 - left.x1 < _CELL_GAP * short.size),
         symbols=(left.symbols * len(left.text) + right.symbols * len(right.text)) / whole,
         marks=left.marks + right.marks,

@@ -57,9 +57,12 @@ class Drafter:
         self._current = draft
         if draft.kind == "text":
             self._running = draft
-        elif draft.kind == "equation":
+        elif draft.kind == "equation" and not self._is_divided():
             # What follows it belongs after it, also where the sentence goes on.
             self._running = None
+
+    def _is_divided(self) -> bool:
+        return self._running is not None and self._running.lines[-1].text.endswith(HYPHENS)
 
     def _breaks(self, draft: Draft, line: Line) -> bool:
         above = draft.lines[-1]
@@ -67,6 +70,8 @@ class Drafter:
             return line.page != above.page
         if line.page != above.page or line.y1 < above.y0:
             return True
+        if above.text.endswith(HYPHENS) and _LOWER.match(line.text):
+            return False
         if draft.kind == "footnote":
             return begins_note(line)
         if abs(line.size - above.size) > 1.5:

@@ -7,13 +7,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from app.paper.clean import Vocabulary, join_lines
-from app.paper.columns import in_reading_order
-from app.paper.front import Front, find_abstract_heading, find_front, find_title, title_text
-from app.paper.headings import RUN_IN_LEVEL, Heading, find_headings, section_kind
+from app.paper.front import (
+    Front,
+    find_abstract_heading,
+    find_front,
+    find_title,
+    title_text,
+    without_parts_of_abstract,
+)
+from app.paper.headings import RUN_IN_LEVEL, Heading, find_headings
 from app.paper.labels import Body, body_of, label_lines
-from app.paper.lines import Line, rows
+from app.paper.lines import Line
 from app.paper.model import Paper, ParagraphKind, Section, SectionKind
 from app.paper.paragraphs import Draft, Drafter, anchors, paragraphs, place_notes
+from app.paper.section_names import NUMBERED, section_kind
 
 
 @dataclass(slots=True)
@@ -28,9 +35,8 @@ class _Part:
     drafts: list[Draft]
 
 
-def structure(pieces: Sequence[Line]) -> Paper:
-    """The paper that the lines make; ``pieces`` are as they stand in the PDF, furniture gone."""
-    lines = rows(in_reading_order(pieces))
+def structure(lines: Sequence[Line]) -> Paper:
+    """The paper that the lines make, which are whole and in reading order, furniture gone."""
     vocabulary = Vocabulary(line.text for line in lines)
     body = body_of(lines)
     announced = find_abstract_heading(lines)
@@ -40,8 +46,12 @@ def structure(pieces: Sequence[Line]) -> Paper:
         headings = _after_title(headings, lines)
     own = {index for heading in headings for index in range(heading.start, heading.stop)}
     labels = label_lines(lines, body, own)
+    if announced is not None:
+        headings = without_parts_of_abstract(headings, lines, announced)
     stop = headings[0].start if headings else len(lines)
     front = find_front(lines, labels, stop, announced, body)
+    # A title that stands above the abstract may come after it in the file.
+    headings = [heading for heading in headings if not front.title_has(heading)]
     parts = [_front_matter(lines, labels, front, body)]
     parts += _body_parts(lines, labels, headings, front, body)
     placed = place_notes([part.drafts for part in parts])
@@ -68,11 +78,17 @@ def _after_title(headings: Sequence[Heading], lines: Sequence[Line]) -> list[Hea
     title = find_title(lines, lines[0].page)
     if not title:
         return list(headings)
-    below = lines[title[-1]].y1
+    below, page = lines[title[-1]].y1, lines[0].page
+    first = next(
+        (heading.start for heading in headings if NUMBERED.fullmatch(heading.text)), len(lines)
+    )
+    # Authors can be set like headings; where those have numbers, the first one begins the text.
+    first = first if first < len(lines) and lines[first].page == page else 0
     return [
         heading
         for heading in headings
-        if lines[heading.start].page > lines[0].page or lines[heading.start].y0 >= below
+        if lines[heading.start].page > page
+        or (lines[heading.start].y0 >= below and heading.start >= first)
     ]
 
 

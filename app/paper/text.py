@@ -13,7 +13,6 @@ from markdown_it.token import Token
 
 from app.errors import TextUnreadable
 from app.paper.clean import clean
-from app.paper.headings import section_kind
 from app.paper.markup import without_hidden_markup
 from app.paper.model import (
     Finding,
@@ -24,6 +23,7 @@ from app.paper.model import (
     Section,
     SectionKind,
 )
+from app.paper.section_names import section_kind
 
 _MARK = re.compile(r"(#{1,6})\s+(\S.{0,200})")
 _FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*\n", re.DOTALL)

@@ -47,6 +47,11 @@ def test_cleaned_text_can_be_stored_and_is_clean(raw: str) -> None:
         ("cross entropy", ["the cross-", "entropy loss"], "the cross-entropy loss"),
         ("cross entropy crossentropy", ["the cross-", "entropy loss"], "the crossentropy loss"),
         ("", ["with GPT-", "Neo and"], "with GPT-Neo and"),
+        ("in frequently", ["appear in-", "frequently here"], "appear infrequently here"),
+        ("success fully", ["success-", "fully done"], "successfully done"),
+        ("goodness of", ["the goodness-", "of fit"], "the goodness-of fit"),
+        ("non-linear non-zero convex", ["a non-", "convex set"], "a non-convex set"),
+        ("rule-based tree-based cue", ["the cue-", "based one"], "the cue-based one"),
         ("TRANSFORMERS", ["IN TRANS-", "FORMERS"], "IN TRANSFORMERS"),
         ("", ["genera\u00ad", "tion of"], "generation of"),
         ("", ["a range of 3 -", "5 cm"], "a range of 3 - 5 cm"),
@@ -57,6 +62,12 @@ def test_hyphens_at_line_ends(known: str, lines: list[str], joined: str) -> None
     text, starts = join_lines(lines, Vocabulary([known, *lines]))
     assert text == joined
     assert len(starts) == len(lines)
+
+
+def test_halves_of_divided_words_are_no_words_of_the_paper() -> None:
+    lines = ["a per-", "formance per se of a net-", "formance, per day"]
+    text, _ = join_lines(lines, Vocabulary(lines))
+    assert text == "a performance per se of a netformance, per day"
 
 
 @given(st.lists(st.text(max_size=30), max_size=8))

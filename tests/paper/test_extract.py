@@ -92,6 +92,17 @@ def test_the_papers_own_spelling_decides_on_a_hyphen() -> None:
     assert "Fine-tuned, as" in text
 
 
+def test_a_word_divided_at_a_paragraphs_last_line_is_whole() -> None:
+    """An inline fraction or a list's indentation parts the lines of a sentence."""
+    with pymupdf.open() as document:
+        page = document.new_page()
+        page.insert_text((72, 70), "A Title in Letters of Its Own", fontsize=17)
+        for y, text in ((100, "We take the largest eigen-"), (140, "value of the matrix L. " * 3)):
+            page.insert_text((72, y), text, fontsize=11)
+        page.insert_textbox(pymupdf.Rect(72, 200, 520, 700), "More words here. " * 60, fontsize=11)
+        assert "largest eigenvalue of the matrix" in body_text(read(document.tobytes()))
+
+
 def columns_pdf() -> bytes:
     """Two columns; a figure's caption and a footnote interrupt a sentence of the left one."""
     left = (

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from app.paper.clean import clean
 from app.paper.columns import in_reading_order
 from app.paper.furniture import drop_furniture
-from app.paper.lines import Line
+from app.paper.lines import Line, rows
 from app.paper.model import Paper
 from app.paper.structure import structure
 
@@ -67,7 +67,7 @@ def all_text(paper: Paper) -> list[str]:
 @FUZZ
 @given(LINES)
 def test_every_letter_is_in_the_paper_once(lines: list[Line]) -> None:
-    paper = structure(lines)
+    paper = structure(rows(in_reading_order(lines)))
     read = letters(*(line.text for line in lines))
     kept = letters(*all_text(paper))
     # The word "Abstract" before the abstract, the stop of a run-in and marks on the title go.
@@ -79,7 +79,7 @@ def test_every_letter_is_in_the_paper_once(lines: list[Line]) -> None:
 @FUZZ
 @given(LINES)
 def test_anchors_cover_each_paragraph(lines: list[Line]) -> None:
-    for section in structure(lines).sections:
+    for section in structure(rows(in_reading_order(lines))).sections:
         for paragraph in section.paragraphs:
             spans = [(anchor.start, anchor.end) for anchor in paragraph.anchors]
             assert spans[0][0] == 0

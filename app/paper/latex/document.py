@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from app.paper.headings import section_kind
 from app.paper.latex.flow import Flow
 from app.paper.model import Paragraph, Section, SectionKind
+from app.paper.section_names import section_kind
 
 
 @dataclass(slots=True)

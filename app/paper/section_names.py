@@ -1,0 +1,91 @@
+"""What the names of sections tell: of which kind one is, and whether a line is a heading at all."""
+
+from __future__ import annotations
+
+import re
+
+from app.paper.model import SectionKind
+
+NUMBERED = re.compile(
+    r"(?i:section |appendix )?"
+    r"(?P<number>\d{1,2}(?:\.\d{1,2}){0,3}|[IVX]{1,5}|[A-Z](?:\.\d{1,2}){0,3})[.:)]?"
+    r"\s+(?P<name>\S.*)"
+)
+_LETTERED = re.compile(r"[A-Z](\.\d{1,2})*[.:)]?\s")
+_APPENDIX = re.compile(r"appendix [A-Z\d]", re.IGNORECASE)
+_METHODS = re.compile(r"(online |materials? and )?methods")
+"""Journals print these after the references, and they are no appendix."""
+NAMED = re.compile(
+    r"(general )?introduction|motivation|(background and )?related works?|related literature|"
+    r"literature review|background|preliminaries|problem (statement|formulation|setup)|overview|"
+    r"(materials? and )?methods?|methodology|(our |proposed )?(approach|method)|model|theory|"
+    r"experiments?|experimental (setup|results|evaluation)|experiments and results|"
+    r"evaluation|(main )?results?( and discussion)?|(general )?discussions?|analysis|"
+    r"limitations?( and future work)?|future works?|"
+    r"(summary and |discussion and )?conclusions?( and (future works?|discussions?|outlook))?|"
+    r"concluding remarks|summary|ethic(s|al)( statement| considerations)?|broader impacts?|"
+    r"impact statement|reproducibility( statement)?|"
+    r"(data|code)( and (data|code))? availability( statement)?|author contributions?|"
+    r"competing (financial )?interests?|conflicts? of interests?|funding|"
+    r"acknowledge?ments?( and .{1,40})?|references|references and notes|bibliography|"
+    r"literature cited|works cited|literatur(verzeichnis)?|r[eé]f[eé]rences|referencias|"
+    r"(technical )?append(ix|ices)( .{1,60})?|supporting information|"
+    r"supplement(ary|al) (materials?|information|text|notes?|methods|results|appendix)|"
+    r"(neurips |icml |responsible nlp |aaai |reproducibility )?(paper |reproducibility )?checklist",
+    re.IGNORECASE,
+)
+STATEMENTS = re.compile(
+    r"(supplementary )?(theorem|lemma|definition|proposition|corollary|remark|example|assumption|"
+    r"claim|fact|proof|algorithm|question|answer|step|case|figure|fig|table|note|input|output|"
+    r"require|ensure|q|a|left|right|top|bottom|middle|center|row|column|key ?-?word|"
+    r"index term|ccs concept)"
+    r"s?\b",
+    re.IGNORECASE,
+)
+
+
+def section_kind(heading: str, before: SectionKind) -> SectionKind:
+    """What a section is, by its heading and the one before it."""
+    name = heading_name(heading).lower()
+    for kind, pattern in _KINDS:
+        if pattern.match(name):
+            return kind
+    if _APPENDIX.match(heading):
+        return "appendix"
+    if before in ("references", "appendix") and not _METHODS.fullmatch(name):
+        return "appendix"
+    if before == "checklist":
+        return "appendix" if _LETTERED.match(heading) else "checklist"
+    return "body"
+
+
+_KINDS: tuple[tuple[SectionKind, re.Pattern[str]], ...] = (
+    (
+        "references",
+        re.compile(
+            r"(references|bibliography|literature cited|works cited|literatur(verzeichnis)?|"
+            r"r[eé]f[eé]rences|referencias)\b(?!.*\bmodel)"
+        ),
+    ),
+    (
+        "acknowledgements",
+        re.compile(
+            r"acknowledge?ments?\b|funding\b|author contributions?\b|"
+            r"competing .*interests?|conflicts? of interest|declarations?$|credit author"
+        ),
+    ),
+    ("checklist", re.compile(r"(\w+ ){0,3}checklist\b")),
+    (
+        "appendix",
+        re.compile(
+            r"(technical )?append(ix|ices)\b|supporting information|"
+            r"supplement(ary|al) (materials?|information|text|notes?|methods|results|appendix)"
+        ),
+    ),
+)
+
+
+def heading_name(heading: str) -> str:
+    """A heading without its number and its final punctuation."""
+    numbered = NUMBERED.fullmatch(heading)
+    return (numbered["name"] if numbered else heading).strip(" .:")

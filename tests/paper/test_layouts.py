@@ -1,0 +1,345 @@
+"""Title, abstract and sections of papers set as fields, journals and styles set them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pymupdf
+import pytest
+
+from app.paper.extract import ExtractOptions, extract_paper
+from app.paper.model import Paper
+
+ROMAN, BOLD, ITALIC, SANS = "tiro", "tibo", "tiit", "helv"
+Row = tuple[tuple[str, str], ...]
+"""One line: texts and their fonts, side by side."""
+Column = Sequence[tuple[float, Row]]
+"""Lines from the top down, each with its size; white space is a line without texts."""
+
+SPACE: tuple[float, Row] = (6, ())
+ABSTRACT = (
+    "We ask how papers are set and find that no two fields agree on it at all, which makes it hard "
+    "to read them all by one rule. We measure ten layouts on a thousand pages and report what each "
+    "of them has in common with the others. Reading by the looks of lines works in nine of the ten "
+    "layouts, and the tenth is no paper, as we show."
+)
+TITLE = "Layouts of Papers Across Fields"
+SENTENCE = "The words of this section fill its lines and say nothing that anyone remembers. "
+
+
+def lines(
+    text: str, width: int = 90, size: float = 10, font: str = ROMAN
+) -> list[tuple[float, Row]]:
+    """A paragraph: its lines of at most ``width`` characters."""
+    made = [""]
+    for word in text.split():
+        if len(made[-1]) + len(word) >= width:
+            made.append("")
+        made[-1] = f"{made[-1]} {word}".strip()
+    return [(size, ((line, font),)) for line in made]
+
+
+def heading(text: str, size: float = 12, font: str = BOLD) -> list[tuple[float, Row]]:
+    return [SPACE, SPACE, (size, ((text, font),)), SPACE]
+
+
+def section(name: str, width: int = 90, size: float = 12, font: str = BOLD) -> Column:
+    return [
+        *heading(name, size, font),
+        *lines(SENTENCE * 6, width),
+        SPACE,
+        *lines(SENTENCE * 3, width),
+    ]
+
+
+def references(name: str, width: int = 90) -> Column:
+    entries = [
+        line
+        for n in range(1, 13)
+        for line in lines(
+            f"[{n}] A. Nobody and B. Somebody. On the number {n}. Numbers, 20{n:02}.", width
+        )
+    ]
+    return [*heading(name), *entries]
+
+
+def sheet(document: pymupdf.Document, *columns: Column, top: float = 60) -> pymupdf.Page:
+    page = document.new_page(width=612, height=792)
+    for number, column in enumerate(columns):
+        y = top
+        for size, row in column:
+            y += 1.2 * size
+            place(page, 54 + number * 258.0, y, [(text, font, size) for text, font in row], " ")
+    return page
+
+
+def place(
+    page: pymupdf.Page,
+    x: float,
+    y: float,
+    pieces: Sequence[tuple[str, str, float]],
+    space: str = "",
+) -> None:
+    """Texts in a font and a size each, side by side on one baseline."""
+    for text, font, size in pieces:
+        face = pymupdf.Font(font)
+        writer = pymupdf.TextWriter(page.rect)
+        writer.append((x, y), text, face, size)
+        writer.write_text(page)
+        x += face.text_length(text + space, size)
+
+
+def read(*pages: Column | tuple[Column, ...], blind: bool = False) -> Paper:
+    with pymupdf.open() as document:
+        for page in pages:
+            sheet(document, *(page if isinstance(page, tuple) else (page,)))
+        return extract_paper(document.tobytes(), ExtractOptions(max_pages=50, blind=blind))
+
+
+def headings(paper: Paper, *kinds: str) -> list[str]:
+    return [
+        part.heading
+        for part in paper.sections
+        if part.heading and (part.kind in kinds or not kinds)
+    ]
+
+
+def front(*more: Column) -> Column:
+    return [
+        (17, ((TITLE, BOLD),)), SPACE, (11, (("Jane Doe", ROMAN),)),
+        (10, (("Department of Examples, University of Somewhere", ROMAN),)), SPACE,
+        *(line for column in more for line in column),
+    ]  # fmt: skip
+
+
+def test_an_engineers_two_columns() -> None:
+    """Run-in abstract, Roman numerals, letters for subsections."""
+    abstract = lines(ABSTRACT, 45, 9, BOLD)
+    abstract[0] = (9, (("Abstract", "tibi"), ("— " + abstract[0][1][0][0], BOLD)))
+    left = [
+        *front(abstract), SPACE, *lines("Index Terms—papers, layouts, fields.", 45, 9, BOLD),
+        *section("I. INTRODUCTION", 45, 10, ROMAN), *section("II. LAYOUTS", 45, 10, ROMAN),
+    ]  # fmt: skip
+    right = [
+        *section("A. Sheets", 45, 10, ITALIC), *section("B. Headings", 45, 10, ITALIC),
+        *section("III. CONCLUSION", 45, 10, ROMAN),
+    ]  # fmt: skip
+    paper = read((left, right), (references("REFERENCES", 45), ()))
+    assert paper.title == TITLE
+    assert paper.abstract == ABSTRACT
+    assert [(part.heading, part.level, part.kind) for part in paper.sections if part.heading] == [
+        ("I. INTRODUCTION", 1, "body"), ("II. LAYOUTS", 1, "body"), ("A. Sheets", 2, "body"),
+        ("B. Headings", 2, "body"), ("III. CONCLUSION", 1, "body"), ("REFERENCES", 1, "references"),
+    ]  # fmt: skip
+
+
+def test_a_journals_page_without_the_words_abstract_and_introduction() -> None:
+    first = [*front(lines(ABSTRACT, 80, 10, BOLD)), SPACE, SPACE, *lines(SENTENCE * 8)]
+    second = [*section("Results"), *section("Discussion"), *references("References")]
+    paper = read(first, [*second, *section("Methods")])
+    assert paper.title == TITLE
+    assert paper.abstract == ABSTRACT
+    assert headings(paper, "body") == ["Results", "Discussion", "Methods"]
+    assert headings(paper, "references") == ["References"]
+
+
+def test_a_manuscript_with_authors_in_capitals_and_a_small_abstract() -> None:
+    authors = [
+        (11.0, ((f"{name}, University of {place}, {country}", ROMAN),))
+        for name, place, country in (
+            ("JANE DOE", "Somewhere", "USA"), ("ANN EXAMPLE", "Elsewhere", "Norway"),
+            ("KWAME OTHER", "Nowhere", "Ghana"), ("LI SAMPLE", "Anywhere", "China"),
+            ("MARIA INSTANCE", "Anyplace", "Brazil"), ("OLE CASE", "Everywhere", "Denmark"),
+        )
+    ]  # fmt: skip
+    concepts = lines("CCS Concepts: • Applied computing → Document analysis.", 110, 8)
+    first = [
+        (14, ((TITLE, BOLD),)), SPACE, *authors, SPACE, *lines(ABSTRACT, 110, 8), SPACE, *concepts,
+        *section("1 INTRODUCTION", font=SANS, size=9), *section("2 METHOD", font=SANS, size=9),
+    ]  # fmt: skip
+    paper = read(first, [*section("3 CONCLUSION", font=SANS, size=9), *references("REFERENCES")])
+    assert paper.abstract == ABSTRACT
+    assert headings(paper, "body") == ["1 INTRODUCTION", "2 METHOD", "3 CONCLUSION"]
+    blinded = extract_text(read(first, section("3 CONCLUSION", font=SANS, size=9), blind=True))
+    assert "ANN EXAMPLE" not in blinded
+    assert "Nowhere" not in blinded
+
+
+def extract_text(paper: Paper) -> str:
+    return "\n".join([paper.title, paper.abstract, *(part.text for part in paper.sections)])
+
+
+@pytest.mark.parametrize("alone", [False, True], ids=["run-in", "alone"])
+def test_an_abstract_in_parts(alone: bool) -> None:
+    parts: list[tuple[float, Row]] = []
+    for name in ("Background", "Methods", "Results", "Conclusions"):
+        begins, *rest = lines(f"This says what the {name.lower()} are. " + SENTENCE * 2, 80, 9)
+        if alone:
+            parts += [SPACE, (9, ((name, BOLD),)), begins, *rest]
+        else:
+            parts += [(9, ((f"{name}:", BOLD), *begins[1])), *rest]
+    first = front([(11, (("Abstract", BOLD),))], parts)
+    paper = read(
+        [*first, *section("1 Background"), *section("2 Methods")], references("References")
+    )
+    for name in ("background", "methods", "results", "conclusions"):
+        assert f"what the {name} are" in paper.abstract
+    assert headings(paper, "body") == ["1 Background", "2 Methods"]
+
+
+def test_a_table_of_contents_is_no_text() -> None:
+    entries = ("1 Introduction", "2 Layouts of all kinds", "3 Conclusion", "References")
+    contents = [*heading("Contents")]
+    for number, entry in enumerate(entries, 2):
+        contents.append((10, ((f"{entry} {'. ' * 30}{number}", ROMAN),)))
+    bodies = [
+        *section("1 Introduction"),
+        *section("2 Layouts of all kinds"),
+        *section("3 Conclusion"),
+    ]
+    paper = read(
+        front(heading("Abstract"), lines(ABSTRACT), contents), bodies, references("References")
+    )
+    assert paper.abstract == ABSTRACT
+    assert headings(paper) == list(entries)
+    assert paper.integrity.dropped["contents"] == 5
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Literature Cited", "REFERENCES AND NOTES", "Bibliography", "5. References", "References:"],
+)
+def test_names_of_references(name: str) -> None:
+    paper = read(
+        front(heading("Abstract"), lines(ABSTRACT), section("Introduction")), references(name)
+    )
+    (found,) = [part for part in paper.sections if part.kind == "references"]
+    assert found.text.count("Nobody") == 12
+
+
+def test_appendices_and_what_only_looks_like_one() -> None:
+    body = [
+        *section("1 Introduction"), *section("2 Method"),
+        # A caption or a list that reads like the beginning of appendices.
+        *heading("A Document that holds nothing but symbols", 11),
+        *section("2.1 Data"), *section("3 Conclusion"),
+    ]  # fmt: skip
+    sentence = lines(SENTENCE * 3 + "More of this, and all that is left out here, can be found in")
+    back = [
+        *references("References"),
+        *section("A Proofs"),
+        *section("A.1 More of them"),
+        *section("B Data"),
+    ]
+    paper = read(
+        front(heading("Abstract"), lines(ABSTRACT)),
+        [*body, SPACE, *sentence, *lines("Appendix B."), *lines(SENTENCE * 2)],
+        back,
+    )
+    assert headings(paper, "body") == ["1 Introduction", "2 Method", "2.1 Data", "3 Conclusion"]
+    assert headings(paper, "appendix") == ["A Proofs", "A.1 More of them", "B Data"]
+
+
+def test_appendices_before_the_references() -> None:
+    last = [*section("2 Conclusion"), *section("Appendix A Proofs"), *references("References")]
+    paper = read(front(heading("Abstract"), lines(ABSTRACT), section("1 Introduction")), last)
+    assert [(part.heading, part.kind) for part in paper.sections if part.heading][-2:] == [
+        ("Appendix A Proofs", "appendix"),
+        ("References", "references"),
+    ]
+
+
+def test_a_sections_number_on_top_of_a_page_is_no_pages_number() -> None:
+    with pymupdf.open() as document:
+        for number in range(1, 9):
+            page = sheet(document, lines(SENTENCE * 6), top=90)
+            place(page, 300, 770, [(str(number), ROMAN, 9)])
+            if number in (2, 5, 7):
+                place(page, 54, 70, [(f"{number // 2} ", BOLD, 12)])
+                place(page, 78, 70, [(f"Kinds of {'ABC'[number // 2 - 1]}", BOLD, 12)])
+        paper = extract_paper(document.tobytes(), ExtractOptions(max_pages=9))
+    assert headings(paper) == ["1 Kinds of A", "2 Kinds of B", "3 Kinds of C"]
+    assert paper.integrity.dropped == {"running_head": 8}
+
+
+def test_a_heading_of_two_lines_of_which_one_is_a_usual_name() -> None:
+    two = [
+        SPACE,
+        (12, (("3 Probing Objects One by One:", BOLD),)),
+        (12, (("Evaluation", BOLD),)),
+        SPACE,
+    ]
+    paper = read(
+        front(heading("Abstract"), lines(ABSTRACT), section("1 Introduction"), section("2 Method")),
+        [*two, *lines(SENTENCE * 5), *section("4 Conclusion"), *references("References")],
+    )
+    assert "3 Probing Objects One by One: Evaluation" in headings(paper)
+
+
+def test_a_word_of_a_heading_in_another_face_is_of_it() -> None:
+    mixed = [SPACE, SPACE, (10, (("2 Reading with", BOLD), ("ReadR-2", SANS))), SPACE]
+    paper = read(
+        front(heading("Abstract"), lines(ABSTRACT), section("1 Introduction", size=10)),
+        [
+            *mixed,
+            *lines(SENTENCE * 5),
+            *section("3 Conclusion", size=10),
+            *references("References"),
+        ],
+    )
+    assert "2 Reading with ReadR-2" in headings(paper)
+
+
+def test_an_italic_heading_that_text_follows_on_its_line() -> None:
+    first, *rest = lines(SENTENCE * 5, 60)
+    run_in = [SPACE, (10, (("2.1 Why Retries Fail.", ITALIC), *first[1])), *rest]
+    paper = read(
+        front(heading("Abstract"), lines(ABSTRACT), section("1 Introduction"), section("2 Method")),
+        [*run_in, *section("3 Conclusion"), *references("References")],
+    )
+    (found,) = [part for part in paper.sections if part.heading.startswith("2.1")]
+    assert (found.heading, found.level) == ("2.1 Why Retries Fail", 2)
+    assert found.text == " ".join((SENTENCE * 5).split())
+
+
+def test_notes_below_an_abstract_in_its_own_size_are_not_of_it() -> None:
+    notes = [
+        SPACE,
+        SPACE,
+        *lines("* Part of the work was done while we were visiting Elsewhere. " * 2),
+    ]
+    paper = read(
+        front(heading("ABSTRACT"), lines(ABSTRACT), [(10, row) for _, row in notes]),
+        [*section("1. INTRODUCTION"), *section("2. METHOD"), *references("3. REFERENCES")],
+    )
+    assert paper.abstract == ABSTRACT
+
+
+def test_the_journals_name_and_stamp_are_no_title() -> None:
+    with pymupdf.open() as document:
+        page = sheet(
+            document,
+            [(28, (("JSS Journal of Examples", ITALIC),)), SPACE, SPACE,
+             *front(heading("Abstract"), lines(ABSTRACT), section("1. Introduction"))],
+        )  # fmt: skip
+        page.insert_text((30, 560), "arXiv:2401.01234v2 [cs.CL] 3 Jan 2024", fontsize=20, rotate=90)
+        paper = extract_paper(document.tobytes(), ExtractOptions(max_pages=9))
+    assert paper.title == TITLE
+    assert paper.integrity.dropped == {"rotated": 1}
+
+
+def test_a_title_in_small_capitals_with_umlauts() -> None:
+    """TeX sets an umlaut as an accent and its letter, small capitals in two sizes."""
+    title = [
+        ("¨U", ROMAN, 17.0), ("BER ", ROMAN, 13.5), ("P", ROMAN, 17.0),
+        ("APIERE DER GR¨OSSE ", ROMAN, 13.5), ("A", ROMAN, 17.0), ("CHT", ROMAN, 13.5),
+    ]  # fmt: skip
+    with pymupdf.open() as document:
+        page = sheet(document, front(heading("Abstract"), lines(ABSTRACT))[2:], top=80)
+        place(page, 54, 75, title)
+        sheet(
+            document, [*section("1 Einleitung"), *section("2 Verfahren"), *references("Literatur")]
+        )
+        paper = extract_paper(document.tobytes(), ExtractOptions(max_pages=9))
+    assert paper.title == "ÜBER PAPIERE DER GRÖSSE ACHT"
+    assert headings(paper, "references") == ["Literatur"]

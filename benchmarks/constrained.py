@@ -4,9 +4,9 @@
 
 FOLDER holds PDFs; by default the shared papers beside the checkout. The default CPU model reviews
 them by turns, at temperature 0.8, 8 at a time, prompts of 1,024 tokens, at most 256 new ones;
-rounds of held and of free reviews alternate. The held ones are to have a decision and every section,
-all of them. Tokens a second are counted while 8 reviews are being written: a round's last few, with
-fewer beside them, count for neither.
+rounds of held and of free reviews alternate. Every held one is to have a decision and all sections.
+Tokens a second are counted while 8 reviews are being written: a round's last few, with fewer beside
+them, count for neither.
 """
 
 from __future__ import annotations

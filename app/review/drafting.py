@@ -70,7 +70,7 @@ async def judge(
 ) -> Judged:
     """Read the verdict of every sample, and choose the one to show."""
     samples = drafts.samples or [Draft()]
-    parsed = [parse_review(draft.text, plan.template.sections) for draft in samples]
+    parsed = [parse_review(draft.text, plan.template.sections, held=plan.held) for draft in samples]
     began = time.perf_counter()
     async with asyncio.TaskGroup() as tasks:
         reading = [

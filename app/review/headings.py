@@ -32,6 +32,7 @@ VERDICT = "verdict"
 OTHER = "other"
 """The field of what stands under a heading that is of no section, or of one already read."""
 
+_HELD_RANK = 2
 LABEL_RANK = 7
 """A bold or plain label is deeper than any ``######``."""
 NUMBERED_RANK = 8
@@ -207,6 +208,29 @@ class LineReader:
         else:
             rank = NUMBERED_RANK if match["number"] else LABEL_RANK
         return Heading(field, rank, part, runs_in=match["first"] is not None)
+
+
+class HeldLineReader:
+    """As :class:`LineReader`, for a text that the engine holds to the template's own headings.
+
+    Nothing else is one there, so that nothing else is held back.
+    """
+
+    def __init__(self, sections: Sequence[SectionSpec]) -> None:
+        self._fields = {f"## {spec.heading}": spec.field for spec in sections}
+        self._fields[f"## {VERDICT_HEADING}"] = VERDICT
+
+    def read(self, text: str, at: int, *, ended: bool) -> Line:
+        """What the line at ``at`` begins with; see :meth:`LineReader.read`."""
+        if text[at] != "#":
+            return Line()
+        end = text.find("\n", at)
+        if end < 0 and not ended:
+            return Line(undecided=True)
+        line = text[at:end] if end >= 0 else text[at:]
+        if line not in self._fields:
+            return Line()
+        return Line(Heading(self._fields[line], _HELD_RANK), start=len(line) + 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,23 +52,21 @@ class ParsedReview:
         return next(iter(self.decisions)) if len(self.decisions) == 1 else None
 
 
-def parse_review(text: str, sections: Sequence[SectionSpec]) -> ParsedReview:
-    """Read a review that a model wrote, whole or cut off, in whatever form."""
+def parse_review(text: str, sections: Sequence[SectionSpec], *, held: bool = False) -> ParsedReview:
+    """Read a review that a model wrote, whole or cut off, in whatever form.
+
+    ``held`` tells that the engine was to hold it to the template's own headings. A server that does
+    not know how has written freely: then the text is read so.
+    """
+    if held:
+        prose, points, _ = _sections(text, SectionStream(sections, held=True))
+        if any(prose.values()) or any(points.values()):
+            verdict = verdict_lines(text)
+            return ParsedReview(prose, points, verdict.decisions, verdict.at, refused=False)
     said = _Said(text)
-    stream = SectionStream(sections)
-    prose: dict[str, str] = {}
-    points: dict[str, tuple[str, ...]] = {}
-    final: list[str] = []
-    for event in [*stream.feed(said.text), *stream.close()]:
-        if isinstance(event, SectionDelta):
-            if event.field == VERDICT:
-                final.append(event.text)
-        elif isinstance(event.value, str):
-            prose[event.field] = event.value
-        else:
-            points[event.field] = event.value
+    prose, points, final = _sections(said.text, SectionStream(sections))
     verdict = verdict_lines(said.text)
-    decisions = verdict.decisions or prose_decisions("".join(final), said.text)
+    decisions = verdict.decisions or prose_decisions(final, said.text)
     reviewed = decisions or any(prose.values()) or any(points.values())
     return ParsedReview(
         prose,
@@ -77,6 +75,24 @@ def parse_review(text: str, sections: Sequence[SectionSpec]) -> ParsedReview:
         None if verdict.at is None else said.offset(verdict.at),
         refused=not reviewed and is_refusal(said.text),
     )
+
+
+def _sections(
+    text: str, stream: SectionStream
+) -> tuple[dict[str, str], dict[str, tuple[str, ...]], str]:
+    """Texts and lists by their fields, and what stands under the final recommendation."""
+    prose: dict[str, str] = {}
+    points: dict[str, tuple[str, ...]] = {}
+    final: list[str] = []
+    for event in [*stream.feed(text), *stream.close()]:
+        if isinstance(event, SectionDelta):
+            if event.field == VERDICT:
+                final.append(event.text)
+        elif isinstance(event.value, str):
+            prose[event.field] = event.value
+        else:
+            points[event.field] = event.value
+    return prose, points, "".join(final)
 
 
 class _Said:

@@ -30,6 +30,8 @@ class Plan:
     template: Template
     prompt_budget: int
     generation: Generation | None
+    held: bool
+    """Whether the engine holds the review to the template's headings and verdict line."""
     confidence: Confidence
 
 
@@ -69,7 +71,6 @@ class ReviewRules:
             raise InvalidRequest(
                 "The verdict alone is read, not drawn: it has no samples.", param="samples"
             )
-        review_id = f"rev_{uuid.uuid4().hex}"
         max_tokens = asked.max_tokens or model.max_tokens
         budget = _prompt_budget(model, 0 if asked.mode == "verdict" else max_tokens)
         if budget < _LEAST_PROMPT:
@@ -78,6 +79,11 @@ class ReviewRules:
                 f"{model.max_model_len} for the prompt: {_LEAST_PROMPT - budget} too few.",
                 param="max_tokens",
             )
+        structured = (asked.format or self.settings.review_format) == "structured"
+        held = structured and answer_format is None and asked.mode == "review"
+        if held:
+            answer_format = review_structure(tokenizer, template, max_tokens)
+        review_id = f"rev_{uuid.uuid4().hex}"
         suits = self.calibration and self.calibration.suits(model, template.name)
         return Plan(
             id=review_id,
@@ -85,7 +91,8 @@ class ReviewRules:
             prompt_budget=budget,
             generation=None
             if asked.mode == "verdict"
-            else self._generation(review_id, asked, template, tokenizer, max_tokens, answer_format),
+            else self._generation(review_id, asked, max_tokens, answer_format),
+            held=held,
             confidence=Confidence(self.calibration if suits else None, self.settings.abstain_band),
         )
 
@@ -102,14 +109,10 @@ class ReviewRules:
         self,
         request_id: str,
         asked: ReviewParameters,
-        template: Template,
-        tokenizer: Tokenizer,
         max_tokens: int,
-        answer_format: dict[str, Any] | None,
+        structure: dict[str, Any] | None,
     ) -> Generation:
         defaults = self.settings
-        if answer_format is None and (asked.format or defaults.review_format) == "structured":
-            answer_format = review_structure(tokenizer, template, max_tokens)
         return Generation(
             request_id=request_id,
             messages=(),
@@ -117,7 +120,7 @@ class ReviewRules:
             temperature=defaults.temperature if asked.temperature is None else asked.temperature,
             top_p=defaults.top_p if asked.top_p is None else asked.top_p,
             seed=asked.seed,
-            structure=answer_format,
+            structure=structure,
             n=asked.samples,
         )
 

@@ -14,6 +14,7 @@ from app.review.headings import (
     THOUGHTS,
     VERDICT,
     Heading,
+    HeldLineReader,
     LineReader,
 )
 from app.review.template import SectionSpec
@@ -70,9 +71,10 @@ class SectionStream:
     - The verdict's line begins the verdict, with or without a heading over it.
     """
 
-    def __init__(self, sections: Sequence[SectionSpec]) -> None:
+    def __init__(self, sections: Sequence[SectionSpec], *, held: bool = False) -> None:
+        """``held`` tells that the engine holds the text to the template's own headings."""
         self._specs = {spec.field: spec for spec in sections}
-        self._reader = _line_reader(tuple(sections))
+        self._reader = HeldLineReader(sections) if held else _line_reader(tuple(sections))
         self._held = ""
         self._in_line = False
         self._thought = ""

@@ -44,6 +44,8 @@ class Accepted:
     created: int
     model: str
     sections: tuple[SectionSpec, ...]
+    held: bool
+    """See :class:`app.review.plan.Plan`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,7 @@ class ReviewService:
             EngineError: the model can't answer.
         """
         created, started = int(time.time()), time.perf_counter()
-        yield Accepted(plan.id, created, engine.model.name, plan.template.sections)
+        yield Accepted(plan.id, created, engine.model.name, plan.template.sections, plan.held)
 
         paper = await self._reader.read(source, blind=parameters.blind)
         extract_s = time.perf_counter() - started

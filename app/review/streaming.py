@@ -18,7 +18,6 @@ from app.review.service import (
     Prompted,
     Writing,
 )
-from app.review.template import SectionSpec
 from app.schemas.errors import ErrorDetail
 from app.schemas.events import (
     ReviewCompleted,
@@ -37,13 +36,13 @@ class _Narrator:
 
     def __init__(self) -> None:
         self._numbers = count()
-        self._sections: tuple[SectionSpec, ...] = ()
+        self._accepted: Accepted | None = None
         self._samples: dict[int, SectionStream] = {}
 
     def tell(self, event: Event) -> Iterator[StreamEvent]:
         match event:
-            case Accepted(id=review_id, created=created, model=model, sections=sections):
-                self._sections = sections
+            case Accepted(id=review_id, created=created, model=model):
+                self._accepted = event
                 yield ReviewCreated(
                     sequence_number=next(self._numbers), id=review_id, created=created, model=model
                 )
@@ -54,8 +53,7 @@ class _Narrator:
                     integrity=review_integrity(paper, prompt),
                 )
             case Writing(sample=sample, text=text):
-                writing = self._samples.setdefault(sample, SectionStream(self._sections))
-                yield from self._pieces(sample, writing.feed(text))
+                yield from self._pieces(sample, self._sections_of(sample).feed(text))
             case Judging():
                 for sample, writing in sorted(self._samples.items()):
                     yield from self._pieces(sample, writing.close())
@@ -66,6 +64,13 @@ class _Narrator:
             case Failed(error=error):
                 detail = ErrorDetail.model_validate(error.envelope()["error"])
                 yield StreamError(sequence_number=next(self._numbers), error=detail)
+
+    def _sections_of(self, sample: int) -> SectionStream:
+        if sample not in self._samples:
+            assert self._accepted  # noqa: S101  # it is the first event of all
+            sections, held = self._accepted.sections, self._accepted.held
+            self._samples[sample] = SectionStream(sections, held=held)
+        return self._samples[sample]
 
     def _pieces(
         self, sample: int, pieces: list[SectionDelta | SectionDone]

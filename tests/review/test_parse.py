@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from app.review.parse import ParsedReview, parse_review
-from app.review.template import SECTIONS, SectionSpec
+from app.review.template import SectionSpec
+from app.review.templates import published
 from app.review.verdict import up_to_the_verdict
 from tests.doubles import WHOLE_REVIEW
 
 ACCEPT = "I recommend this paper for ACCEPTANCE."
 REJECT = "I recommend this paper for REJECTION."
+SECTIONS = published().sections
 TEMPLATES = {
     "default": SECTIONS,
     "acl": (
@@ -160,7 +162,7 @@ LOOSE = [
 
 @given(st.lists(st.sampled_from(STATES_NOTHING), max_size=8))
 def test_no_decision_where_none_is_stated(paragraphs: list[str]) -> None:
-    parsed = parse_review("\n\n".join(paragraphs))
+    parsed = parse_review("\n\n".join(paragraphs), SECTIONS)
     assert parsed.decisions == frozenset()
     assert parsed.verdict_at is None
 
@@ -176,7 +178,7 @@ def test_a_verdict_line_counts_among_anything_and_before_prose(
 ) -> None:
     paragraphs = [*others, *lines]
     shuffler.shuffle(paragraphs)
-    parsed = parse_review("\n\n".join([*paragraphs, last]))
+    parsed = parse_review("\n\n".join([*paragraphs, last]), SECTIONS)
     assert parsed.decisions == {
         decision for decision, stating in STATES.items() if set(lines).intersection(stating)
     }
@@ -189,14 +191,14 @@ def test_a_verdict_line_counts_among_anything_and_before_prose(
 )
 def test_prose_counts_at_the_end(others: list[str], decision: str, at: int) -> None:
     text = "\n\n".join([*others, STATES_AT_THE_END[decision][at]])
-    assert parse_review(text).decision == decision
+    assert parse_review(text, SECTIONS).decision == decision
 
 
 @given(st.text() | st.lists(st.sampled_from(LOOSE) | st.text(max_size=3)).map("".join))
 @example("I recommend this paper for ACCEPT")
 @example("<think>I recommend this paper for ACCEPTANCE.")
 def test_never_an_exception_nor_a_decision_that_is_not_there(text: str) -> None:
-    parsed = parse_review(text)
+    parsed = parse_review(text, SECTIONS)
     for decision in parsed.decisions:
         assert any(_is_said(phrase, text) for phrase in _PHRASES[decision])
     if parsed.verdict_at is not None:
@@ -233,10 +235,10 @@ def _is_said(phrase: re.Pattern[str], text: str) -> bool:
 def test_a_thought_says_nothing(text: str) -> None:
     thought = re.sub(r"(?i)</?think>|<\|?channel\|?>", "", text)
     answer = "## Summary\nIt counts."
-    bare = parse_review(answer)
+    bare = parse_review(answer, SECTIONS)
     for begin, end in (("<think>", "</think>"), ("<|channel>thought\n", "<channel|>")):
-        assert parse_review(f"{begin}{thought}{end}{answer}") == bare
-        assert parse_review(f"{answer}\n{begin}{thought}") == bare
+        assert parse_review(f"{begin}{thought}{end}{answer}", SECTIONS) == bare
+        assert parse_review(f"{answer}\n{begin}{thought}", SECTIONS) == bare
 
 
 @pytest.mark.parametrize(
@@ -252,14 +254,14 @@ def test_a_thought_says_nothing(text: str) -> None:
 def test_a_model_that_repeats_itself_is_read_in_linear_time(head: str, unit: str) -> None:
     def seconds(length: int) -> float:
         text = f"{head}{unit * (length // len(unit))}x"
-        return min(timeit.repeat(lambda: parse_review(text), number=1, repeat=3))
+        return min(timeit.repeat(lambda: parse_review(text, SECTIONS), number=1, repeat=3))
 
     # Four times the text: four times as long, and not sixteen times.
     assert seconds(40_000) < 10 * seconds(10_000) + 0.002
 
 
 def test_a_whole_review() -> None:
-    parsed = parse_review(WHOLE_REVIEW)
+    parsed = parse_review(WHOLE_REVIEW, SECTIONS)
     assert parsed == ParsedReview(
         prose={
             "summary": "It counts tokens.",
@@ -279,10 +281,10 @@ def test_a_whole_review() -> None:
 
 def test_the_deciding_word_is_what_comes_next() -> None:
     lead = "I recommend this paper for"
-    whole = up_to_the_verdict(WHOLE_REVIEW, parse_review(WHOLE_REVIEW))
+    whole = up_to_the_verdict(WHOLE_REVIEW, parse_review(WHOLE_REVIEW, SECTIONS).verdict_at)
     assert whole == WHOLE_REVIEW.removesuffix(" ACCEPTANCE.")
     for text in ("", "cut off in the mid", "## Summary\nx\n\n## Final Recommendation"):
-        opened = up_to_the_verdict(text, parse_review(text))
+        opened = up_to_the_verdict(text, parse_review(text, SECTIONS).verdict_at)
         assert opened.endswith(f"## Final Recommendation\n{lead}")
         assert opened.startswith(text)
         assert opened.count("## Final Recommendation") == 1

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from app.review.parse import ParsedReview, parse_review
 from app.review.sectioning import SectionDelta, SectionDone, SectionStream
 from tests.doubles import WHOLE_REVIEW
-from tests.review.test_parse import CASES, LOOSE, TEMPLATES, Case
+from tests.review.test_parse import CASES, LOOSE, SECTIONS, TEMPLATES, Case
 
 Events = list[SectionDelta | SectionDone]
 
 
 def events(pieces: Sequence[str], stream: SectionStream | None = None) -> Events:
-    stream = stream or SectionStream()
+    stream = stream or SectionStream(SECTIONS)
     found: Events = []
     for piece in pieces:
         found += stream.feed(piece)
@@ -102,7 +102,7 @@ def test_text_of_no_section_has_a_field_of_its_own() -> None:
     ],
 )
 def test_only_what_may_become_a_heading_is_held_back(written: str, out: str) -> None:
-    stream = SectionStream()
+    stream = SectionStream(SECTIONS)
     found = stream.feed("## Summary\n")
     for character in written:
         found += stream.feed(character)
@@ -148,7 +148,7 @@ def test_its_sections_are_the_parsers(text: str) -> None:
     fields = [event.field for event in done(found)]
     assert len(fields) == len(set(fields))
     if not any(tag in text.lower() for tag in ("<think", "</think", "channel", "<thought")):
-        parsed = parse_review(text)
+        parsed = parse_review(text, SECTIONS)
         assert {event.field: event.value for event in done(found)} == values(parsed)
 
 
@@ -170,3 +170,49 @@ def test_pieces_are_read_in_linear_time(unit: str) -> None:
         return min(times)
 
     assert seconds(16_000) < 10 * seconds(4_000) + 0.002
+
+
+HELD = """## Summary
+The paper counts.
+**Significance:** a bold word is no heading here, nor is
+Clarity: this line.
+
+## Strengths
+- It counts.
+
+## Weaknesses
+- It is long.
+
+## Technical Soundness
+Sound.
+
+## Clarity and Writing
+Clear.
+
+## Significance
+Some.
+
+## Final Recommendation
+I recommend this paper for REJECTION."""
+
+
+def test_in_a_held_text_only_the_templates_headings_count() -> None:
+    parsed = parse_review(HELD, SECTIONS, held=True)
+    assert parsed.prose["summary"].endswith("Clarity: this line.")
+    assert parsed.prose["significance"] == "Some."
+    assert (parsed.decision, parsed.verdict_at) == ("reject", HELD.index("I recommend"))
+    stream = SectionStream(SECTIONS, held=True)
+    done = [e for e in events(list(HELD), stream) if isinstance(e, SectionDone)]
+    assert {e.field: e.value for e in done} == {**parsed.prose, **parsed.points}
+
+
+def test_a_held_text_flows_at_once() -> None:
+    stream = SectionStream(SECTIONS, held=True)
+    assert stream.feed("## Summary\n") == []
+    for piece in ("The", " paper", "\n", "Weak", "nesses", ": none"):
+        assert stream.feed(piece) == [SectionDelta("summary", piece)]
+
+
+def test_what_was_not_held_after_all_is_read_as_it_is() -> None:
+    loose = "**Summary:** It counts.\n\nI recommend this paper for ACCEPTANCE."
+    assert parse_review(loose, SECTIONS, held=True) == parse_review(loose, SECTIONS)

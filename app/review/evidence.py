@@ -1,15 +1,81 @@
-"""Placeholder until the evidence branch is merged."""
+"""Where a paper speaks of what a review says, and what of it the paper does not hold.
+
+Passages are one to three sentences, ranked by BM25. A passage says where to look, not that the
+point is right; an item in ``unsupported`` is not found in the paper, which is not to say that it is
+false: see ``app.review.claims``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-from app.paper.model import BBox, Paper
+import bm25s
+import numpy as np
+
+from app.paper.model import Anchor, BBox, Paper, Paragraph
+from app.review.claims import ClaimChecker, normalised
+
+# It logs its progress at this level, and says so to whoever has configured the root logger.
+logging.getLogger("bm25s").setLevel(logging.WARNING)
+
+_MOST_PASSAGES = 3
+_LEAST_SCORE = 0.12
+"""Below it a passage shares words with the point by accident."""
+_OF_THE_BEST = 0.6
+"""Least score of a second and third passage, as part of the best one's."""
+_PAGE_WEIGHT = 0.3
+"""What the words of the whole page count, beside the passage's own."""
+_UNKNOWN_WEIGHT = 0.3
+"""What a word counts that the paper never uses: much of a review is the reviewer's own words."""
+_BOOST = 2
+"""How many times a number, a label or a name counts."""
+_SENTENCES = 3
+_LONGEST_POINT = 4_000
+_LONGEST_SENTENCE = 400
+_STEM = 6
+"""Letters of a word that are compared: what follows is mostly inflection."""
+_UP = 20.0
+"""Points by which a line stands above the one before it where a new column begins."""
+_SENTENCE_END = re.compile(r"(?<=[.!?])[)\]\"”’]?\s+(?=[\"“‘(\[]?[A-Z0-9•])|\n\n")
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:al|e\.g|i\.e|cf|vs|Fig|Figs|Eq|Eqs|Sec|Tab|resp|Dr|No)|\b[A-Z])\.$"
+)
+_LABEL = re.compile(
+    r"\b(tab(?:le|\.)|fig(?:ure|\.)|sec(?:tion|\.)|eq(?:uation|\.)|theorem|lemma|algorithm|appendix)"
+    r" ?\(?(\d{1,3}(?:\.\d{1,2}){0,2}|[a-z]\b)",
+)
+_TOKEN = re.compile(r"\d{1,18}(?:[.,]\d{1,15}){0,6}|[^\W\d_]+")
+_NAME = re.compile(
+    r"\b[A-Za-z]{0,20}(?:[a-z][A-Z]|[A-Z]{2})[A-Za-z]{0,20}\b|\b[A-Za-z]{2,20}-?\d{1,4}\b"
+)
+_STOP_WORDS = frozenset(
+    "a about above after again all also although always an and any are as at be because been "  # noqa: SIM905
+    "before being below between both but by can cannot could did do does done each either "
+    "else even ever every few for from further get given gives good had has have having hence "
+    "here how however i if in instead into is it its itself just least less like made many "
+    "may might more most much must need neither no nor not of often on once one only onto or "
+    "other our out over own paper per quite rather really same several shall she should since "
+    "so some still such than that the their them then there therefore these they this those "
+    "though through thus to too toward towards under until up upon us use used uses using "
+    "very was way we well were what when where whereas whether which while who whom whose why "
+    "will with within without would yet you your authors work s t".split()
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
+    """A piece of the paper, word by word. Without pages ``page`` and ``bbox`` are zeros.
+
+    ``score`` is from 0 to 1: BM25 of the passage, and of its page with less weight, as part of the
+    most that any text could get for the point. It ranks; it is not a probability.
+    """
+
     page: int
     quote: str
     bbox: BBox
@@ -18,9 +84,218 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Support:
+    """What the paper has on a point: the best passage first, at most three.
+
+    ``unsupported`` are the point's labels, numbers, names, quotations and citations that the paper
+    does not hold, as the point writes them.
+    """
+
     evidence: tuple[Passage, ...] = ()
     unsupported: tuple[str, ...] = ()
 
 
-def find_supports(_: Paper, texts: Sequence[str]) -> tuple[Support, ...]:
-    return tuple(Support() for _ in texts)
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """Sentences ``start`` to ``end`` of a paragraph, all on one page and in one column."""
+
+    paragraph: Paragraph
+    start: int
+    end: int
+    page: int
+
+    @property
+    def text(self) -> str:
+        return self.paragraph.text[self.start : self.end]
+
+
+def find_supports(paper: Paper, texts: Sequence[str]) -> tuple[Support, ...]:
+    """What the paper has on each of the texts."""
+    finder = EvidenceFinder(paper)
+    return tuple(finder.support(text) for text in texts)
+
+
+class EvidenceFinder:
+    """An index of one paper. Never raises, whatever the texts."""
+
+    def __init__(self, paper: Paper) -> None:
+        self._claims = ClaimChecker(paper)
+        self._windows = [window for text in _paragraphs(paper) for window in _windows(text)]
+        self._passages = _Index([_tokens(window.text) for window in self._windows])
+        pages: dict[int, list[str]] = {}
+        for paragraph in _paragraphs(paper):
+            for start, end, page in _runs(paragraph):
+                pages.setdefault(page, []).extend(_tokens(paragraph.text[start:end]))
+        self._pages = _Index(list(pages.values()))
+        rows = {page: row for row, page in enumerate(pages)}
+        self._rows = np.array([rows[window.page] for window in self._windows], dtype=np.intp)
+
+    def support(self, text: str) -> Support:
+        """Passages on the text, and what of it the paper does not hold."""
+        return Support(self._evidence(text), self._claims.unsupported(text))
+
+    def _evidence(self, text: str) -> tuple[Passage, ...]:
+        query = _query(text)
+        if not self._windows or not query:
+            return ()
+        scores = self._passages.scores(query)
+        scores += _PAGE_WEIGHT * self._pages.scores(query)[self._rows]
+        scores /= 1 + _PAGE_WEIGHT
+        chosen: list[_Window] = []
+        passages: list[Passage] = []
+        least = max(_LEAST_SCORE, _OF_THE_BEST * float(scores.max()))
+        for row in np.argsort(-scores, kind="stable"):
+            score = float(scores[row])
+            if score < least or len(chosen) == _MOST_PASSAGES:
+                break
+            window = self._windows[row]
+            if not any(_overlap(window, other) for other in chosen):
+                chosen.append(window)
+                passages.append(_passage(window, score))
+        return tuple(passages)
+
+
+class _Index:
+    """BM25 over lists of tokens, as a part of what a text could get at most."""
+
+    def __init__(self, documents: Sequence[Sequence[str]]) -> None:
+        self._count = len(documents)
+        self._frequencies = Counter(token for tokens in documents for token in set(tokens))
+        self._bm25 = bm25s.BM25(method="lucene", backend="numpy", csc_backend="numpy")
+        if self._frequencies:
+            self._bm25.index([list(tokens) for tokens in documents], show_progress=False)
+
+    def scores(self, query: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        known = [token for token in query if token in self._frequencies]
+        most = sum(map(self._weight, query))
+        if not known or not most:
+            return np.zeros(self._count)
+        scores = np.asarray(self._bm25.get_scores(known), dtype=np.float64)
+        return np.clip(scores / most, 0.0, 1.0)
+
+    def _weight(self, token: str) -> float:
+        """BM25's weight of a token: no text gets more for it."""
+        holding = self._frequencies[token]
+        weight = math.log(1 + (self._count - holding + 0.5) / (holding + 0.5))
+        return weight if holding else _UNKNOWN_WEIGHT * weight
+
+
+def _paragraphs(paper: Paper) -> Iterator[Paragraph]:
+    """All that a reviewer would point at: no references, no front matter, no checklist."""
+    if paper.abstract.strip():
+        yield Paragraph(paper.abstract, "text", paper.abstract_anchors)
+    for section in paper.sections:
+        if section.kind in ("body", "appendix"):
+            yield from section.paragraphs
+
+
+def _runs(paragraph: Paragraph) -> Iterator[tuple[int, int, int]]:
+    """Start, end and page of the parts of a paragraph that stand on one page, in one column."""
+    if not paragraph.anchors:
+        yield 0, len(paragraph.text), 0
+        return
+    first = before = paragraph.anchors[0]
+    for anchor in paragraph.anchors[1:]:
+        if anchor.page != before.page or anchor.bbox[1] < before.bbox[1] - _UP:
+            yield first.start, before.end, first.page
+            first = anchor
+        before = anchor
+    yield first.start, before.end, first.page
+
+
+def _windows(paragraph: Paragraph) -> Iterator[_Window]:
+    for start, end, page in _runs(paragraph):
+        sentences = list(_sentences(paragraph.text, start, end))
+        for first, (begin, _) in enumerate(sentences):
+            lasts = sentences[first : first + _SENTENCES]
+            yield from (_Window(paragraph, begin, last, page) for _, last in lasts)
+
+
+def _sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Where sentences begin and end, without the space around them; long ones in pieces."""
+    ends = (
+        match.end()
+        for match in _SENTENCE_END.finditer(text, start, end)
+        if not _ABBREVIATION.search(text[max(start, match.start() - 8) : match.start()])
+    )
+    cuts = [start, *ends, end]
+    for first, last in pairwise(cuts):
+        for piece, after in _pieces(text, first, last):
+            bare = text[piece:after]
+            left = len(bare) - len(bare.lstrip())
+            if stripped := bare.strip():
+                yield piece + left, piece + left + len(stripped)
+
+
+def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """At most as long as a sentence may be, cut at spaces where there are any."""
+    while end - start > _LONGEST_SENTENCE:
+        cut = text.rfind(" ", start + 1, start + _LONGEST_SENTENCE)
+        cut = cut if cut > start else start + _LONGEST_SENTENCE
+        yield start, cut
+        start = cut
+    yield start, end
+
+
+def _overlap(window: _Window, other: _Window) -> bool:
+    return (
+        window.paragraph is other.paragraph
+        and window.start < other.end
+        and other.start < window.end
+    )
+
+
+def _passage(window: _Window, score: float) -> Passage:
+    boxes = [anchor.bbox for anchor in _lines(window)]
+    bbox = _union(boxes) if boxes else (0.0, 0.0, 0.0, 0.0)
+    return Passage(window.page, window.text, bbox, round(score, 4))
+
+
+def _lines(window: _Window) -> Iterator[Anchor]:
+    for anchor in window.paragraph.anchors:
+        on_page = anchor.page == window.page
+        if on_page and anchor.start < window.end and anchor.end > window.start:
+            yield anchor
+
+
+def _union(boxes: Sequence[BBox]) -> BBox:
+    x0, y0, x1, y1 = zip(*boxes, strict=True)
+    return min(x0), min(y0), max(x1), max(y1)
+
+
+def _query(text: str) -> list[str]:
+    """Each token once; what is particular counts more."""
+    tokens = dict.fromkeys(_tokens(text[:_LONGEST_POINT]))
+    return [token for token in tokens for _ in range(_BOOST if _particular(token) else 1)]
+
+
+def _particular(token: str) -> bool:
+    return token[0].isdigit() or token[0] in "#@"
+
+
+def _tokens(text: str) -> list[str]:
+    """Stems of words, numbers, and once more ``#table3`` for labels and ``@gpt4`` for names."""
+    text = normalised(text)
+    lower = text.lower()
+    tokens = [f"#{match[1][:3]}{match[2]}" for match in _LABEL.finditer(lower)]
+    tokens += (f"@{match[0].lower().replace('-', '')}" for match in _NAME.finditer(text))
+    for match in _TOKEN.finditer(lower):
+        word = match[0]
+        if word[0].isdigit():
+            tokens.append(_number(word))
+        elif word not in _STOP_WORDS:
+            tokens.append(_stem(word))
+    return tokens
+
+
+def _number(digits: str) -> str:
+    """72.40 and 1,024 as 72.4 and 1024."""
+    bare = digits.replace(",", "")
+    return bare.rstrip("0").rstrip(".") if bare.count(".") == 1 else bare
+
+
+def _stem(word: str) -> str:
+    for ending in ("ies", "ing", "ed", "es", "s"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith("ss"):
+            word = word.removesuffix(ending)
+            break
+    return word[:_STEM]

@@ -361,3 +361,19 @@ def test_without_hidden_text_or_unasked_there_is_none(
         body = client.post("/v1/reviews", files={"file": ("p.pdf", data)}, data=asked).json()
         assert body["integrity"]["verdict_with_hidden_text"] is None
     assert len(engine.generations) == 2
+
+
+def test_points_come_with_their_evidence(serve: Serve, tokenizer: ChatTokenizer) -> None:
+    text = WHOLE_REVIEW.replace(
+        "- It counts nothing else.", "- Table 7 is missing.\n- The conclusion7 is conclusion8."
+    )
+    client = serve(ScriptedEngine(tokenizer, [text]), Settings())
+    body = client.post("/v1/reviews", files={"file": ("p.pdf", paper_pdf())}).json()
+    missing, found = body["review"]["weaknesses"]
+    assert missing["unsupported"] == ["Table 7"]
+    assert found["unsupported"] == []
+    (best, *_) = found["evidence"]
+    assert "conclusion7 conclusion8" in best["quote"]
+    conclusion = [part for part in body["paper"]["sections"] if part["heading"] == "4 Conclusion"]
+    assert best["page"] >= conclusion[0]["page"]
+    assert best["bbox"][2] > best["bbox"][0] > 0

@@ -13,8 +13,8 @@ beside the checkout. Every extractor runs in a process of its own, one after the
 - references: a section of more than 500 characters; in a text alone, a line that is their heading.
   Papers in NO_REFERENCES have none, and are right where none are found.
 - order: two-column pages whose running text is in order (benchmarks.reading_order says how).
-- divided: hyphens between small letters with white space after them, a page: divided words, and
-  what is meant so ("pre- and post-").
+- hyphens: words divided at line ends that are as the paper writes them elsewhere, joined or with
+  their hyphen, of those that the text has (benchmarks.hyphens says how), in per cent.
 - heads: running heads (lines that most pages repeat in their margins) left in the text, a page.
 - control: control characters left in all texts.
 - pages/s: pages a second of CPU time, without imports; MB: peak memory of the process.
@@ -35,6 +35,7 @@ import pymupdf
 from rapidfuzz.fuzz import ratio
 
 from benchmarks.extractors import EXTRACTORS
+from benchmarks.hyphens import divided_words, judged
 from benchmarks.reading_order import TwoColumnPage, in_order, squeezed, two_column_pages
 from benchmarks.report import Value, report
 from tests.conftest import SHARED
@@ -47,7 +48,6 @@ _INTRODUCTION = re.compile(
 )
 _ABSTRACT = re.compile(r"^[#*_\s]*abstract\b\W*", re.IGNORECASE | re.MULTILINE)
 _REFERENCES = re.compile(r"^[#*\s\d.]*(references|bibliography)\W*$", re.IGNORECASE | re.MULTILINE)
-_DIVIDED = re.compile(r"[a-z]-\s+[a-z]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
 
 Row = Mapping[str, Any]
@@ -120,12 +120,14 @@ def score(
         for head in running_heads(folder / row["file"])
     )
     pages = sum(_pages(folder / row["file"]) for row in rows)
+    hyphens = [judged(divided_words(folder / row["file"]), row["text"]) for row in rows]
+    right, asked = (sum(counts) for counts in zip(*hyphens, strict=True))
     return {
         "titles": sum(title_is_right(row, truth[row["file"]]) for row in rows),
         "abstracts": sum(abstract_is_right(row, truth[row["file"]]) for row in rows),
         "references": sum(references_are_right(row) for row in rows),
         "order": f"{sum(told)}/{len(told)}",
-        "divided": round(sum(len(_DIVIDED.findall(row["text"])) for row in rows) / pages, 2),
+        "hyphens": f"{100 * right / max(1, asked):.1f} of {asked}",
         "heads": round(left / pages, 2),
         "control": sum(len(_CONTROL.findall(row["text"])) for row in rows),
     }

@@ -147,6 +147,8 @@ def extract(
     """Read a paper without a review, and say what is odd about it. No model is loaded."""
     if as_json and as_markdown:
         _fail("--json or --markdown, not both")
+    if overlay and overlay.exists() and overlay.samefile(file):
+        _fail("--overlay would overwrite the paper itself: name another file")
     with _errors_told(), err.status("reading"):
         settings = load_settings()
         source = File(file.read_bytes(), file.name)

@@ -12,7 +12,7 @@ ReviewerError                      500  internal_error
 │   ├── PdfEncrypted               422  pdf_encrypted
 │   ├── PdfNoText                  422  pdf_no_text
 │   ├── PdfTooManyPages            422  pdf_too_many_pages
-│   ├── PdfTooLong             422  pdf_too_long
+│   ├── PdfTooLong                 422  pdf_too_long
 │   ├── LatexUnreadable            422  latex_unreadable
 │   ├── TextUnreadable             422  text_unreadable
 │   ├── ArchiveUnreadable          422  archive_unreadable

@@ -13,9 +13,8 @@ beside the checkout. Every extractor runs in a process of its own, one after the
 - references: a section of more than 500 characters; in a text alone, a line that is their heading.
   Papers in NO_REFERENCES have none, and are right where none are found.
 - order: two-column pages whose running text is in order (benchmarks.reading_order says how).
-- hyphens: of the words that a line's end divides, and that the paper writes within its lines in one
-  way only ("model", "well-known"), those that the text has in another, after the same word before:
-  left divided, or joined where the hyphen belongs. In per cent.
+- hyphens: words divided at line ends that are as the paper writes them elsewhere, joined or with
+  their hyphen, of those that the text has (benchmarks.hyphens says how), in per cent.
 - heads: running heads (lines that most pages repeat in their margins) left in the text, a page.
 - control: control characters left in all texts.
 - pages/s: pages a second of CPU time, without imports; MB: peak memory of the process.
@@ -29,7 +28,6 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +35,7 @@ import pymupdf
 from rapidfuzz.fuzz import ratio
 
 from benchmarks.extractors import EXTRACTORS
+from benchmarks.hyphens import divided_words, judged
 from benchmarks.reading_order import TwoColumnPage, in_order, squeezed, two_column_pages
 from benchmarks.report import Value, report
 from tests.conftest import SHARED
@@ -49,7 +48,6 @@ _INTRODUCTION = re.compile(
 )
 _ABSTRACT = re.compile(r"^[#*_\s]*abstract\b\W*", re.IGNORECASE | re.MULTILINE)
 _REFERENCES = re.compile(r"^[#*\s\d.]*(references|bibliography)\W*$", re.IGNORECASE | re.MULTILINE)
-_WORD = re.compile(r"[a-z]+(?:-[a-z]+)*-?")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
 
 Row = Mapping[str, Any]
@@ -110,33 +108,6 @@ def running_heads(file: Path) -> set[str]:
     return {squeezed(text) for text, times in seen.items() if times >= max(3, 0.6 * pages)} - {""}
 
 
-def divided_words(file: Path) -> list[tuple[str, str, set[str]]]:
-    """Of each word that a line's end divides: the word before, how it is written, how it is not."""
-    lines: list[list[str]] = []
-    with pymupdf.open(file) as document:
-        for page in document:
-            lines += (_WORD.findall(line) for line in page.get_text().lower().splitlines())
-    within = {word for line in lines for word in line[1:-1]}
-    found: list[tuple[str, str, set[str]]] = []
-    for line, following in pairwise(lines):
-        if len(line) > 1 and following and line[-1].endswith("-"):
-            joined, hyphened = line[-1][:-1] + following[0], line[-1] + following[0]
-            known = [form for form in (joined, hyphened) if form in within]
-            if len(known) == 1:
-                found.append((line[-2], known[0], {joined, hyphened, line[-1]} - {known[0]}))
-    return found
-
-
-def hyphens(row: Row, folder: Path) -> tuple[int, int]:
-    """How many divided words the text has wrong, and how many it has."""
-    pairs = set(pairwise(_WORD.findall(row["text"].lower())))
-    wrong = right = 0
-    for before, form, others in divided_words(folder / row["file"]):
-        wrong += any((before, other) in pairs for other in others)
-        right += (before, form) in pairs
-    return wrong, wrong + right
-
-
 def score(
     rows: Sequence[Row], truth: Mapping[str, Row], order: Sequence[TwoColumnPage], folder: Path
 ) -> dict[str, Value]:
@@ -149,13 +120,14 @@ def score(
         for head in running_heads(folder / row["file"])
     )
     pages = sum(_pages(folder / row["file"]) for row in rows)
-    wrong, asked = zip(*(hyphens(row, folder) for row in rows), strict=True)
+    hyphens = [judged(divided_words(folder / row["file"]), row["text"]) for row in rows]
+    right, asked = (sum(counts) for counts in zip(*hyphens, strict=True))
     return {
         "titles": sum(title_is_right(row, truth[row["file"]]) for row in rows),
         "abstracts": sum(abstract_is_right(row, truth[row["file"]]) for row in rows),
         "references": sum(references_are_right(row) for row in rows),
         "order": f"{sum(told)}/{len(told)}",
-        "hyphens": round(100 * sum(wrong) / sum(asked), 1),
+        "hyphens": f"{100 * right / max(1, asked):.1f} of {asked}",
         "heads": round(left / pages, 2),
         "control": sum(len(_CONTROL.findall(row["text"])) for row in rows),
     }

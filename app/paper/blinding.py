@@ -27,7 +27,7 @@ _CODE_LINK = re.compile(
 LINK = "[link]"
 """What stands in the text where a link did that may name people."""
 
-_VENUE = re.compile(
+VENUE_BANNER = re.compile(
     r"(published (as|in|at) |under review|under double-blind|accepted (at|to|by|for) |"
     r"submitted to |preprint\b|preliminary work|do not distribute|"
     r"(to appear )?(in )?proceedings of |\d+(st|nd|rd|th) (conference|international|annual)|"
@@ -94,8 +94,9 @@ def blind_paper(paper: Paper) -> Paper:
         # Of a PDF they went by where they stood.
         paper, numbered = without_line_numbers(paper)
         blinding.kinds.update({"line_numbers"} if numbered else ())
-    elif "line_number" in paper.integrity.dropped:
-        blinding.kinds.add("line_numbers")
+    for dropped, kind in (("line_number", "line_numbers"), ("venue_banner", "venue_banner")):
+        if dropped in paper.integrity.dropped:
+            blinding.kinds.add(kind)
     sections: list[Section] = []
     for section in paper.sections:
         blinding.add(section, sections)
@@ -190,7 +191,7 @@ class _Blinding:
 
 _FRONT_KINDS = (
     ("emails", _EMAIL),
-    ("venue_banner", _VENUE),
+    ("venue_banner", VENUE_BANNER),
     ("author_notes", _AUTHOR_NOTE),
     ("affiliations", _AFFILIATION),
 )
@@ -219,9 +220,9 @@ def _kind_of_note(paragraph: Paragraph) -> str | None:
         return None
     bare = text.lstrip("∗*†‡§¶0123456789 ")
     note = paragraph.kind == "footnote"
-    if _VENUE.match(text) or _VENUE.match(bare) or _RIGHTS.search(text):
+    if VENUE_BANNER.match(text) or VENUE_BANNER.match(bare) or _RIGHTS.search(text):
         return "venue_banner"
-    if note and _VENUE.search(text):
+    if note and VENUE_BANNER.search(text):
         return "venue_banner"
     if note and _AUTHOR_NOTE.search(bare):
         return "author_notes"

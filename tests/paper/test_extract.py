@@ -103,6 +103,22 @@ def test_a_word_divided_at_a_paragraphs_last_line_is_whole() -> None:
         assert "largest eigenvalue of the matrix" in body_text(read(document.tobytes()))
 
 
+def test_metadata_and_alt_texts_are_never_used() -> None:
+    with pymupdf.open(stream=set_pages("We speak of something. " * 40)) as document:
+        document.set_metadata({"title": "SECRET title", "keywords": "SECRET", "subject": "SECRET"})
+        document.set_xml_metadata("<x>SECRET</x>")
+        document.set_toc([[1, "SECRET heading", 1]])
+        page = document[0]
+        page.insert_link({"kind": pymupdf.LINK_URI, "from": page.rect, "uri": "https://SECRET.org"})
+        page.insert_text((72, 60), "A figure", fontsize=11)
+        xref = page.get_contents()[-1]
+        stream = document.xref_stream(xref).replace(b"BT", b"/Figure <</Alt (SECRET)>> BDC BT")
+        document.update_stream(xref, stream.replace(b"ET", b"ET EMC"))
+        paper = read(document.tobytes())
+    assert "A figure" in str(paper)
+    assert "SECRET" not in str(paper)
+
+
 def columns_pdf() -> bytes:
     """Two columns; a figure's caption and a footnote interrupt a sentence of the left one."""
     left = (

@@ -13,6 +13,7 @@ import pytest
 from app.paper.hidden.inspector import Inspector, PageFindings
 from app.paper.lines import FLAGS
 from tests.conftest import SHARED
+from tests.handmade import page, stream
 from tests.hidden_techniques import PAYLOADS, TECHNIQUES, WHITE, inject
 from tests.papers import paper_pdf
 
@@ -193,3 +194,17 @@ def test_a_huge_page_is_rendered_small() -> None:
     ((findings, visible),) = inspected(document.tobytes())
     assert findings == PageFindings()
     assert visible == "A poster"
+
+
+def test_letters_in_a_type_3_fonts_own_units_are_not_tiny() -> None:
+    """Their size in the file is 0.12, and what they draw is ten points high."""
+    font = (
+        b"<< /Type /Font /Subtype /Type3 /FontBBox [0 0 0 0] /FontMatrix [1 0 0 1 0 0] "
+        b"/CharProcs << /a 7 0 R >> /Encoding << /Differences [97 /a] >> /FirstChar 97 "
+        b"/LastChar 97 /Widths [60] /Resources << >> >>"
+    )
+    glyph = stream(b"60 0 0 0 50 80 d1 0 0 50 80 re f")
+    shown = b"BT /F2 .12 Tf 72 500 Td (aaaaaaaaaaaa) Tj ET"
+    ((findings, visible),) = inspected(page(shown, font, glyph))
+    assert findings == PageFindings()
+    assert "aaaaaaaaaaaa" in visible

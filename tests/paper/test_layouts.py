@@ -325,7 +325,8 @@ def test_the_journals_name_and_stamp_are_no_title() -> None:
         page.insert_text((30, 560), "arXiv:2401.01234v2 [cs.CL] 3 Jan 2024", fontsize=20, rotate=90)
         paper = extract_paper(document.tobytes(), ExtractOptions(max_pages=9))
     assert paper.title == TITLE
-    assert paper.integrity.dropped == {"rotated": 1}
+    assert paper.integrity.dropped == {"venue_banner": 1}
+    assert "venue_banner" in paper.integrity.blinded
 
 
 def test_a_title_in_small_capitals_with_umlauts() -> None:

@@ -271,3 +271,9 @@ def test_hostile_texts_take_no_time(hostile: str) -> None:
         with contextlib.suppress(PaperError):
             read(hostile)
     assert time.process_time() - before < 10
+
+
+def test_text_in_utf_16() -> None:
+    """As editors on Windows save "Unicode"."""
+    paper = paper_from_markdown("# Größe\n\nHello world.\n".encode("utf-16"))
+    assert (paper.title, paper.sections[0].text) == ("Größe", "Hello world.")

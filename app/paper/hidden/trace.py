@@ -61,6 +61,10 @@ class Trace:
         self.upright: Bools = np.array(upright, bool)[span_of]
         self.order = np.array([span["seqno"] for span in spans], np.int64)[span_of]
         self.fonts, self.is_clipped = fonts, is_clipped
+        drawn_by_programs = [bool(font.m_internal.t3procs) for font in fonts]
+        if any(drawn_by_programs):
+            of_spans = np.array([drawn_by_programs[number] for number in font_of], bool)
+            self._measure_anew(of_spans[span_of])
         # Code points and glyph numbers have 21 bits at most.
         packed, self.kind_of = np.unique(
             (np.array(font_of, np.int64)[span_of] << 42) + (gids + 1 << 21) + codes,
@@ -70,6 +74,14 @@ class Trace:
             (kind >> 42, (kind >> 21 & 0x1FFFFF) - 1, kind & 0x1FFFFF) for kind in packed.tolist()
         ]
         self.letters = self.spread(chr(code).isalnum() for _, _, code in self.kinds)
+
+    def _measure_anew(self, glyphs: Bools) -> None:
+        """Sizes and boxes of Type 3 glyphs by their widths: their fonts' units may be anything."""
+        widths = self.boxes[:, 2] - self.boxes[:, 0]
+        odd = glyphs & self.upright & (widths > self.sizes)
+        self.sizes[odd] = widths[odd]
+        self.boxes[odd, 1] = self.origins[odd, 1] - 0.7 * widths[odd]
+        self.boxes[odd, 3] = self.origins[odd, 1] + 0.2 * widths[odd]
 
     def spread(self, verdicts: Iterable[bool]) -> Bools:
         """Verdicts on the distinct glyphs, given to each glyph."""

@@ -23,7 +23,7 @@ from app.review.labels import verdict_labels
 from app.review.parse import parse_review
 from app.review.structure import review_structure
 from app.review.template import VERDICT_LEAD
-from app.review.templates import published
+from app.review.templates import own_templates, published
 from app.settings import Settings
 from tests.service import Service
 
@@ -117,6 +117,19 @@ async def test_the_structure_holds_at_any_temperature(engine: Engine) -> None:
     assert last.finish_reason == "stop"
     assert parsed.decision in ("accept", "reject")
     assert parsed.verdict_at is not None
+
+
+async def test_each_template_holds_beside_the_others(engine: Engine) -> None:
+    """All in one engine's life, since what a grammar allows must not depend on the ones before."""
+    for name, template in own_templates().items():
+        structure = review_structure(engine.tokenizer, template, 400)
+        messages = template.messages("Counting", "We count.", "# Introduction\n\nWe count tokens.")
+        request = replace(ASK, request_id=name, messages=messages, max_tokens=400)
+        text, last = await complete(engine, replace(request, temperature=0.8, structure=structure))
+        parsed = parse_review(text, template.sections, held=True)
+        assert last.finish_reason == "stop", name
+        assert parsed.decision in ("accept", "reject"), name
+        assert set(parsed.prose) | set(parsed.points) == {s.field for s in template.sections}, name
 
 
 async def test_labels_are_read_with_their_masses(engine: Engine) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from rich.markdown import Markdown
 from rich.table import Table
@@ -15,13 +16,28 @@ if TYPE_CHECKING:
     from app.schemas.review import Point, Review, Verdict
 
 
+class Finding(Protocol):
+    """The paper's own or the resource's."""
+
+    @property
+    def page(self) -> int: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+
+
 def show_review(review: Review, out: Console, err: Console) -> None:
     """The text, what the paper holds of its points, and the verdict; oddities on ``err``."""
     out.print(Markdown(review.text))
     if review.review:
         _show_evidence([*review.review.strengths, *review.review.weaknesses], out)
     out.print(_verdict_line(review.verdict))
-    for found in (*review.integrity.hidden_text, *review.integrity.visible_instructions):
+    _show_findings([*review.integrity.hidden_text, *review.integrity.visible_instructions], err)
+
+
+def _show_findings(findings: Sequence[Finding], err: Console) -> None:
+    for found in findings:
         told = f"page {found.page}: {found.kind}: {found.text}"
         err.print(told, style="yellow", markup=False, highlight=False)
 
@@ -59,9 +75,7 @@ def show_outline(paper: Paper, out: Console, err: Console) -> None:
         table.add_row(str(section.page), Text(heading), section.kind, str(len(section.text)))
     out.print(table)
     integrity = paper.integrity
-    for found in (*integrity.hidden_text, *integrity.visible_instructions):
-        told = f"page {found.page}: {found.kind}: {found.text}"
-        err.print(told, style="yellow", markup=False, highlight=False)
+    _show_findings([*integrity.hidden_text, *integrity.visible_instructions], err)
     if integrity.blinded:
         err.print(f"blinded: {', '.join(integrity.blinded)}", highlight=False)
     if integrity.repaired:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
@@ -96,6 +97,13 @@ def _handle_errors(app: FastAPI, metrics: Metrics) -> None:
         response = answer(known_as, error.status_code)
         response.headers.update(error.headers or {})
         return response
+
+    @app.exception_handler(RequestValidationError)
+    async def query(_: Request, error: RequestValidationError) -> JSONResponse:
+        # Bodies are checked by the handlers; this is a parameter of the path or the query.
+        first = error.errors()[0]
+        name = str(first["loc"][-1])
+        return answer(InvalidRequest(f"{name}: {first['msg']}", param=name))
 
     @app.exception_handler(ClientGone)
     async def client_gone(_: Request, __: ClientGone) -> Response:

@@ -120,6 +120,45 @@ def test_any_json(sdk: openai.OpenAI) -> None:
     assert (answer.choices[0].message.content or "").lstrip().startswith("{")
 
 
+def nested(depth: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(depth):
+        schema = {"type": "object", "properties": {"a": schema}, "required": ["a"]}
+    return schema
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "nonsense"},
+        {"$ref": "#/$defs/nowhere"},
+        {"type": "string", "pattern": "(a+)+("},
+        {"type": "string", "pattern": "((a|a)*)*" * 50},
+        {"type": "string", "minLength": 10**12},
+        {"type": "array", "items": {"type": "integer"}, "minItems": 10**9},
+        {"enum": []},
+        {"allOf": [{"type": "string"}, {"type": "integer"}]},
+        {"type": "object", "properties": 7},
+        nested(300),
+        {"$defs": {"a": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"},
+    ],
+    ids=lambda schema: json.dumps(schema)[:40],
+)
+def test_a_hostile_schema_costs_its_own_request_and_no_other(
+    sdk: openai.OpenAI, schema: dict[str, Any]
+) -> None:
+    asked: Any = {"type": "json_schema", "json_schema": {"name": "r", "schema": schema}}
+    asked = {"model": "smollm2", "messages": attached(), "max_tokens": 20, "response_format": asked}
+    answer = httpx.post(f"{sdk.base_url}chat/completions", json=asked, timeout=60)
+    assert answer.status_code in (200, 400), answer.text
+    if answer.status_code == 400:
+        assert answer.json()["error"]["code"]
+    after = sdk.chat.completions.create(
+        model="smollm2", messages=[{"role": "user", "content": "Hello"}], max_tokens=1, timeout=60
+    )
+    assert after.choices
+
+
 Client = tuple[openai.OpenAI, ScriptedEngine]
 
 

@@ -135,3 +135,10 @@ def test_latex_and_markdown_are_papers_too(api: httpx.Client) -> None:
         assert (body["title"], body["abstract"], body["pages"]) == ("On Counting", "We count.", 0)
         assert body["sections"][-1]["text"] == "It begins."
         assert "Jane Doe" not in str(body)
+
+
+def test_a_query_that_is_wrong_is_told_as_all_else_is(api: httpx.Client) -> None:
+    response = api.post("/v1/papers?overlay=maybe", files={"file": ("p.pdf", paper_pdf())})
+    assert response.status_code == 400
+    detail = response.json()["error"]
+    assert (detail["code"], detail["param"]) == ("invalid_value", "overlay")

@@ -68,7 +68,7 @@ class OpenReviewSource(_Section):
     url: str = "https://api.openreview.net"
     """The API, version 1, which has the venues up to 2022."""
     most: int | None = Field(None, ge=1)
-    """Most papers of each venue, drawn with the run's seed. None: all."""
+    """Most papers of all venues together, drawn with the run's seed. None: all."""
 
 
 class FileSource(_Section):

@@ -50,10 +50,10 @@ def always_accept(outcomes: Outcomes) -> Outcomes:
     )
 
 
-def unfit(papers: Texts) -> str | None:
-    """Why nothing can be fitted to these papers; None where it can."""
+def unfit(labels: Ints) -> str | None:
+    """Why nothing can be fitted to papers with these labels; None where it can."""
     for label, became in ((ACCEPT, "accepted"), (REJECT, "rejected")):
-        count = int(np.sum(papers.labels == label))
+        count = int(np.sum(labels == label))
         if count < LEAST:
             return f"only {count} {became} papers to fit to"
     return None

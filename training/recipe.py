@@ -227,7 +227,7 @@ class Label(_Section):
         return self
 
 
-class _Reviewing(_Section):
+class Reviewing(_Section):
     """How papers are reviewed by the service's engine and code."""
 
     mode: Literal["review", "verdict"] = "review"
@@ -257,7 +257,7 @@ class _Reviewing(_Section):
         return self
 
 
-class Benchmark(_Reviewing):
+class Benchmark(Reviewing):
     """Reviews of the papers in `collect.benchmark`, by the service's engine and code."""
 
     name: str = Field("peerread", pattern=r"^[a-z0-9][a-z0-9_-]*$")
@@ -267,6 +267,8 @@ class Benchmark(_Reviewing):
     upstream_url: HttpUrl | None = None
     """An OpenAI-compatible server, up to and including its `/v1`, that runs the model in place of
     this machine; then `models` names one."""
+    upstream_model: str = "auto"
+    """As the upstream calls it. `auto`: the first model that it lists."""
     baselines_from: Literal["benchmark", "train"] = "benchmark"
     """What length-only and bag-of-words are fitted to: the benchmark's own papers, words by
     cross-validation; or the papers that collect gathered to train on."""
@@ -284,7 +286,7 @@ class Benchmark(_Reviewing):
         return self
 
 
-class Calibrate(_Reviewing):
+class Calibrate(Reviewing):
     """A map from the model's probability to the measured one, fitted on the validation split."""
 
     method: Literal["temperature", "platt", "isotonic"] = "temperature"

@@ -237,8 +237,8 @@ def test_a_baseline_accepts_as_many_as_the_reviewer_beside_it() -> None:
 
 
 def test_nothing_is_fitted_to_papers_of_one_class() -> None:
-    assert unfit(Texts(["a", "b", "c"], np.array([1, 1, 0]))) == "only 1 rejected papers to fit to"
-    assert unfit(papers(4, 0)) is None
+    assert unfit(np.array([1, 1, 0])) == "only 1 rejected papers to fit to"
+    assert unfit(np.array([1, 0, 1, 0])) is None
 
 
 def test_outcomes_are_of_the_same_papers() -> None:

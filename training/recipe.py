@@ -293,7 +293,9 @@ class Calibrate(Reviewing):
     coverages: tuple[Probability, ...] = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
     """Shares of papers decided on, for the table of the abstain band."""
     folds: int = Field(5, ge=2)
-    """Of the cross-validation behind the figures "after"."""
+    """Of the cross-validation behind the figures "after"; fewer where a class has fewer papers."""
+    target_precision: float = Field(0.8, gt=0, le=1)
+    """Share of decisions that are to be right: what the suggested abstain band is to reach."""
     bootstrap: int = Field(2000, ge=100)
     """As the benchmark's."""
     confidence: float = Field(0.95, gt=0, lt=1)

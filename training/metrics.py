@@ -42,6 +42,8 @@ ACCEPT, REJECT, NEITHER = 1, 0, -1
 CALIBRATION_BINS = 10
 """Bins of equal width; of the reliability diagram too."""
 
+_DIGITS = 6
+"""In files; pages round once more."""
 _OF_BOTH_CLASSES = ("balanced_accuracy", "mcc", "kappa", "auroc", "auroc_length_matched")
 _OF_PROBABILITIES = ("auroc", "auroc_length_matched", "brier", "calibration_error")
 
@@ -118,9 +120,9 @@ class Figure:
     def as_json(self) -> dict[str, float | int | str | None]:
         if self.value is None:
             return {"value": None, "reason": self.reason}
-        found: dict[str, float | int | str | None] = {"value": round(self.value, 4)}
+        found: dict[str, float | int | str | None] = {"value": round(self.value, _DIGITS)}
         for name, end in (("low", self.low), ("high", self.high)):
-            found[name] = None if end is None else round(end, 4)
+            found[name] = None if end is None else round(end, _DIGITS)
         return found | ({"undefined_resamples": self.undefined} if self.undefined else {})
 
 

@@ -112,7 +112,7 @@ def rivals_of(judged: Judged, train: Judged | None, seed: int) -> Rivals:
     """Length and words, fitted to ``train`` or to the benchmark itself. Seconds to a minute."""
     reason = baselines.unfit((train or judged).truths)
     if reason:
-        return Rivals(reason, reason, "nothing")
+        return Rivals(reason, reason, f"nothing: {reason}")
     texts = train.texts if train else None
     return Rivals(
         baselines.by_words(judged.texts, texts, seed),

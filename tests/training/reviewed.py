@@ -52,7 +52,9 @@ def paper(
     )
 
 
-def written(recipe: Path, stage: str, files: Mapping[str, Sequence[Any]]) -> None:
+def written(
+    recipe: Path, stage: str, files: Mapping[str, Sequence[Any]], sections: Sequence[str] = ()
+) -> None:
     """What an earlier stage would have left, its manifest included."""
 
     def main(job: Job) -> Mapping[str, Any]:
@@ -65,7 +67,7 @@ def written(recipe: Path, stage: str, files: Mapping[str, Sequence[Any]]) -> Non
     run_stage(
         Stage(
             name=stage,  # type: ignore[arg-type]
-            sections=(),
+            sections=sections,
             inputs=lambda _: [],
             outputs=lambda _: list(files),
             main=main,

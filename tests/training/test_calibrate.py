@@ -103,7 +103,7 @@ def test_a_paper_is_not_calibrated_by_its_own_label() -> None:
 def test_the_band_leaves_the_least_sure_papers_undecided() -> None:
     calibrated = [0.95, 0.9, 0.8, 0.6, 0.55, 0.45, 0.3, 0.2, 0.1, 0.05]
     accepted = [True, True, True, False, False, True, False, False, True, False]
-    decisions: list[Decision | None] = [*["accept"] * 5, *["reject"] * 5]
+    decisions: list[Decision | None] = ["accept" if i < 5 else "reject" for i in range(10)]
     told = Told("m", accepted, calibrated, decisions)
     table = band_table(told, calibrated, [0.6, 1.0, 0.8])
     assert [row["asked"] for row in table] == [1.0, 0.8, 0.6]

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tests.papers import paper_pdf
-from tests.training.serving import serving
+from training.stub_teacher import serving
 
 VENUE = "ICLR.cc/2020/Conference"
 

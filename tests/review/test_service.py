@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from app.engine.base import ServedModel
+from app.engine.base import LabelLogprobs, LabelRead, ServedModel
 from app.engine.tokenizer import ChatTokenizer
 from app.errors import EngineError, EngineOverloaded, EngineUnavailable
 from app.review.structure import review_structure
@@ -111,6 +111,20 @@ def test_an_engine_that_fails(
     assert response.json()["error"]["code"] == code
     assert "secret" not in response.text
     assert client.post("/v1/reviews", json=TEXT).status_code == 200
+
+
+@pytest.mark.parametrize("samples", [1, 2])
+def test_an_engine_that_fails_while_the_verdict_is_read(
+    serve: Serve, tokenizer: ChatTokenizer, samples: int
+) -> None:
+    class DiesReading(ScriptedEngine):
+        async def read_labels(self, request: LabelRead) -> LabelLogprobs:  # noqa: ARG002
+            raise EngineUnavailable("died")
+
+    client = serve(DiesReading(tokenizer), Settings())
+    response = client.post("/v1/reviews", json={**TEXT, "samples": samples})
+    assert response.status_code == 503
+    assert response.json()["error"]["code"] == "engine_unavailable"
 
 
 def test_a_client_that_hangs_up_aborts_the_generation(

@@ -34,7 +34,7 @@ def reliability(path: Path, reviewers: Mapping[str, Outcomes]) -> None:
             error = values_of(of)["calibration_error"]
             (line,) = axes.plot(told, accepted, label=f"{name} (error {error:.2f})")
             sizes = 20 + 180 * counts[counts > 0] / len(labels)
-            axes.scatter(told, accepted, s=sizes, color=line.get_color())
+            axes.scatter(told, accepted, s=sizes, color=line.get_color(), clip_on=False)
         axes.set(xlim=(0, 1), ylim=(0, 1))
         axes.legend()
 

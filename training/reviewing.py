@@ -114,7 +114,8 @@ async def _review_all(
                     for _ in range(min(asked.concurrency, len(papers))):
                         tasks.create_task(work())
             except ExceptionGroup as group:
-                raise _first(group) from group
+                # The first failure ends the others: it is the one to tell.
+                raise group.exceptions[0] from group
     finally:
         await supervisor.stop()
 
@@ -131,12 +132,6 @@ async def _review_one(service: ReviewService, paper: PaperRow, asked: Reviewing)
     except ReviewerError as error:
         raise InputInvalid(f"the paper {paper.id} can't be reviewed: {error}") from error
     return _row(paper, review, time.perf_counter() - began)
-
-
-def _first(group: ExceptionGroup[Exception]) -> Exception:
-    """One that ended the others: the groups are those of tasks within tasks."""
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, ExceptionGroup) else error
 
 
 def _row(paper: PaperRow, review: Review, seconds: float) -> ReviewedRow:

@@ -15,7 +15,7 @@ from app.review.decision import Decision, verdict_lines
 from app.review.parse import parse_review
 from app.review.templates import published
 from training.errors import InputInvalid
-from training.human import Unfit, longest_first, target_of, verdict
+from training.human import Unfit, longest_first, target_of, verdict_line
 from training.jsonl import read_rows, write_rows
 from training.recipe import Filter, Recipe
 from training.rows import (
@@ -93,22 +93,25 @@ def from_teacher(
     row_id = f"{row.paper}/teacher"
     stated = verdict_lines(row.text)
     reason = _fault(row, stated.decisions)
-    text = "" if reason else _ending_in_verdict(row.text, stated.at or 0)
-    if reason or not text:
+    if not reason and not _ends_in_verdict(row.text, stated.at or 0):
+        reason = "verdict_not_last"
+    if reason:
         return Rejected(
             id=row_id,
             paper=row.paper,
             source="teacher",
-            reason=reason or "verdict_not_last",
+            reason=reason,
             detail=f"it ended with {row.finish_reason!r}",
             text=row.text,
         )
     (decision,) = stated.decisions
+    # The line to the letter, without the marks that it may stand in.
+    review = row.text[: stated.at].rstrip()
     return ReviewRow(
         id=row_id,
         paper=row.paper,
         source="teacher",
-        text=text,
+        text=f"{review}\n{verdict_line(decision)}",
         decision=decision,
         official=papers[row.paper].decision,
     )
@@ -124,15 +127,9 @@ def _fault(row: TaughtRow, decisions: frozenset[Decision]) -> str:
     return "two_decisions" if len(decisions) > 1 else ""
 
 
-def _ending_in_verdict(text: str, at: int) -> str:
-    """The review with its verdict's line, to the letter, as the last; empty if text follows it."""
-    start = text.rfind("\n", 0, at) + 1
-    end = text.find("\n", at)
-    if end >= 0 and text[end:].strip():
-        return ""
-    accept = "accept" if "accept" in text[at:].lower() else ""
-    line = verdict(bool(accept)).partition("\n")[2]
-    return f"{text[:start].rstrip()}\n{line}".strip()
+def _ends_in_verdict(text: str, at: int) -> bool:
+    """Whether nothing follows the line of the verdict at ``at``."""
+    return not text[at:].partition("\n")[2].strip()
 
 
 def from_people(paper: PaperRow, wanted: Filter) -> Iterator[ReviewRow | Rejected]:

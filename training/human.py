@@ -1,8 +1,9 @@
 """Human reviews -> the published review format, by rules; nothing is invented.
 
-The review's own headings (SUMMARY, STRENGTHS AND WEAKNESSES) give summary and points. A point about
-the writing, the importance or the evidence moves to that section, one of each list at most, and
-only from a list that keeps another. A section that the review does not support is left out. The
+The review's own headings (SUMMARY, STRENGTHS AND WEAKNESSES) give summary and points. What it says
+under an aspect's heading (Clarity, Significance, Soundness) is that section; without it, a point on
+the writing, the importance or the evidence moves there, one of each list at most, and only from a
+list that keeps another. A section that the review does not support is left out. The
 verdict is the paper's decision: a review whose rating contradicts it is no target.
 
 Left out is what the model could not know: points that cite a line, a page, or a figure, table,
@@ -13,8 +14,9 @@ A review that speaks of rebuttals, scores or acceptance is left out as a whole.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from app.review.decision import Decision
 from app.review.parse import parse_review
 from app.review.template import ACCEPTANCE, REJECTION, VERDICT_HEADING, VERDICT_LEAD
 from app.review.templates import published
@@ -59,7 +61,7 @@ _CITED = re.compile(
 )
 _KINDS = {"fig": "fig", "tab": "tab", "sec": "sec", "eq": "eq", "app": "app"}
 _REFERENCE = re.compile(r"https?://|arxiv[:.]|^\[?\d+\]", re.IGNORECASE)
-_LABEL = re.compile(r"^\W{0,3}(?:\w+[ &/-]?){1,4}\W{0,3}:\W{0,3}(?=\w)")
+_LABEL = re.compile(r"^\W{0,3}(?:\w+[ &/-]){0,3}\w+\W{0,3}:\W{0,3}(?=\w)")
 _MARKUP = re.compile(r"^[ \t]*#{1,6}[ \t]+|\*\*|__", re.MULTILINE)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 _ASPECTS = {
@@ -101,7 +103,7 @@ def target_of(paper: PaperRow, review: HumanReview, text: str, least_words: int)
     Raises:
         Unfit: it is none.
     """
-    _check_rating(paper, review)
+    decision = _agreed_decision(paper, review)
     told = _OUTCOME.search(review.text)
     if told:
         raise Unfit("mentions_outcome", told[0])
@@ -119,18 +121,19 @@ def target_of(paper: PaperRow, review: HumanReview, text: str, least_words: int)
         [point for point in map(_tidy, points) if _is_knowable(point, mentioned)]
         for points in lists
     )
-    sentences = _SENTENCE.split(" ".join(_MARKUP.sub("", summary).split()))
-    summary = " ".join(part for part in sentences if _is_knowable(part, mentioned))
+    summary = _knowable_text(summary, mentioned)
     if not summary or not strengths or not weaknesses:
         raise Unfit("nothing_left", "all points cite what the prompt does not have")
-    target = _written(paper, summary, strengths, weaknesses)
+    labelled = {name: _knowable_text(parsed.prose.get(name, ""), mentioned) for name in _ASPECTS}
+    target = _written(decision, summary, strengths, weaknesses, labelled)
     words = len(target.split())
     if words < least_words:
         raise Unfit("too_short", f"{words} words")
     return target
 
 
-def _check_rating(paper: PaperRow, review: HumanReview) -> None:
+def _agreed_decision(paper: PaperRow, review: HumanReview) -> Decision:
+    """The paper's, if the review's rating agrees with it."""
     if review.meta:
         raise Unfit("meta_review")
     if paper.decision is None:
@@ -140,6 +143,7 @@ def _check_rating(paper: PaperRow, review: HumanReview) -> None:
     middle = sum(paper.rating_scale) / 2
     if review.rating == middle or (review.rating > middle) != (paper.decision == "accept"):
         raise Unfit("contradicts_decision", f"rated {review.rating:g}, the paper: {paper.decision}")
+    return paper.decision
 
 
 def _by_heading(text: str) -> dict[str, str]:
@@ -182,6 +186,12 @@ def _cited(match: re.Match[str]) -> tuple[str, str]:
     return kind, match[2].upper()
 
 
+def _knowable_text(text: str, mentioned: set[tuple[str, str]]) -> str:
+    """The sentences of a text that a reader of the prompt could have written."""
+    sentences = _SENTENCE.split(" ".join(_MARKUP.sub("", text).split()))
+    return " ".join(part for part in sentences if _is_knowable(part, mentioned))
+
+
 def _is_knowable(point: str, mentioned: set[tuple[str, str]]) -> bool:
     """Whether a reader of the prompt could have written it."""
     if not point or _PLACES.search(point) or _REFERENCE.search(point):
@@ -189,31 +199,39 @@ def _is_knowable(point: str, mentioned: set[tuple[str, str]]) -> bool:
     return all(_cited(match) in mentioned for match in _CITED.finditer(point))
 
 
-def _written(paper: PaperRow, summary: str, strengths: list[str], weaknesses: list[str]) -> str:
-    aspects: dict[str, list[str]] = {name: [] for name in _ASPECTS}
+def _written(
+    decision: Decision,
+    summary: str,
+    strengths: list[str],
+    weaknesses: list[str],
+    labelled: Mapping[str, str],
+) -> str:
+    """``labelled`` is what the review itself says under the aspects' headings."""
+    aspects = {name: [text] if text else [] for name, text in labelled.items()}
     for name, pattern in _ASPECTS.items():
         for points in (strengths, weaknesses):
             about = next((point for point in points if pattern.search(point)), None)
-            if about is not None and len(points) > 1:
+            if about is not None and len(points) > 1 and not labelled[name]:
                 points.remove(about)
                 aspects[name].append(_sentence(_LABEL.sub("", about)))
     bodies = {
         "summary": _capital(summary),
         "strengths": _bulleted(strengths),
         "weaknesses": _bulleted(weaknesses),
-        **{name: " ".join(points) for name, points in aspects.items()},
+        **{name: _capital(" ".join(points)) for name, points in aspects.items()},
     }
     parts = [
         f"## {spec.heading}\n{bodies[spec.field]}"
         for spec in published().sections
         if bodies[spec.field]
     ]
-    return "\n\n".join([*parts, verdict(paper.decision == "accept")])
+    parts.append(f"## {VERDICT_HEADING}\n{verdict_line(decision)}")
+    return "\n\n".join(parts)
 
 
-def verdict(accept: bool) -> str:
-    """The last section, to the letter of the prompt."""
-    return f"## {VERDICT_HEADING}\n{VERDICT_LEAD} {ACCEPTANCE if accept else REJECTION}."
+def verdict_line(decision: Decision) -> str:
+    """To the letter of the prompt."""
+    return f"{VERDICT_LEAD} {ACCEPTANCE if decision == 'accept' else REJECTION}."
 
 
 def _bulleted(points: Iterable[str]) -> str:

@@ -111,7 +111,7 @@ WITHOUT = GOOD.rpartition("\n")[0]
         ("I recommend this paper for REJECTION.", "reject"),
         ("I recommend this paper for REJECTION", "reject"),
         ("**I recommend this paper for ACCEPTANCE.**\n\n", "accept"),
-        ("Final: I recommend this paper for acceptance.", "accept"),
+        ("I recommend this paper for acceptance.", "accept"),
     ],
 )
 def test_one_stated_decision_makes_a_target_that_ends_with_it(
@@ -126,6 +126,17 @@ def test_one_stated_decision_makes_a_target_that_ends_with_it(
     assert row.decision == decision
     assert row.text == f"{WITHOUT}\nI recommend this paper for {word}."
     assert row.official == "accept"
+
+
+def test_what_stands_before_the_verdict_in_its_line_stays(tmp_path: Path) -> None:
+    text = f"{WITHOUT}\nAll in all it is good. **I recommend this paper for ACCEPTANCE.**"
+    others = [taught(str(n), stub_review(f"Title: {n}")) for n in range(1, 4)]
+    lay(tmp_path, [paper(str(n)) for n in range(4)], [taught("0", text), *others])
+    _, train, val = filtered(tmp_path)
+    (row,) = [row for row in (*train, *val) if row.paper == "0"]
+    assert row.text == (
+        f"{WITHOUT}\nAll in all it is good.\nI recommend this paper for ACCEPTANCE."
+    )
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,14 @@ def test_a_section_that_the_review_does_not_support_is_left_out() -> None:
     assert "## Significance" not in target(text())
 
 
+def test_what_the_review_says_under_an_aspects_heading_is_that_section() -> None:
+    said = "\n\n## Clarity\nthe text is dense. Figure 9 is unreadable.\n\nQUESTIONS:"
+    review = text().replace("\n\nQUESTIONS:", said)
+    written = target(review)
+    assert "## Clarity and Writing\nThe text is dense.\n\n" in written
+    assert "- The paper is well written and easy to follow." in written
+
+
 def test_the_verdict_is_the_papers_decision() -> None:
     rejected = target(text(), rating=2, decision="reject")
     assert rejected.endswith("I recommend this paper for REJECTION.")

@@ -37,7 +37,7 @@ def test_the_published_recipe_is_the_published_one() -> None:
         0.03,
     )
     assert sft.batch_size * sft.gradient_accumulation == 8
-    assert (sft.max_length, sft.dtype, sft.optimizer) == (8192, "bfloat16", "adamw_8bit")
+    assert (sft.max_length, sft.optimizer) == (8192, "adamw_8bit")
     (benchmark,) = recipe.collect.benchmark
     assert isinstance(benchmark, PeerReadSource)
     assert benchmark.venues == ("iclr_2017", "acl_2017", "conll_2016")
@@ -60,7 +60,7 @@ def line_of(text: str, what: str) -> int:
     ("before", "after", "told"),
     [
         ("  epochs:", "  epoch:", "unknown key 'sft.epoch'; did you mean 'epochs'?"),
-        ("  folds:", "  fold:", "unknown key 'calibrate.fold'; did you mean 'folds'?"),
+        ("  targets:", "  target:", "unknown key 'filter.target'; did you mean 'targets'?"),
         ("      most: 40", "      mots: 40", "unknown key 'collect.sources.0.mots'"),
         ("  val_fraction: 0.2", "  val_fraction: 2", "filter.val_fraction: Input should be less"),
         ("card:", "cards:", "unknown key 'cards'; did you mean 'card'?"),

@@ -6,12 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel, get_peft_model_state_dict
+from peft import (
+    PeftConfig,
+    get_peft_model,
+    get_peft_model_state_dict,
+    set_peft_model_state_dict,
+)
 from peft.tuners.lora import LoraLayer
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 from training.errors import InputInvalid
-from training.weights import load_model
+from training.weights import in_short, load_model
 
 _WEIGHTS = "adapter_model.safetensors"
 
@@ -24,18 +30,21 @@ def open_adapted(base: Path, adapter: Path, dtype: torch.dtype) -> Any:
     """
     model = load_model(base, dtype)
     try:
-        with safe_open(adapter / _WEIGHTS, framework="pt") as file:
-            saved = set(file.keys())
-        adapted = PeftModel.from_pretrained(model, adapter, autocast_adapter_dtype=False)
+        saved = load_file(adapter / _WEIGHTS)
+        config = PeftConfig.from_pretrained(adapter)
+        # No .to(dtype) afterwards, which would round the rotary frequencies as well.
+        adapted = get_peft_model(model, config, autocast_adapter_dtype=False)
+        expected = get_peft_model_state_dict(adapted).keys()
+        set_peft_model_state_dict(adapted, saved)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise InputInvalid(f"the adapter in {adapter} does not go on the base: {error}") from error
-    expected = set(get_peft_model_state_dict(adapted))
-    if saved != expected:
         raise InputInvalid(
-            f"the adapter in {adapter} is for another model: {len(saved - expected)} of its "
-            f"tensors have no place, {len(expected - saved)} are missing"
+            f"the adapter in {adapter} does not go on the base: {in_short(error)}"
+        ) from error
+    if saved.keys() != expected:
+        raise InputInvalid(
+            f"the adapter in {adapter} is for another model: {len(saved.keys() - expected)} of its "
+            f"tensors have no place, {len(expected - saved.keys())} are missing"
         )
-    # No .to(dtype), which would round the rotary frequencies as well.
     return adapted
 
 

@@ -11,7 +11,7 @@ from transformers import BitsAndBytesConfig, set_seed
 
 from training.errors import CheckFailed
 from training.recipe import Sft
-from training.weights import load_model
+from training.weights import in_short, load_model
 
 
 def open_model(folder: Path, sft: Sft, seed: int) -> Any:
@@ -33,7 +33,7 @@ def open_model(folder: Path, sft: Sft, seed: int) -> Any:
     try:
         return get_peft_model(base, adapter)
     except ValueError as error:
-        raise CheckFailed(f"sft.target_modules: {error}") from error
+        raise CheckFailed(f"sft.target_modules: {in_short(error)}") from error
 
 
 def _four_bit() -> BitsAndBytesConfig:

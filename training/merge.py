@@ -42,25 +42,22 @@ def main(job: Job) -> Mapping[str, Any]:
     recipe, adapter, merged = job.recipe, adapter_folder(job.recipe), job.folder / MODEL
     base = base_folder(recipe.model)
     check_base(recipe, base)
-    if merged.exists():
-        shutil.rmtree(merged)
     tokenizer = AutoTokenizer.from_pretrained(base)
-
     job.say("merge: base + adapter in bfloat16, for the noise floor")
     model = open_adapted(base, adapter, torch.bfloat16)
     examples = probe_examples(job, tokenizer, eos_ids(model))
     probes = [Probe.of(example, recipe.merge.probe_tokens) for example in examples]
     rounded = log_probabilities(model, probes)
-    del model
+    del model  # two at a time would be too much memory
 
-    job.say("merge: base + adapter in float32, and merged")
+    job.say("merge: base + adapter in float32, then merged")
     model = open_adapted(base, adapter, torch.float32)
+    changed = changed_elements(model)
+    if not changed:
+        raise CheckFailed("the adapter changes no weight by more than bfloat16 rounds away")
     reference = log_probabilities(model, probes)
     with model.disable_adapter():
         untuned = log_probabilities(model, probes)
-    changed = changed_elements(model)
-    if not changed:
-        raise CheckFailed("no weight changes by more than bfloat16 can hold: nothing was learnt")
     model = model.merge_and_unload(safe_merge=True)
     exact = log_probabilities(model, probes)
     save(model.to(torch.bfloat16), tokenizer, base, merged)
@@ -73,22 +70,22 @@ def main(job: Job) -> Mapping[str, Any]:
         "noise_floor": divergence(reference, rounded),
         "merged_in_float32": divergence(reference, exact),
         "merged": divergence(reference, log_probabilities(copy, probes)),
-        "base_without_adapter": divergence(reference, untuned),
+        "without_adapter": divergence(reference, untuned),
     }
-    check_divergence(found, recipe.merge.kl_limit)
     counts = {
         "probes": len(probes),
         "positions": sum(probe.compared for probe in probes),
         "changed_weights": changed,
-        **{name: value.as_counts() for name, value in found.items()},
+        "kl": {name: each.as_counts() for name, each in found.items()},
     }
-    if installed_vllm() is not None:
-        job.say("merge: greedy answers in vLLM")
-        counts["vllm"] = compare_greedy(
-            copy, merged, tokenizer, examples, recipe.merge.greedy_tokens
-        )
     job.show_counts("merge", counts)
-    return counts
+    check_divergence(found["merged"], found["noise_floor"], recipe.merge.kl_limit)
+    if not recipe.merge.vllm or installed_vllm() is None:
+        return {**counts, "vllm": None}
+    job.say("merge: greedy answers, by transformers and by vLLM")
+    greedy = compare_greedy(copy, merged, tokenizer, examples, recipe.merge.greedy_tokens)
+    job.show_counts("greedy answers", greedy)
+    return {**counts, "vllm": greedy}
 
 
 def check_base(recipe: Recipe, base: Path) -> None:
@@ -112,6 +109,8 @@ def probe_examples(job: Job, tokenizer: Any, ends: Sequence[int]) -> list[Exampl
 
 def save(model: Any, tokenizer: Any, base: Path, folder: Path) -> None:
     """Weights, configurations, tokenizer and chat template, as an engine loads them."""
+    if folder.exists():  # a killed run's
+        shutil.rmtree(folder)
     # No state_dict=: with one, a tied lm_head is saved for a second time.
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -137,16 +136,15 @@ def check_same_weights(model: Any, copy: Any) -> None:
         )
 
 
-def check_divergence(found: Mapping[str, Divergence], limit: float) -> None:
+def check_divergence(merged: Divergence, floor: Divergence, limit: float) -> None:
     """
     Raises:
         CheckFailed: the merged copy is farther from base + adapter than rounding explains.
     """
-    floor, merged = found["noise_floor"].mean, found["merged"].mean
-    if merged > limit * floor:
+    if merged.mean > limit * floor.mean:
         raise CheckFailed(
-            f"the merged copy is not base + adapter: mean KL divergence {merged:.2e} nats, "
-            f"{merged / floor:.1f} times the noise floor of {floor:.2e}; merge.kl_limit is {limit}"
+            f"the merged copy is not base + adapter: its mean KL divergence is {merged.mean:.2e} "
+            f"nats, {merged.mean / floor.mean:.1f} times the noise floor; merge.kl_limit is {limit}"
         )
 
 

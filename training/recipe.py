@@ -200,16 +200,17 @@ class Merge(_Section):
     """The adapter goes into the base, and the saved copy is compared with base + adapter."""
 
     probes: int = Field(8, ge=1)
-    """Validation prompts that both are compared on."""
-    probe_tokens: int = Field(512, ge=16)
-    """Most tokens of such a prompt."""
-    kl_limit: float = Field(0.005, gt=0)
-    """Highest mean KL divergence of the next token's distribution, in nats. bfloat16 rounding alone
-    measured 0.001-0.002."""
-    vllm: Literal["auto", "yes", "no"] = "auto"
-    """Compare greedy tokens in vLLM too; `auto`: where it is installed."""
-    greedy_tokens: int = Field(16, ge=1)
-    """Tokens that must be the same in vLLM."""
+    """Validation rows that both are compared on."""
+    probe_tokens: int = Field(2048, ge=16)
+    """Most tokens of such a row. A longer one's middle is left out; its second half, at most, is
+    the review, whose tokens are what is compared."""
+    kl_limit: float = Field(2.0, gt=0)
+    """Highest mean KL divergence of the copy from base + adapter, in multiples of the noise floor,
+    which the same run measures: that of base + adapter in bfloat16. Sound merges had 0.8 to 1.0."""
+    vllm: bool = True
+    """Compare greedy answers with vLLM's, too, where it is installed."""
+    greedy_tokens: int = Field(32, ge=1)
+    """Tokens of each such answer."""
 
 
 class Label(_Section):

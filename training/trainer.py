@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import is_zipfile
 
+import torch
 from datasets import Dataset
 from safetensors import SafetensorError, safe_open
 from transformers import (
@@ -65,6 +66,7 @@ def build_trainer(
             warmup_steps=sft.warmup_ratio,
             optim=sft.optimizer,
             bf16=True,
+            use_cpu=not torch.cuda.is_available(),
             max_length=sft.max_length,
             gradient_checkpointing=sft.gradient_checkpointing,
             logging_steps=1,

@@ -42,7 +42,7 @@ def load_model(folder: Path, dtype: torch.dtype, quantization: Any = None) -> Pr
             quantization_config=quantization,
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise InputInvalid(f"the model in {folder} can't be loaded: {error}") from error
+        raise InputInvalid(f"the model in {folder} can't be loaded: {in_short(error)}") from error
     unexpected = {name for name in report["unexpected_keys"] if not _TOWERS.match(name)}
     _refuse(folder, "would be initialised at random", report["missing_keys"])
     _refuse(folder, "have another shape", [name for name, *_ in report["mismatched_keys"]])
@@ -57,6 +57,11 @@ def _refuse(folder: Path, what: str, names: Iterable[str]) -> None:
             f"the weights in {folder} do not fit its config.json: {len(names)} tensors {what}, "
             f"{names[0]} for one"
         )
+
+
+def in_short(error: Exception) -> str:
+    """The beginning of a message that may list every tensor."""
+    return " ".join(line.strip() for line in str(error).strip().splitlines()[:2])
 
 
 def eos_ids(model: PreTrainedModel) -> Sequence[int]:

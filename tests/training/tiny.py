@@ -22,8 +22,12 @@ from app.review.decision import Decision
 from app.review.templates import published
 from tests.doubles import WHOLE_REVIEW
 from tests.training.recipes import recipe_file
+from training.base import base_folder
 from training.jsonl import write_rows
+from training.lora_trl import open_model
+from training.manifest import sha256_of
 from training.rows import PaperRow, ReviewRow, SectionRow
+from training.sft import ADAPTER, STAGE
 from training.stage import Job, Name, Stage, run_stage
 
 VOCABULARY = 2048
@@ -181,6 +185,21 @@ def prepared(
     run_stage(_writing("collect", {"papers.jsonl": papers}), recipe)
     run_stage(_writing("filter", {"train.jsonl": train, "val.jsonl": val}), recipe)
     return recipe
+
+
+def fake_sft(recipe: Path, scale: float = 0.05, **changed_counts: object) -> None:
+    """What ``sft`` would leave, without training: an adapter of random numbers of this size."""
+
+    def main(job: Job) -> Mapping[str, Any]:
+        base = base_folder(job.recipe.model)
+        model = open_model(base, job.recipe.sft, job.seed)
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(parameter, std=scale)
+        model.save_pretrained(job.folder / ADAPTER)
+        return {"base_sha256": sha256_of(base), **changed_counts}
+
+    run_stage(Stage("sft", STAGE.sections, STAGE.inputs, STAGE.outputs, main), recipe)
 
 
 def _writing(name: Name, files: Mapping[str, Sequence[object]]) -> Stage:

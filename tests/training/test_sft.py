@@ -1,4 +1,4 @@
-"""Training, for real, of a tiny Gemma 4: it learns, goes on after a kill, and refuses what is bad."""
+"""Training a tiny Gemma 4, for real: it learns, goes on after a kill, and refuses what is bad."""
 
 from __future__ import annotations
 

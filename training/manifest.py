@@ -126,7 +126,7 @@ def sha256_of(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise InputMissing(f"{path}: {error.strerror or 'there is no such file'}") from error
+        raise InputMissing(f"{path}: {error.strerror}") from error
 
 
 def described(path: Path) -> Output:

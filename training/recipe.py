@@ -68,7 +68,7 @@ class OpenReviewSource(_Section):
     url: str = "https://api.openreview.net"
     """The API, version 1, which has the venues up to 2022."""
     most: int | None = Field(None, ge=1)
-    """Most papers of each venue, drawn with the run's seed. None: all."""
+    """Most papers of all venues together, drawn with the run's seed. None: all."""
 
 
 class FileSource(_Section):
@@ -115,7 +115,7 @@ class Teach(_Section):
     thinking_budget: int | None = Field(None, ge=0)
     """Tokens of thinking, for Gemini that takes a budget."""
     thinking_level: Literal["minimal", "low", "medium", "high"] | None = None
-    """For newer Gemini."""
+    """For newer Gemini; an OpenAI-compatible teacher gets it as `reasoning_effort`."""
     prompt_tokens: int = Field(32768, ge=512)
     """Budget of a prompt, counted with the base model's tokenizer and cut as the service cuts."""
     concurrency: int = Field(8, ge=1)
@@ -138,6 +138,8 @@ class Teach(_Section):
     def _one_way_to_think(self) -> Self:
         if self.thinking_budget is not None and self.thinking_level is not None:
             raise ValueError("thinking_budget and thinking_level: either, never both")
+        if self.thinking_budget is not None and self.provider != "google":
+            raise ValueError("thinking_budget is Gemini's: thinking_level suits other teachers")
         return self
 
 

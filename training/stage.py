@@ -87,7 +87,7 @@ class Job:
         return self.recipe.run.seed
 
     def say(self, message: str) -> None:
-        self.console.print(message, highlight=False, markup=False)
+        self.console.print(message, highlight=False, markup=False, soft_wrap=True)
 
     def show_counts(self, title: str, counts: Mapping[str, object]) -> None:
         table = Table("what", "how many", title=title)

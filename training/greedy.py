@@ -52,7 +52,10 @@ def compare_greedy(
     Raises:
         CheckFailed: an answer is another one.
     """
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
     expected = [greedy_answer(model, example.prompt, tokens) for example in examples]
+    model.to("cpu")
+    torch.cuda.empty_cache()  # vLLM wants the memory; does nothing without a GPU
     longest = max(len(example.prompt) for example in examples) + tokens
     texts = asyncio.run(_in_vllm(folder, examples, tokens, max(longest, _LEAST_CONTEXT)))
     ties = 0

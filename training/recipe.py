@@ -203,7 +203,7 @@ class Merge(_Section):
 
     probes: int = Field(8, ge=1)
     """Validation rows that both are compared on."""
-    probe_tokens: int = Field(2048, ge=16)
+    probe_tokens: int = Field(512, ge=16)
     """Most tokens of such a row. A longer one's middle is left out; its second half, at most, is
     the review, whose tokens are what is compared."""
     kl_limit: float = Field(2.0, gt=0)

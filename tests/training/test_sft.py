@@ -13,17 +13,23 @@ from typing import Any
 
 import pytest
 import torch
+from datasets import Dataset
 from safetensors.torch import load_file
+from transformers import AutoTokenizer
+from trl import SFTConfig, SFTTrainer
 
+from app.engine.tokenizer import ChatTokenizer
 from tests.doubles import WHOLE_REVIEW
 from tests.training.tiny import paper_row, prepared, review_row, tiny_gemma
 from training.errors import CheckFailed, InputInvalid, ModelMissing
+from training.examples import end_of_turn, make_example
 from training.lora_trl import open_model
 from training.manifest import Manifest, read_manifest
 from training.recipe import Sft
 from training.sft import STAGE, unsloth_is_meant
 from training.stage import run_stage
 from training.trainer import last_checkpoint
+from training.weights import load_model
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +193,28 @@ def test_checkpointing_does_not_change_the_gradients(base: Path) -> None:
     plain, recomputed = gradients(checkpointing=False), gradients(checkpointing=True)
     assert len(plain) == len(recomputed) == 72
     assert all(torch.equal(a, b) for a, b in zip(plain, recomputed, strict=True))
+
+
+def test_trl_learns_the_same_from_prompt_and_completion_and_what_follows_the_turn(
+    base: Path, tmp_path: Path
+) -> None:
+    """Our tokens against those that TRL makes of the same row, which end after the end of turn."""
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    chat = ChatTokenizer(tokenizer)
+    end = end_of_turn(tokenizer, [1, 5])
+    example = make_example(review_row(1), paper_row(1), chat, end, 512)
+    prompt = [{"role": turn.role, "content": turn.content} for turn in example.messages]
+    completion = [{"role": "assistant", "content": WHOLE_REVIEW}]
+    trainer = SFTTrainer(
+        model=load_model(base, torch.bfloat16),
+        processing_class=tokenizer,
+        train_dataset=Dataset.from_list([{"prompt": prompt, "completion": completion}]),
+        args=SFTConfig(output_dir=str(tmp_path), max_length=None, use_cpu=True, report_to="none"),
+    )
+    (row,) = trainer.train_dataset
+    newline = tokenizer.encode("\n", add_special_tokens=False)
+    assert row["input_ids"] == example.columns["input_ids"] + newline
+    assert row["labels"] == example.columns["labels"] + newline
 
 
 def test_unsloth_is_left_alone_where_it_can_not_run() -> None:

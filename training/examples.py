@@ -54,8 +54,10 @@ def end_of_turn(tokenizer: PreTrainedTokenizerFast, eos_ids: Iterable[int]) -> i
     """The token that the chat template closes an answer with; ``eos_ids`` end a generation.
 
     Raises:
-        CheckFailed: it is no single special token, or a model that writes it would not stop.
+        CheckFailed: there is no template; or it is no special token, or one that ends nothing.
     """
+    if not tokenizer.chat_template:
+        raise CheckFailed("the base's tokenizer has no chat template: it is not tuned to answer")
     chat = [{"role": "user", "content": "QUESTION"}, {"role": "assistant", "content": _ANSWER}]
     rendered = str(tokenizer.apply_chat_template(chat, tokenize=False))
     after = rendered.rpartition(_ANSWER)[2]

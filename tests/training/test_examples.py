@@ -84,6 +84,9 @@ def test_the_end_of_the_turn_is_read_from_the_chat_template(tiny: PreTrainedToke
     plain.chat_template = "{% for m in messages %}{{ m.content }}\n{% endfor %}"
     with pytest.raises(CheckFailed, match="no special token"):
         end_of_turn(plain, [1])
+    plain.chat_template = None
+    with pytest.raises(CheckFailed, match="no chat template"):
+        end_of_turn(plain, [1])
 
 
 def test_the_embedded_models_turn_ends_without_the_newline_after_it(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
 from app.engine.models import SMOLLM2, find_source, locate
-from app.engine.tokenizer import ChatTokenizer
 from app.errors import ConfigurationError
 from app.settings import load_settings
 from training.errors import ModelMissing
 from training.recipe import Model
+
+if TYPE_CHECKING:
+    from app.engine.tokenizer import ChatTokenizer
 
 _TOKENIZER_FILES = ["*.json", "*.jinja", "*.model", "*.txt"]
 
@@ -48,6 +51,9 @@ def base_tokenizer(model: Model) -> ChatTokenizer:
     Raises:
         ModelMissing: there is none, or it has no chat template.
     """
+    # It imports transformers.
+    from app.engine.tokenizer import ChatTokenizer
+
     try:
         return ChatTokenizer.load(base_folder(model, tokenizer_only=True))
     except ConfigurationError as error:

@@ -334,8 +334,10 @@ def load_recipe(path: Path) -> Recipe:
     try:
         return Recipe.model_validate(values if values is not None else {})
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise RecipeError(_told(path, root, first)) from error
+        problems = error.errors(include_url=False, include_input=False)
+        # A misspelt key is missing, too: what is written there helps more.
+        unknown = [problem for problem in problems if problem["type"] == "extra_forbidden"]
+        raise RecipeError(_told(path, root, (unknown or problems)[0])) from error
 
 
 def recipe_sha256(path: Path) -> str:

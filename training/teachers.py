@@ -22,7 +22,7 @@ from training.recipe import Teach
 if TYPE_CHECKING:
     from google.genai import types
 
-INSTALL = "pip install 'scientific-reviewer[training]'"
+INSTALL = "pip install --no-deps -r requirements/training.txt"
 _HOPELESS = {401, 403, 404}
 """The key, the project or the model is wrong."""
 _PASSING = {408, 409, 425, 429}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ class OpenReviewStub:
         self._submissions = {submission.id: submission for submission in submissions}
         self.url = ""
         self.refuse_pdf = ""
+        self.hang_pdf = ""
         self.pdfs_sent: list[str] = []
         routes = [Route("/notes", self._notes), Route("/pdf", self._pdf)]
         self.app = Starlette(routes=routes)
@@ -47,6 +49,10 @@ class OpenReviewStub:
         if name == self.refuse_pdf:
             error = {"name": "ForbiddenError", "message": "not now", "status": 403}
             return JSONResponse(error, status_code=403)
+        while name == self.hang_pdf and not await request.is_disconnected():
+            await asyncio.sleep(0.05)
+        if await request.is_disconnected():
+            return Response()
         self.pdfs_sent.append(name)
         return Response(self._submissions[name].pdf, media_type="application/pdf")
 

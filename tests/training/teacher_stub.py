@@ -32,6 +32,7 @@ class FaultyTeacher:
     """An answer to give instead of the stub's."""
     requests: list[str] = field(default_factory=list)
     answered: list[str] = field(default_factory=list)
+    retry_after_s: int = 0
     at_once: int = 0
     most_at_once: int = 0
     url: str = ""
@@ -67,7 +68,9 @@ class FaultyTeacher:
             raise ConnectionError("cut on purpose")
         if isinstance(fault, int):
             error = {"error": {"code": fault, "message": f"stub says {fault}", "status": "X"}}
-            response = JSONResponse(error, status_code=fault, headers={"retry-after": "0"})
+            response = JSONResponse(
+                error, status_code=fault, headers={"retry-after": str(self.retry_after_s)}
+            )
             await response(scope, _nothing, send)
             return
         reply = self.replies(body)

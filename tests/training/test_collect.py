@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -153,19 +156,21 @@ def test_line_numbers_of_drafts_are_cleaned(text: str, clean: str) -> None:
 def test_a_draft_is_blinded_as_the_service_blinds(tmp_path: Path) -> None:
     clone = tmp_path / "c"
     numbers = "\n".join(f"{n:03}" for n in range(50))
+    authors = "Ann Author\nUniversity of Y\nann@y.edu"
+    torn = f"We look at the tempo-\n2\n{numbers}\nral side.\nMail ann@y.edu for it."
     sections = [
-        (None, f"1 {numbers}\nAnn Author\nUniversity of Y\nann@y.edu"),
-        (
-            "1 Introduction",
-            f"We look at the tempo-\n2\n{numbers}\nral side.\nMail ann@y.edu for it.",
-        ),
+        (None, f"Under review as a conference paper\n1 {numbers}\n{authors}"),
+        ("1 Introduction", torn),
+        ("2 Method", "Published as a conference paper at ICLR 2017\nWe count."),
         ("Acknowledgments", "We thank Bob."),
     ]
     add_paper(clone, "acl_2017", "dev", "1", sections=sections)
     _, papers, _, _ = collected(tmp_path, [peerread(clone, ["acl_2017"], ["dev"])])
     blind = blinded_paper(papers["peerread/acl_2017/1"])
-    assert [section.heading for section in blind.sections] == ["1 Introduction"]
-    assert blind.sections[0].text == "We look at the temporal side.\n\nMail  for it."
+    assert [(section.heading, section.text) for section in blind.sections] == [
+        ("1 Introduction", "We look at the temporal side.\n\nMail  for it."),
+        ("2 Method", "We count."),
+    ]
 
 
 def test_a_folder_that_is_no_clone_is_told(tmp_path: Path) -> None:
@@ -311,6 +316,30 @@ def test_openreview_pdfs_are_not_fetched_twice(tmp_path: Path) -> None:
         assert manifest.resumed
         assert stub.pdfs_sent == ["a", "b", "c"]
         assert len(papers) == 3
+
+
+def test_a_killed_collect_ends_with_the_same(tmp_path: Path) -> None:
+    submissions = [Submission(name, name, rating="6", decision="Accept") for name in "abc"]
+    with serve_openreview(submissions) as stub:
+        source = {"kind": "openreview", "venues": ["ICLR.cc/2020/Conference"], "url": stub.url}
+        recipe = recipe_file(tmp_path, collect={"sources": [source]})
+        stub.hang_pdf = "c"
+        command = [sys.executable, "-m", "training.collect", "--recipe", str(recipe)]
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+            cache = tmp_path / "out" / "collect" / "openreview.jsonl"
+            ends = time.monotonic() + 120
+            while not (cache.exists() and len(cache.read_bytes().splitlines()) == 2):
+                assert time.monotonic() < ends
+                assert process.poll() is None
+                time.sleep(0.05)
+            process.send_signal(signal.SIGKILL)
+        stub.hang_pdf = ""
+        killed, *_ = collected(tmp_path, [source])
+        assert stub.pdfs_sent == ["a", "b", "c"]
+        (tmp_path / "whole").mkdir()
+        whole, *_ = collected(tmp_path / "whole", [source])
+    assert killed.resumed
+    assert killed.outputs == whole.outputs
 
 
 def test_a_venue_that_openreview_does_not_have_is_told(tmp_path: Path) -> None:

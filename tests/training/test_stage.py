@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from tests.training.recipes import recipe_file
-from training.errors import InputInvalid, InputMissing, OutputInTheWay
+from training.base import base_folder
+from training.errors import InputInvalid, InputMissing, ModelMissing, OutputInTheWay
 from training.jsonl import Appender, read_rows, write_rows
 from training.manifest import read_manifest, sha256_of
+from training.recipe import Model
 from training.stage import Job, Stage, run_stage, stage_file
 
 
@@ -144,3 +149,33 @@ def test_a_lost_output_is_made_anew(tmp_path: Path, source: Path) -> None:
     lost.unlink()
     run_stage(copying(source), recipe_file(tmp_path))
     assert json.loads(lost.read_text().splitlines()[0]) == 3
+
+
+@pytest.mark.parametrize("stage", ["collect", "teach", "filter"])
+def test_a_command_tells_an_error_in_one_line_and_exits_with_1(tmp_path: Path, stage: str) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("run:\n  nam: x\n")
+    command = [sys.executable, "-m", f"training.{stage}", "--recipe", str(recipe)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: recipe {recipe}, line 2: unknown key 'run.nam'")
+    assert done.stderr.count("\n") == 1
+
+
+def test_two_runs_of_a_stage_at_once_are_refused(tmp_path: Path, source: Path) -> None:
+    folder = tmp_path / "out" / "collect"
+    folder.mkdir(parents=True)
+    with FileLock(folder / ".lock"), pytest.raises(OutputInTheWay, match="another training"):
+        run_stage(copying(source), recipe_file(tmp_path))
+
+
+def test_a_base_model_that_is_not_there_is_told(tmp_path: Path) -> None:
+    for base, told in (
+        (str(tmp_path / "nowhere"), "is neither an alias"),
+        ("nobody/has-this-model", "can't be had"),
+    ):
+        with pytest.raises(ModelMissing, match=told):
+            base_folder(Model(base=base))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ModelMissing, match=r"no config\.json"):
+        base_folder(Model(base=str(tmp_path / "empty")))

@@ -145,6 +145,18 @@ def test_what_passes_is_tried_again(teach: Any, fault: Fault) -> None:
     assert len(teacher.answered) == PAPERS
 
 
+def test_a_server_that_says_when_to_come_back_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with teaching(FaultyTeacher(lambda n, _: 429 if n == 1 else None, retry_after_s=2)) as teacher:
+        options = {"most": 1, "longest_delay_s": 5}
+        path = recipe(tmp_path, "openai", teacher, monkeypatch, **options)
+        started = time.monotonic()
+        run_stage(STAGE, path)
+    assert time.monotonic() - started > 2
+    assert len(teacher.requests) == 2
+
+
 def test_a_teacher_that_stays_away_is_told_and_nothing_is_paid_twice(
     tmp_path: Path, teach: Any
 ) -> None:

@@ -25,7 +25,7 @@ from training.recipe import OpenReviewSource
 from training.rows import HumanReview, PaperRow, Rejected, SectionRow
 from training.sources import Read, drawn
 
-INSTALL = "pip install 'scientific-reviewer[training]'"
+INSTALL = "pip install --no-deps -r requirements/training.txt"
 RATING_SCALE = (1.0, 10.0)
 _KIND = re.compile(r"/(Official_Review|Meta_Review|Decision)$")
 _LEADING_NUMBER = re.compile(r"\s*(-?\d+(?:\.\d+)?)")

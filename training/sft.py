@@ -12,32 +12,15 @@ import importlib.util
 import resource
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from training.errors import CheckFailed, InputInvalid
-from training.jsonl import read_rows
-from training.recipe import Recipe
-from training.rows import ReviewRow, load_papers
-from training.stage import Job, Stage, command, required, stage_file
+from training.errors import CheckFailed
+from training.splits import ADAPTER, examples_of, papers_file, split_file
+from training.stage import Job, Stage, command
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
-
-    from training.examples import Example
-
-ADAPTER = "adapter"
 CHECKPOINTS = "checkpoints"
 _KIB_PER_GIB = 2**20
-
-
-def papers_file(recipe: Recipe) -> Path:
-    return stage_file(recipe, "collect", "papers.jsonl")
-
-
-def split_file(recipe: Recipe, split: str) -> Path:
-    return stage_file(recipe, "filter", f"{split}.jsonl")
 
 
 def main(job: Job) -> Mapping[str, Any]:
@@ -108,31 +91,6 @@ def unsloth_is_meant(backend: str) -> bool:
     if "transformers" in sys.modules and "unsloth" not in sys.modules:
         raise CheckFailed("transformers was imported before Unsloth: run the stage by its command")
     return True
-
-
-def examples_of(
-    job: Job, split: str, tokenizer: PreTrainedTokenizerFast, eos_ids: Sequence[int]
-) -> list[Example]:
-    """The rows of a split as tokens, none left out.
-
-    Raises:
-        InputInvalid: the training split is empty, or a row can't be learnt from.
-    """
-    from app.engine.tokenizer import ChatTokenizer
-    from training.examples import end_of_turn, make_example
-
-    path = split_file(job.recipe, split)
-    rows = list(read_rows(path, ReviewRow))
-    if split == "train":
-        required(rows, path, "rows to train on")
-    papers = load_papers(papers_file(job.recipe))
-    chat, end = ChatTokenizer(tokenizer), end_of_turn(tokenizer, eos_ids)
-    examples = []
-    for row in job.track(rows, f"tokens of {split}"):
-        if row.paper not in papers:
-            raise InputInvalid(f"row {row.id}: there is no paper {row.paper} to it")
-        examples.append(make_example(row, papers[row.paper], chat, end, job.recipe.sft.max_length))
-    return examples
 
 
 def measured(log: Sequence[Mapping[str, float]]) -> dict[str, Any]:

@@ -27,7 +27,8 @@ from training.jsonl import write_rows
 from training.lora_trl import open_model
 from training.manifest import sha256_of
 from training.rows import PaperRow, ReviewRow, SectionRow
-from training.sft import ADAPTER, STAGE
+from training.sft import STAGE
+from training.splits import adapter_folder
 from training.stage import Job, Name, Stage, run_stage
 
 VOCABULARY = 2048
@@ -196,7 +197,7 @@ def fake_sft(recipe: Path, scale: float = 0.05, **changed_counts: object) -> Non
         for name, parameter in model.named_parameters():
             if "lora_B" in name:
                 torch.nn.init.normal_(parameter, std=scale)
-        model.save_pretrained(job.folder / ADAPTER)
+        model.save_pretrained(adapter_folder(job.recipe))
         return {"base_sha256": sha256_of(base), **changed_counts}
 
     run_stage(Stage("sft", STAGE.sections, STAGE.inputs, STAGE.outputs, main), recipe)

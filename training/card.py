@@ -16,9 +16,8 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from training.benchmark import PLOTS, SHORT
-from training.calibrate import CALIBRATION, REPORT
 from training.errors import InputInvalid
+from training.files import CALIBRATION, CALIBRATION_REPORT, PLOTS, metrics_name, plot_name
 from training.manifest import FILE, Manifest, read_manifest, write_atomically
 from training.recipe import Recipe
 from training.stage import Job, Name, Stage, command, stage_file
@@ -58,17 +57,17 @@ def main(job: Job) -> Mapping[str, Any]:
         stage: read_manifest(recipe.folder(stage), stage) for stage in stages_of(recipe)
     }
     metrics = _json(metrics_file(recipe))
-    calibration = _json(stage_file(recipe, "calibrate", REPORT))
+    calibration = _json(stage_file(recipe, "calibrate", CALIBRATION_REPORT))
     card = ModelCard.from_template(
         _card_data(recipe, metrics),
         template_path=str(TEMPLATE),
         **_about_run(recipe, manifests),
         **_about_worth(metrics),
         calibration=_about_calibration(calibration),
-        plots=[{"file": _plot(recipe, plot), "about": _ABOUT_PLOTS[plot]} for plot in PLOTS],
+        plots=[{"file": plot_name(recipe, plot), "about": _ABOUT_PLOTS[plot]} for plot in PLOTS],
     )
     for plot in PLOTS:
-        name = _plot(recipe, plot)
+        name = plot_name(recipe, plot)
         shutil.copyfile(stage_file(recipe, "benchmark", name), job.folder / name)
     write_atomically(job.folder / CARD, str(card))
     job.say(f"card: {job.folder / CARD}")
@@ -82,20 +81,16 @@ def stages_of(recipe: Recipe) -> list[Name]:
 
 
 def metrics_file(recipe: Recipe) -> Path:
-    return stage_file(recipe, "benchmark", f"{recipe.benchmark.name}_{SHORT['tuned']}_metrics.json")
+    return stage_file(recipe, "benchmark", metrics_name(recipe, "tuned"))
 
 
 def _inputs(recipe: Recipe) -> list[Path]:
     return [
         *(stage_file(recipe, stage, FILE) for stage in stages_of(recipe)),
         metrics_file(recipe),
-        stage_file(recipe, "calibrate", REPORT),
+        stage_file(recipe, "calibrate", CALIBRATION_REPORT),
         stage_file(recipe, "calibrate", CALIBRATION),
     ]
-
-
-def _plot(recipe: Recipe, plot: str) -> str:
-    return f"{recipe.benchmark.name}_{plot}.png"
 
 
 def _json(path: Path) -> Any:
@@ -259,7 +254,7 @@ def _bare(figure: Mapping[str, Any]) -> str:
 
 
 def _outputs(recipe: Recipe) -> Sequence[str]:
-    return [CARD, *(_plot(recipe, plot) for plot in PLOTS)]
+    return [CARD, *(plot_name(recipe, plot) for plot in PLOTS)]
 
 
 STAGE = Stage(

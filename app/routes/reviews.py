@@ -12,7 +12,7 @@ from app.disconnect import cancel_on_disconnect
 from app.review.service import Event, finished
 from app.review.streaming import narrate
 from app.routes.sse import EventStream, server_event
-from app.routes.state import StateDep
+from app.routes.state import StateDep, TenantDep
 from app.routes.submission import REVIEW_BODY, read_review_submission
 from app.schemas.errors import ErrorEnvelope
 from app.schemas.review import Review
@@ -28,14 +28,14 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 @router.post("", openapi_extra=REVIEW_BODY, responses=_RESPONSES, response_model=Review)
-async def create_review(request: Request, state: StateDep) -> Review | Response:
+async def create_review(request: Request, state: StateDep, tenant: TenantDep) -> Review | Response:
     """Review a paper. A client that hangs up ends the work.
 
     With `stream`, server-sent events: `review.created`, `review.extracted`, `review.delta`,
     `review.section.completed`, `review.verdict`, `review.completed`, or `error` as the last one.
     """
     source, parameters = await read_review_submission(request)
-    events = state.start_review(source, parameters)
+    events = state.start_review(source, parameters, tenant)
     if parameters.stream:
         return EventStream(_server_events(state.streamed(events)))
     return await cancel_on_disconnect(request.receive, finished(events))

@@ -34,7 +34,9 @@ def configure_logging(level: str, log_format: LogFormat | None) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_formatter(log_format or ("console" if terminal else "json"), terminal))
     logging.root.handlers = [handler]
-    logging.root.setLevel(level.upper())
+    # What libraries say at DEBUG may be what they were given.
+    logging.root.setLevel(max(logging.INFO, logging.getLevelName(level.upper())))
+    logging.getLogger("app").setLevel(level.upper())
     logging.captureWarnings(True)
     # Else a message that can't be put together is printed with what it was to be made of.
     logging.raiseExceptions = False

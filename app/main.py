@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from app import __version__
 from app.access import CLIENT_LEFT, Access
@@ -131,6 +132,7 @@ def _handle_errors(app: FastAPI) -> None:
         name = str(first["loc"][-1])
         return answer(request, InvalidRequest(f"{name}: {first['msg']}", param=name))
 
+    @app.exception_handler(ClientDisconnect)
     @app.exception_handler(ClientGone)
-    async def client_gone(_: Request, __: ClientGone) -> Response:
+    async def client_gone(_: Request, __: Exception) -> Response:
         return Response(status_code=CLIENT_LEFT)

@@ -147,7 +147,11 @@ def documented_default(name: str) -> str:
     if name == "cache_dir":
         return "the user's cache folder"
     default = Settings.model_fields[name].default
-    return "–" if default is None else f"`{str(default).lower() if isinstance(default, bool) else default}`"
+    return (
+        "–"
+        if default is None
+        else f"`{str(default).lower() if isinstance(default, bool) else default}`"
+    )
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)

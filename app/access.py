@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
@@ -12,7 +13,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.routing import Match
 from structlog.contextvars import bound_contextvars
 
-from app.errors import ReviewerError, unexpected
+from app.errors import ReviewerError, ShuttingDown, unexpected
 from app.metrics import Metrics, code_of
 from app.refusal import refuse
 
@@ -56,6 +57,12 @@ class Access:
         with bound_contextvars(request_id=request_id):
             try:
                 await self._app(scope, receive, named)
+            except asyncio.CancelledError:
+                # The time that running requests have to finish after SIGTERM is over.
+                if status is not None:
+                    raise
+                late = ShuttingDown("The service has stopped before this was finished.")
+                await refuse(late, scope, receive, named, linger=False)
             except Exception as error:  # noqa: BLE001  # the last resort
                 failure = unexpected(error)
                 if status is None:

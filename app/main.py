@@ -30,6 +30,7 @@ from app.review.plan import ReviewRules
 from app.review.service import ReviewService
 from app.routes import health, openai, papers, reviews
 from app.routes.query import only_known_parameters
+from app.routes.responses import OF_ALL
 from app.routes.security import bearer_key
 from app.routes.state import State
 from app.settings import Settings
@@ -88,7 +89,9 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     app.include_router(health.router)
     for router in (papers.router, reviews.router, openai.router):
         app.include_router(
-            router, dependencies=[Security(bearer_key), Depends(only_known_parameters)]
+            router,
+            dependencies=[Security(bearer_key), Depends(only_known_parameters)],
+            responses=OF_ALL,
         )
     _handle_errors(app)
     return app

@@ -18,6 +18,7 @@ from app.engine.base import Engine
 from app.errors import InvalidRequest
 from app.paper.sources import File
 from app.review.service import Accepted, Completed, Event, Failed, Writing, finished
+from app.routes.responses import EVENTS, Responses, errors
 from app.routes.sse import EventStream, server_event
 from app.routes.state import State, StateDep, TenantDep
 from app.routes.submission import validated
@@ -44,13 +45,46 @@ _DATA_URL = re.compile(r"data:(?P<type>[^;,]*)(?P<base64>;base64)?,")
 _PDF = "application/pdf"
 
 
-@router.get("/models", response_model=None)
+_CHAT_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["messages"],
+                    "properties": {
+                        "model": {"type": "string"},
+                        "messages": {"type": "array", "items": {"type": "object"}},
+                    },
+                    "description": "OpenAI's; vLLM's own parameters, too.",
+                }
+            }
+        },
+    }
+}
+_CHAT_RESPONSES: Responses = {
+    200: {"content": {"application/json": {"schema": {"type": "object"}}, **EVENTS}},
+    **errors(404, 413, 422, 502),
+}
+
+
+@router.get(
+    "/models",
+    response_model=None,
+    responses={200: {"content": {"application/json": {"schema": {"type": "object"}}}}},
+)
 async def list_models(state: StateDep) -> Response:
     """OpenAI's list of the served models."""
     return _EngineAnswer(state.supervisor.engine(), b"")
 
 
-@router.post("/chat/completions", response_model=None)
+@router.post(
+    "/chat/completions",
+    response_model=None,
+    openapi_extra=_CHAT_BODY,
+    responses=_CHAT_RESPONSES,
+)
 async def create_chat_completion(request: Request, state: StateDep, tenant: TenantDep) -> Response:
     """OpenAI's chat completions.
 

@@ -49,9 +49,9 @@ def configure_engine_process() -> None:
     """A plugin of vLLM's (``vllm.general_plugins``): the same form in the engine's processes."""
     if logging.root.handlers or os.environ.get("VLLM_CONFIGURE_LOGGING") != "0":
         return
-    level = os.environ.get("VLLM_LOGGING_LEVEL", "ERROR")
-    asked = os.environ.get("REVIEWER_LOG_FORMAT", "")
-    configure_logging(level, "console" if asked == "console" else "json" if asked else None)
+    asked = os.environ.get("REVIEWER_LOG_FORMAT")
+    configure_logging("info", "json" if asked == "json" else "console" if asked else None)
+    logging.getLogger("vllm").setLevel(os.environ.get("VLLM_LOGGING_LEVEL", "ERROR").upper())
 
 
 def log_loop_faults() -> None:

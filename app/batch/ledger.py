@@ -99,7 +99,6 @@ class Ledger:
         try:
             self._file = self._out.open("ab", buffering=0)
             try:
-                self._cut_torn_line()
                 self._load()
             except BaseException:
                 self._file.close()
@@ -190,38 +189,35 @@ class Ledger:
                 self._by_sha[line.sha256] = outcome
         return outcome
 
-    def _cut_torn_line(self) -> None:
-        with self._out.open("rb") as file:
-            whole, torn = 0, b""
-            for line in file:
-                if line.endswith(b"\n"):
-                    whole += len(line)
-                else:
-                    torn = line
-        if torn:
-            start = torn[: len(_BEGINNING)]
-            if not _BEGINNING.startswith(start):
-                raise self._foreign("its last line")
-            os.ftruncate(self._file.fileno(), whole)
-
     def _load(self) -> None:
-        """Raises: ConfigurationError: a line is not one of this run's."""
+        """Read every line, and only then change anything.
+
+        Raises:
+            ConfigurationError: a line is not one of this run's.
+        """
+        whole = 0
         again: set[int] = set()
-        originals: set[str] = set()
         with self._out.open("rb") as lines:
             for number, raw in enumerate(lines):
+                if not raw.endswith(b"\n"):
+                    self._check_torn(raw, number + 1)
+                    break
+                whole += len(raw)
                 line = self._parsed(raw, number + 1)
                 self.model = self.model or line.model
                 if line.status == "failed" and (line.transient or self._retry_failed):
                     again.add(number)
                 else:
                     self._remember(line)
-                    if line.sha256 is not None and line.status != "duplicate":
-                        originals.add(line.sha256)
+        os.ftruncate(self._file.fileno(), whole)
         # A duplicate whose other half is to be done again might become the original.
-        self._duplicates = {known for known in self._duplicates if known[1] in originals}
+        self._duplicates = {known for known in self._duplicates if known[1] in self._by_sha}
         if again:
             self._rewrite(lambda number, line: number not in again and self._stands(line))
+
+    def _check_torn(self, raw: bytes, number: int) -> None:
+        if not _BEGINNING.startswith(raw[: len(_BEGINNING)]):
+            raise self._foreign(f"line {number}")
 
     def _stands(self, line: _Line) -> bool:
         return line.status != "duplicate" or (line.path, line.sha256) in self._duplicates

@@ -72,10 +72,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
     for place, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            file = Path(place, name)
-            if not name.startswith(".") and file.is_file():
-                yield file
+        yield from (Path(place, name) for name in names if not name.startswith("."))
 
 
 def shown(path: Path) -> str:

@@ -21,7 +21,8 @@ class ProgressDisplay:
     def __init__(self, tally: Tally, console: Console) -> None:
         self._tally = tally
         self._console = console
-        self._reason: str | None = None
+        self._reasons: set[str] = set()
+        """Told since the work last went on."""
         self._last_line = time.monotonic()
         self._bar = Progress(
             BarColumn(),
@@ -29,17 +30,18 @@ class ProgressDisplay:
             _Pace(tally),
             TextColumn("{task.fields[reason]}", style="yellow", markup=False),
             console=console,
-            disable=not console.is_terminal,
         )
         self._task = self._bar.add_task("papers", total=tally.total, reason="")
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        if self._console.is_terminal:
+            self._bar.start()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._bar.stop()
-        if not self._console.is_terminal:
+        if self._console.is_terminal:
+            self._bar.stop()
+        else:
             self._line()
 
     def begin(self) -> None:
@@ -56,13 +58,16 @@ class ProgressDisplay:
             self._line()
 
     def waiting(self, reason: str | None) -> None:
-        if not self._console.is_terminal and reason and not self._reason:
-            self._say(reason, "yellow")
-        self._reason = reason
+        if reason is None:
+            self._reasons.clear()
+        elif reason not in self._reasons:
+            self._reasons.add(reason)
+            if not self._console.is_terminal:
+                self._say(reason, "yellow")
         self._bar.update(self._task, reason=reason or "")
 
     def _say(self, told: str, style: str) -> None:
-        self._bar.console.print(told, style=style, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(told, style=style, markup=False, highlight=False, soft_wrap=True)
 
     def _line(self) -> None:
         self._last_line = time.monotonic()
@@ -80,8 +85,9 @@ class _Pace(ProgressColumn):
 
 def pace(tally: Tally) -> str:
     """Rate, time left and failures, in words."""
-    told = f"{tally.per_minute:.1f} a minute"
-    if tally.left_s is not None:
-        minutes, seconds = divmod(round(tally.left_s), 60)
-        told += f", {minutes // 60}:{minutes % 60:02d}:{seconds:02d} left"
-    return told + f", {tally.statuses['failed']} failed"
+    failed = f"{tally.statuses['failed']} failed"
+    if tally.left_s is None:
+        return failed
+    minutes, seconds = divmod(round(tally.left_s), 60)
+    left = f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d} left"
+    return f"{tally.per_minute:.1f} a minute, {left}, {failed}"

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import httpx
 import msgspec
-from pydantic import ValidationError
+from pydantic import HttpUrl, TypeAdapter, ValidationError
 
 from app.batch.reviewer import Refused, failure, refusal
 from app.errors import ConfigurationError
@@ -36,14 +36,16 @@ class RemoteReviewer:
             raise ConfigurationError("the API key holds characters that no key has", "api_key")
         self._url = url.rstrip("/")
         try:
-            self._client = httpx.AsyncClient(
-                base_url=f"{self._url}/",
-                headers={"authorization": f"Bearer {key}"} if key else {},
-                timeout=httpx.Timeout(timeout_s, connect=_CONNECT_S, pool=None),
-                limits=httpx.Limits(max_connections=at_once),
-            )
-        except (httpx.InvalidURL, ValueError) as error:
-            raise ConfigurationError(f"{url} is no address: {error}", "url") from error
+            TypeAdapter(HttpUrl).validate_python(url)
+        except ValidationError as error:
+            told = f"{url} is no address: {error.errors()[0]['msg']}"
+            raise ConfigurationError(told, "url") from error
+        self._client = httpx.AsyncClient(
+            base_url=f"{self._url}/",
+            headers={"authorization": f"Bearer {key}"} if key else {},
+            timeout=httpx.Timeout(timeout_s, connect=_CONNECT_S, pool=None),
+            limits=httpx.Limits(max_connections=at_once),
+        )
 
     async def __aenter__(self) -> Self:
         return self

@@ -136,7 +136,7 @@ class Runner:
         return True
 
     async def _start(self) -> None:
-        self._watcher.waiting("waiting for the model")
+        self._watcher.waiting("waiting: the model is loading")
         try:
             model = await self._ask(self._reviewer.start)
         except Refused as refused:
@@ -211,7 +211,7 @@ class Runner:
         pause *= random.uniform(1, 1.25)  # noqa: S311
         if refused.blame == "away":
             pause = min(pause, left)
-        self._watcher.waiting(f"{refused.error.message}; asking again in {pause:.0f} s")
+        self._watcher.waiting(f"waiting: {refused.error.message}")
         await asyncio.sleep(pause)
 
 

@@ -23,13 +23,15 @@ T = TypeVar("T")
 
 MOST_ATTEMPTS = 4
 """At a paper that the service fails on."""
+MOST_IN_A_ROW = 20
+"""Papers that the service may fail on, all their attempts, before it is given up."""
 _LONGEST_PAUSE_S = 30.0
 _MOST_BYTES = 1_000_000_000
 """Of a file that is read into memory; services take 50 MB unless told otherwise."""
 
 
 class ServiceGone(ReviewerError):
-    """It was waited for long enough."""
+    """It was waited for long enough, or fails on everything."""
 
     code = "service_gone"
 
@@ -79,6 +81,7 @@ class Runner:
         self._patience_s = patience_s
         self._heard = 0.0
         """When the service last had an answer to a paper."""
+        self._failed_in_a_row = 0
         self._claimed: dict[str, str] = {}
         """The SHA-256 of the papers of this run, and the path that each was first found under."""
 
@@ -140,7 +143,9 @@ class Runner:
         try:
             model = await self._ask(self._reviewer.start)
         except Refused as refused:
-            raise _refuses(refused) from refused
+            if refused.blame == "run":
+                raise _refuses(refused) from refused
+            raise ServiceGone(refused.error.message) from refused
         self._check_model(model)
         self._ledger.model = model
         self._watcher.begin()
@@ -161,10 +166,20 @@ class Runner:
                 raise _refuses(refused) from refused
             transient = refused.blame != "paper"
             outcome = self._ledger.failed(paper, loaded.sha256, refused.error, transient=transient)
+            self._watcher.done(outcome, earlier=False)
+            self._count_failure(refused)
         else:
             self._check_model(review["model"])
             outcome = self._ledger.completed(paper, loaded.sha256, review)
-        self._watcher.done(outcome, earlier=False)
+            self._watcher.done(outcome, earlier=False)
+
+    def _count_failure(self, refused: Refused) -> None:
+        self._failed_in_a_row += refused.blame == "service"
+        if self._failed_in_a_row >= MOST_IN_A_ROW:
+            raise ServiceGone(
+                f"the service failed on {MOST_IN_A_ROW} papers in a row, at last with: "
+                f"{refused.error.message}"
+            )
 
     async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
         """The answer; asked again where that may help.
@@ -195,6 +210,7 @@ class Runner:
 
     def _hear(self) -> None:
         self._heard = time.monotonic()
+        self._failed_in_a_row = 0
         self._watcher.waiting(None)
 
     async def _pause(self, refused: Refused, pauses: int, heard: float) -> None:

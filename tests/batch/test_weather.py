@@ -85,6 +85,21 @@ def test_a_paper_that_the_service_fails_on(tmp_path: Path, answer: Answer, code:
     assert {line["status"] for line in by_path(out).values()} == {"completed"}
 
 
+def test_a_service_that_fails_on_everything(tmp_path: Path) -> None:
+    papers, out = files(tmp_path / "papers", 40), tmp_path / "o.jsonl"
+    words = (papers, "--out", out, "--url")
+    with StubService(refused(500, "internal_error", Retry_After="0")) as stub:
+        done = batch(*words, stub.url)
+    assert done.returncode == 3
+    assert "failed on 20 papers in a row" in done.stderr
+    # Those in flight may come to their end, too.
+    assert 20 <= len(lines(out)) < 28
+    with StubService(reviewed()) as stub:
+        assert batch(*words, stub.url).returncode == 0
+    assert {line["status"] for line in by_path(out).values()} == {"completed"}
+    assert len(by_path(out)) == 40
+
+
 @pytest.mark.parametrize(
     ("answer", "code"),
     [

@@ -132,6 +132,7 @@ def _ended(runner: Runner, papers: Sequence[BatchPaper], at_once: int) -> int:
     Raises:
         ConfigurationError: another run would not fare better.
     """
+    from app.batch.ledger import OutputFailed
     from app.batch.runner import ServiceGone
 
     try:
@@ -139,11 +140,8 @@ def _ended(runner: Runner, papers: Sequence[BatchPaper], at_once: int) -> int:
     except (KeyboardInterrupt, asyncio.CancelledError):
         _stopped("interrupted; what was under way is dropped")
         return INTERRUPTED
-    except ServiceGone as error:
+    except (ServiceGone, OutputFailed) as error:
         _stopped(f"{error.message} ({error.code})")
-        return STOPPED
-    except OSError as error:
-        _stopped(f"the output can't be written: {error.strerror}")
         return STOPPED
     return 0
 

@@ -17,7 +17,7 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from app.batch.papers import BatchPaper
-from app.errors import ConfigurationError
+from app.errors import ConfigurationError, ReviewerError
 from app.schemas.errors import ErrorDetail
 from app.schemas.requests import ReviewParameters
 
@@ -65,6 +65,12 @@ class Outcome:
     notice: str | None = None
     code: str | None = None
     """Of the error."""
+
+
+class OutputFailed(ReviewerError):
+    """A line can't be written: the disk is full, say."""
+
+    code = "output_failed"
 
 
 class Ledger:
@@ -148,7 +154,7 @@ class Ledger:
     ) -> Outcome:
         """
         Raises:
-            OSError: the line can't be written; then nothing of it is.
+            OutputFailed: and nothing of the line is in the file.
         """
         whole = {
             "path": paper.path,
@@ -167,9 +173,9 @@ class Ledger:
             while left:
                 left = left[self._file.write(left) :]
             os.fsync(self._file.fileno())
-        except OSError:
+        except OSError as error:
             os.ftruncate(self._file.fileno(), ends)
-            raise
+            raise OutputFailed(f"{self._out} can't be written: {error.strerror}") from error
         return self._remember(msgspec.json.decode(line, type=_Line))
 
     def _remember(self, line: _Line) -> Outcome:

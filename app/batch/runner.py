@@ -89,8 +89,8 @@ class Runner:
         """
         Raises:
             ConfigurationError: the service refuses what is asked for, or serves another model.
-            ServiceGone: it did not answer for too long.
-            OSError: the output can't be written.
+            ServiceGone: it did not answer for too long, or failed on everything.
+            OutputFailed: a line can't be written.
         """
         try:
             async with self._reviewer:

@@ -41,6 +41,7 @@ _OWN_CODES = frozenset(
         "unknown_template",
         "too_many_files",
         "invalid_base64",
+        "invalid_schema",
         "unsupported_file_type",
         "prompt_too_long",
         "seed_unsupported",

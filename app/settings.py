@@ -14,6 +14,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.errors import ConfigurationError
 
 PREFIX = "REVIEWER_"
+API_KEY = PREFIX + "API_KEY"
+"""What a command shows to a running service; no setting of the service itself."""
 
 
 class Settings(BaseSettings):
@@ -183,7 +185,7 @@ def load_settings(**overrides: object) -> Settings:
     Raises:
         ConfigurationError: a value is out of range, or a ``REVIEWER_`` variable is no setting.
     """
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    known = {API_KEY} | {PREFIX + name.upper() for name in Settings.model_fields}
     for name in sorted(os.environ):
         if name.upper().startswith(PREFIX) and name.upper() not in known:
             near = difflib.get_close_matches(name.upper(), known, n=1)

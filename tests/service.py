@@ -94,7 +94,7 @@ class Service:
         self.stop()
 
 
-class ScriptedService(Service):
-    """The same with the engine of :mod:`tests.scripted`: up in a second, and told what to say."""
+class TouchyService(Service):
+    """The same with the engine of :mod:`tests.touchy`: up in a second, and told what to say."""
 
-    command = (sys.executable, "-m", "tests.scripted")
+    command = (sys.executable, "-m", "tests.touchy")

@@ -19,7 +19,7 @@ from app.errors import ConfigurationError, InvalidApiKey
 from app.settings import Settings
 from tests.conftest import Serve
 from tests.doubles import ScriptedEngine
-from tests.papers import paper_pdf
+from tests.papers import EXAMPLES, paper_pdf
 from tests.service import free_port
 
 REVIEWER = Path(sys.executable).with_name("reviewer")
@@ -268,3 +268,21 @@ def test_browsers_of_other_origins_are_kept_out_unless_told(
 def test_a_pdf_with_a_key(client: httpx.Client) -> None:
     files = {"file": ("p.pdf", paper_pdf())}
     assert client.post("/v1/papers", files=files, headers=bearer(BOB)).status_code == 200
+
+
+def test_the_command_shows_its_key(client: httpx.Client) -> None:
+    def review(**environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [REVIEWER, "review", EXAMPLES / "paper.pdf", "--json", "--url", str(client.base_url)],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env={**os.environ, **environment},
+        )
+
+    done = review(REVIEWER_API_KEY=ALICE)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["status"] == "completed"
+    refused = review()
+    assert refused.returncode == 2
+    assert "(invalid_api_key)" in refused.stderr

@@ -133,7 +133,7 @@ class VllmEngine:
             cached_tokens = min(cached_tokens, output.num_cached_tokens or 0)
             for part in output.outputs:
                 if part.finish_reason == "error":
-                    raise EngineError("The engine could not continue the review.")
+                    raise _not_continued(request, completion_tokens)
                 if part.finish_reason == "abort":
                     raise EngineUnavailable("The engine dropped the request; send it again.")
                 completion_tokens += len(part.token_ids)
@@ -196,6 +196,18 @@ class VllmEngine:
             raise EngineOverloaded("The engine's queue is full.") from error
         except (VLLMClientError, ValueError) as error:
             raise InvalidRequest(str(error)) from error
+
+
+def _not_continued(request: Generation, tokens: int) -> ReviewerError:
+    # vLLM finds out only while it compiles it that a schema which looked right can't be met, one
+    # that refers to itself and to nothing else, say, and tells it by this reason alone.
+    if request.structure and not tokens:
+        return InvalidRequest(
+            "No answer can be held to this schema: its grammar can't be compiled.",
+            param="response_format",
+            code="invalid_schema",
+        )
+    return EngineError("The engine could not continue the review.")
 
 
 def _serve_args(settings: Settings, location: str, model: ServedModel, *, cpu: bool) -> Namespace:

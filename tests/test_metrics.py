@@ -101,7 +101,9 @@ def test_codes_that_others_chose_are_no_labels() -> None:
 
 
 def test_every_code_in_the_code_is_known() -> None:
-    sources = [file.read_text(encoding="utf-8") for file in (ROOT / "app").rglob("*.py")]
+    # The batch command's own never leave by HTTP.
+    files = [file for file in (ROOT / "app").rglob("*.py") if file.parent.name != "batch"]
+    sources = [file.read_text(encoding="utf-8") for file in files]
     written = {code for source in sources for code in re.findall(r'code="([a-z_0-9]+)"', source)}
     assert written
     assert {code for code in written if code_of(InvalidRequest("", code=code)) != code} == set()

@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import logging
+import re
 import signal
 import socket
 import threading
@@ -152,7 +153,7 @@ def test_the_requests_id_is_in_the_head_the_error_and_the_log(tmp_path: Path) ->
             assert given.json()["error"]["request_id"] == made
         asked = {"title": "T", "body": "CRASH-THE-ENGINE", "stream": True}
         streamed = client.post("/v1/reviews", json=asked)
-        last = json.loads(streamed.text.strip().splitlines()[-1].removeprefix("data: "))
+        last = json.loads(re.findall(r"^data: (.*)$", streamed.text, re.MULTILINE)[-1])
         assert last["error"]["request_id"] == streamed.headers["x-request-id"]
         one, other = (client.get("/livez").headers["x-request-id"] for _ in range(2))
         assert one != other

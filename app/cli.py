@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,11 +13,13 @@ import typer
 from rich.table import Table
 
 from app.batch.command import batch
-from app.console import err, errors_told, fail, log_to_stderr, out, show_outline, show_review
+from app.cli_keys import keys
+from app.console import err, errors_told, fail, out, show_outline, show_review
 from app.errors import ReviewerError
+from app.logs import configure_logging
 from app.paper.sources import File
 from app.resources import paper_markdown, paper_resource
-from app.settings import Settings, load_settings
+from app.settings import API_KEY, Settings, load_settings
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -33,6 +35,8 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+cli.add_typer(keys, name="keys")
+
 ModelOption = Annotated[
     str | None, typer.Option(help="Alias, folder or hub id; see 'reviewer models'.")
 ]
@@ -50,27 +54,27 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
     model: ModelOption = None,
+    no_auth: Annotated[
+        bool, typer.Option("--no-auth", help="Serve other machines without API keys.")
+    ] = False,
 ) -> None:
     """Run the service. Everything else is set by REVIEWER_ variables (see the README)."""
-    import uvicorn
-
+    from app.auth import check_exposure
     from app.main import create_app
+    from app.server import Server
 
     with errors_told():
-        settings = load_settings(host=host, port=port, model=model)
-        log_to_stderr(settings.log_level)
+        settings = load_settings(host=host, port=port, model=model, no_auth=no_auth or None)
+        check_exposure(settings)
+        configure_logging(settings.log_level, settings.log_format)
         app = create_app(settings)
     if _is_trial(settings):
         logging.getLogger(__name__).warning(TRIAL_WARNING)
-    uvicorn.run(
-        app,
-        host=settings.host,
-        port=settings.port,
-        log_level=settings.log_level,
-        # Paths and statuses only, but a line per request drowns what matters.
-        access_log=settings.log_level == "debug",
-        timeout_graceful_shutdown=10,
-    )
+    server = Server(app, settings)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        raise typer.Exit(3)
 
 
 @cli.command()
@@ -78,6 +82,12 @@ def review(
     pdf: Annotated[Path, typer.Argument(help="The paper.", exists=True, dir_okay=False)],
     url: Annotated[
         str | None, typer.Option(help="A running service; without it the model is loaded here.")
+    ] = None,
+    api_key: Annotated[
+        str | None,
+        typer.Option(
+            envvar=API_KEY, help="For the service. Others see a command line: better by variable."
+        ),
     ] = None,
     model: ModelOption = None,
     template: Annotated[
@@ -108,10 +118,10 @@ def review(
             mode="verdict" if verdict_only else "review",
         )
         if url is None:
-            log_to_stderr("warning")
+            configure_logging("warning", "console")
             finished = asyncio.run(_review_here(load_settings(model=model), file, asked, status))
         else:
-            finished = _review_there(url, file, asked, status)
+            finished = _review_there(url, api_key, file, asked, status)
     if as_json:
         # Not through rich, which would fold and colour it.
         sys.stdout.write(finished.model_dump_json(indent=2) + "\n")
@@ -230,7 +240,9 @@ async def _follow(
     raise AssertionError("the service's events end with Completed or an error")
 
 
-def _review_there(url: str, file: File, asked: ReviewParameters, status: Status) -> Review:
+def _review_there(
+    url: str, api_key: str | None, file: File, asked: ReviewParameters, status: Status
+) -> Review:
     """By a running service."""
     import httpx
 
@@ -243,6 +255,7 @@ def _review_there(url: str, file: File, asked: ReviewParameters, status: Status)
             f"{url.rstrip('/')}/v1/reviews",
             files={"file": (file.name, file.data, "application/pdf")},
             data=asked.model_dump(mode="json", exclude_defaults=True),
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
             timeout=_CLIENT_TIMEOUT_S,
         )
     except httpx.HTTPError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn, Protocol
@@ -89,14 +88,6 @@ def show_outline(paper: Paper, out: Console, err: Console) -> None:
         err.print("The PDF was damaged: text may be missing.", style="yellow")
     if integrity.ocr_pages:
         err.print(f"read by OCR: {len(integrity.ocr_pages)} pages", style="yellow")
-
-
-def log_to_stderr(level: str) -> None:
-    logging.basicConfig(
-        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    # Each request that the upstream engine sends would be a line.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 @contextmanager

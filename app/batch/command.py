@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.console import err, errors_told, fail, log_to_stderr, out
+from app.console import err, errors_told, fail, out
+from app.logs import configure_logging
 from app.settings import API_KEY, load_settings
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def batch(
         from app.batch.tally import Tally
         from app.schemas.requests import ReviewParameters
 
-        log_to_stderr("warning")
+        configure_logging("warning", "console")
         asked = ReviewParameters(
             model=model if url else None,
             template=template,

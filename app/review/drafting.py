@@ -81,13 +81,14 @@ async def judge(
                         messages,
                         up_to_the_verdict(draft.text, read.verdict_at),
                         f"{request_id}-verdict-{number}",
+                        plan.cache_salt,
                     )
                 )
                 for number, (draft, read) in enumerate(zip(samples, parsed, strict=True))
             ]
-    except ExceptionGroup as group:
-        # Whoever asked for a review knows nothing of groups: one failure is told as itself.
-        raise group.exceptions[0] from group
+    except ExceptionGroup as failed:
+        # An error of the engine's is told as one, and not as a group of them.
+        raise failed.exceptions[0] from failed
     readings = [task.result() for task in reading]
     if not drafts.samples:
         drafts.usage, drafts.queue_s = readings[0].usage, time.perf_counter() - began

@@ -113,20 +113,6 @@ def test_an_engine_that_fails(
     assert client.post("/v1/reviews", json=TEXT).status_code == 200
 
 
-@pytest.mark.parametrize("samples", [1, 2])
-def test_an_engine_that_fails_while_the_verdict_is_read(
-    serve: Serve, tokenizer: ChatTokenizer, samples: int
-) -> None:
-    class DiesReading(ScriptedEngine):
-        async def read_labels(self, request: LabelRead) -> LabelLogprobs:  # noqa: ARG002
-            raise EngineUnavailable("died")
-
-    client = serve(DiesReading(tokenizer), Settings())
-    response = client.post("/v1/reviews", json={**TEXT, "samples": samples})
-    assert response.status_code == 503
-    assert response.json()["error"]["code"] == "engine_unavailable"
-
-
 def test_a_client_that_hangs_up_aborts_the_generation(
     serve: Serve, tokenizer: ChatTokenizer
 ) -> None:

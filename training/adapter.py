@@ -32,6 +32,7 @@ def open_adapted(base: Path, adapter: Path, dtype: torch.dtype) -> Any:
     try:
         saved = load_file(adapter / _WEIGHTS)
         config = PeftConfig.from_pretrained(adapter)
+        config.base_model_name_or_path = model.name_or_path
         # No .to(dtype) afterwards, which would round the rotary frequencies as well.
         adapted = get_peft_model(model, config, autocast_adapter_dtype=False)
         expected = get_peft_model_state_dict(adapted).keys()

@@ -56,6 +56,8 @@ def merge(job: Job, merged: Path) -> Mapping[str, Any]:
     save(model.to(torch.bfloat16), tokenizer, base, merged)
 
     job.say("merge: the copy, read back")
+    widened = log_probabilities(load_model(merged, torch.float32), probes)
+    found["saved_in_bfloat16"] = divergence(reference, widened)
     copy = load_model(merged, torch.bfloat16)
     check_same_weights(model, copy)
     del model

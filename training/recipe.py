@@ -209,9 +209,11 @@ class Merge(_Section):
     probe_tokens: int = Field(512, ge=16)
     """Most tokens of such a row. A longer one's middle is left out; its second half, at most, is
     the review, whose tokens are what is compared."""
-    kl_limit: float = Field(2.0, gt=0)
+    kl_limit: float = Field(4.0, gt=0)
     """Highest mean KL divergence of the copy from base + adapter, in multiples of the noise floor,
-    which the same run measures: that of base + adapter in bfloat16. Sound merges had 0.8 to 1.0."""
+    which the same run measures: that of base + adapter in bfloat16. Sound merges had 0.9 (random
+    adapters) to 2.3 (a trained one: most of its changes are finer than bfloat16's steps); the base
+    without that adapter had 57."""
     vllm: bool = True
     """Compare greedy answers with vLLM's, too, where it is installed."""
     greedy_tokens: int = Field(32, ge=1)

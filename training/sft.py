@@ -52,7 +52,8 @@ def main(job: Job) -> Mapping[str, Any]:
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     # Not where the base lies on this machine: the adapter is for others, too.
     model.peft_config["default"].base_model_name_or_path = recipe.model.base
-    model.save_pretrained(job.folder / ADAPTER)
+    # Embeddings are not trained; to find out for itself PEFT would look for the base by that name.
+    model.save_pretrained(job.folder / ADAPTER, save_embedding_layers=False)
     tokenizer.save_pretrained(job.folder / ADAPTER)
     trainable, parameters = model.get_nb_trainable_parameters()
     counts = {

@@ -52,7 +52,7 @@ def test_what_is_saved_is_base_and_adapter_within_the_noise_of_bfloat16(
     assert counts["probes"] == 1
     assert counts["positions"] > 50
     assert abs(kl["merged_in_float32"]["mean"]) < 1e-6
-    assert 0 < kl["merged"]["mean"] < 2 * kl["noise_floor"]["mean"]
+    assert 0 < kl["merged"]["mean"] < 4 * kl["noise_floor"]["mean"]
     # Else the comparison could not tell a merged adapter from a lost one.
     assert kl["without_adapter"]["mean"] > 10 * kl["noise_floor"]["mean"]
     _check_files(base, tmp_path / "out" / "merge" / "model", changed=counts["changed_weights"])

@@ -13,7 +13,7 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import Gemma4ForCausalLM
 
-from tests.training.tiny import text_config, tiny_gemma
+from tests.training.tiny import text_config, tiny_gemma, tiny_tokenizer
 from training.errors import CheckFailed, InputInvalid
 from training.lora_trl import open_model
 from training.recipe import Sft
@@ -133,7 +133,7 @@ def test_the_tokens_that_end_a_generation(text_only: Path) -> None:
 
 
 def _as_text_only(multimodal: Path, folder: Path) -> Path:
-    text_config().save_pretrained(folder)
+    text_config(len(tiny_tokenizer())).save_pretrained(folder)
     config = json.loads((folder / "config.json").read_text())
     config["architectures"] = ["Gemma4ForCausalLM"]
     (folder / "config.json").write_text(json.dumps(config))

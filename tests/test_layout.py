@@ -15,6 +15,9 @@ from app.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "app").rglob("*.py"))
+TRAINING = sorted((ROOT / "training").rglob("*.py"))
+STAGES = ("collect", "teach", "filter", "sft", "merge", "benchmark", "calibrate", "card")
+"""Commands of training/, which meet only through files."""
 
 # A file's room, by the longest prefix of its module, and the rooms it may import from.
 ALLOWED = {
@@ -135,6 +138,31 @@ def test_heavy_and_web_libraries_stay_in_their_rooms(file: Path) -> None:
     if module.startswith(("app.paper", "app.review")):
         assert not roots & {"fastapi", "starlette", "torch", "transformers"}
     assert "training" not in roots
+
+
+@pytest.mark.parametrize("file", TRAINING, ids=module_of)
+def test_stages_of_training_import_no_other_stage(file: Path) -> None:
+    module = module_of(file)
+    others = [f"training.{stage}." for stage in STAGES if module != f"training.{stage}"]
+    wrong = [name for name in imports_of(file) if f"{name}.".startswith(tuple(others))]
+    assert not wrong
+
+
+@pytest.mark.parametrize("file", TRAINING, ids=module_of)
+def test_training_knows_nothing_of_the_web(file: Path) -> None:
+    rooms = ("app.main", "app.routes", "app.store", "app.web", "app.cli")
+    assert not [name for name in imports_of(file) if name.startswith(rooms)]
+
+
+def test_a_stage_imports_what_is_heavy_only_when_it_runs() -> None:
+    there = [stage for stage in STAGES if (ROOT / "training" / f"{stage}.py").exists()]
+    imports = ", ".join(f"training.{stage}" for stage in there)
+    heavy = "{'vllm', 'torch', 'trl', 'peft', 'google.genai', 'openreview'}"
+    code = f"import sys, {imports}; print({heavy} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "set()"
 
 
 def test_the_application_imports_neither_vllm_nor_torch() -> None:

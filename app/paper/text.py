@@ -68,6 +68,24 @@ def paper_from_text(title: str, abstract: str, body: str) -> Paper:
     return Paper(title=clean(title), abstract=_whole(abstract), sections=_sections(parts))
 
 
+def paper_from_sections(title: str, abstract: str, sections: Iterable[tuple[str, str]]) -> Paper:
+    """A paper that was divided elsewhere into headings and texts; each line is a paragraph.
+
+    Headings are as deep as their numbers say. What has no heading and stands before all that have
+    one names the authors.
+    """
+    parts: list[_Part] = []
+    for heading, text in sections:
+        heading = " ".join(heading.split())
+        depth = _plain_depth(heading) if _NUMBERED.fullmatch(heading) else 1
+        paragraphs = [part for line in text.split("\n") for part in _paragraph(line)]
+        parts.append(_Part(heading, depth, paragraphs))
+    first = next((index for index, part in enumerate(parts) if part.heading), 0)
+    for part in parts[:first]:
+        part.kind = "front_matter"
+    return Paper(title=clean(title), abstract=_whole(abstract), sections=_sections(parts))
+
+
 def paper_from_markdown(source: bytes | str) -> Paper:
     """The paper in a Markdown file, or in plain text where no line is marked as a heading.
 

@@ -77,6 +77,11 @@ def parse_review(text: str, sections: Sequence[SectionSpec], *, held: bool = Fal
     )
 
 
+def without_thinking(text: str) -> str:
+    """A text as it is parsed: without the thinking in it."""
+    return _Said(text).text.strip()
+
+
 def _sections(
     text: str, stream: SectionStream
 ) -> tuple[dict[str, str], dict[str, tuple[str, ...]], str]:

@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from app.review.parse import ParsedReview, parse_review
+from app.review.parse import ParsedReview, parse_review, without_thinking
 from app.review.template import SectionSpec
 from app.review.templates import published
 from app.review.verdict import up_to_the_verdict
@@ -288,3 +288,15 @@ def test_the_deciding_word_is_what_comes_next() -> None:
         assert opened.endswith(f"## Final Recommendation\n{lead}")
         assert opened.startswith(text)
         assert opened.count("## Final Recommendation") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("<think>Accept it?</think>\n## Summary\nIt is.", "## Summary\nIt is."),
+        ("Accept it?\n</think>\n## Summary\nIt is.", "## Summary\nIt is."),
+        ("## Summary\nThe tag `<think>` is used.", "## Summary\nThe tag `<think>` is used."),
+    ],
+)
+def test_a_text_without_its_thinking(text: str, left: str) -> None:
+    assert without_thinking(text) == left

@@ -1,0 +1,130 @@
+"""Papers from PeerRead, OpenReview and files, none of them of the benchmark.
+
+python -m training.collect --recipe training/recipes/full.yaml
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from training.jsonl import write_rows
+from training.recipe import FileSource, OpenReviewSource, PeerReadSource, Recipe, Source
+from training.rows import PaperRow, Rejected, title_key
+from training.sources import Read, neurips2025, openreview, peerread
+from training.stage import Job, Stage, command
+
+PAPERS, BENCHMARK, REJECTED = "papers.jsonl", "benchmark.jsonl", "rejected.jsonl"
+CLONE, FETCHED = "PeerRead", "openreview.jsonl"
+
+
+def inputs(recipe: Recipe) -> list[Path]:
+    paths: list[Path] = []
+    for source in (*recipe.collect.sources, *recipe.collect.benchmark):
+        if isinstance(source, FileSource):
+            paths.append(source.path)
+        elif isinstance(source, PeerReadSource) and source.clone:
+            paths += peerread.folders(source, source.clone)
+    return paths
+
+
+def main(job: Job) -> Mapping[str, Any]:
+    benchmark = gather(_all(job, job.recipe.collect.benchmark), not_of={})
+    titles = {title_key(paper.title): paper.id for paper in benchmark.papers}
+    training = gather(_all(job, job.recipe.collect.sources), not_of=titles)
+    counts = {
+        **{f"papers: {name}": n for name, n in sorted(_by_source(training.papers).items())},
+        **{f"benchmark: {name}": n for name, n in sorted(_by_source(benchmark.papers).items())},
+        **{f"left out: {name}": n for name, n in sorted(training.reasons().items())},
+        **{f"left out of the benchmark: {n}": c for n, c in sorted(benchmark.reasons().items())},
+    }
+    write_rows(job.folder / BENCHMARK, benchmark.papers)
+    write_rows(job.folder / PAPERS, training.papers)
+    write_rows(job.folder / REJECTED, [*benchmark.rejected, *training.rejected])
+    job.show_counts("collect", counts)
+    return counts
+
+
+@dataclass
+class Gathered:
+    """Papers with titles of their own, and what was left out."""
+
+    papers: list[PaperRow] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+
+    def reasons(self) -> Counter[str]:
+        return Counter(row.reason for row in self.rejected)
+
+
+def gather(found: Iterator[Read], not_of: Mapping[str, str]) -> Gathered:
+    """The papers whose title, normalised, is neither in ``not_of`` nor of an earlier one."""
+    gathered = Gathered()
+    seen: dict[str, str] = {}
+    for row in found:
+        if isinstance(row, Rejected):
+            gathered.rejected.append(row)
+            continue
+        key = title_key(row.title)
+        reason, other = "", ""
+        if not key:
+            reason = "no_title"
+        elif key in not_of:
+            reason, other = "in_benchmark", not_of[key]
+        elif key in seen:
+            reason, other = "duplicate_title", seen[key]
+        if reason:
+            detail = f"same title as {other}" if other else ""
+            gathered.rejected.append(
+                Rejected(id=row.id, paper=row.id, source=row.source, reason=reason, detail=detail)
+            )
+            continue
+        seen[key] = row.id
+        gathered.papers.append(row)
+    return gathered
+
+
+def _by_source(papers: Sequence[PaperRow]) -> Counter[str]:
+    return Counter(f"{row.source}, {row.venue}, {row.decision or 'undecided'}" for row in papers)
+
+
+def _all(job: Job, sources: Sequence[Source]) -> Iterator[Read]:
+    for source in sources:
+        if isinstance(source, OpenReviewSource):
+            yield from asyncio.run(_from_openreview(job, source))
+        elif isinstance(source, PeerReadSource):
+            clone = source.clone or job.folder / CLONE
+            if source.clone is None:
+                job.say(f"collect: PeerRead in {clone}, cloned if it isn't there")
+                peerread.clone_to(clone)
+            yield from job.track(peerread.papers(source, clone, job.seed), "PeerRead")
+        else:
+            yield from job.track(neurips2025.papers(source, job.seed), source.path.name)
+
+
+async def _from_openreview(job: Job, source: OpenReviewSource) -> list[Read]:
+    fetched = job.folder / FETCHED
+    client = await asyncio.to_thread(openreview.Client, source.url)
+    notes = await openreview.listed(client, source, job.seed)
+    rows = []
+    with job.progress("OpenReview", len(notes)) as advance:
+        async for row in openreview.papers(client, notes, fetched):
+            rows.append(row)
+            advance()
+    return rows
+
+
+STAGE = Stage(
+    name="collect",
+    sections=("collect",),
+    inputs=inputs,
+    outputs=lambda _: (PAPERS, BENCHMARK, REJECTED),
+    main=main,
+    keeps=(CLONE,),
+)
+
+if __name__ == "__main__":
+    command(STAGE)

@@ -1,0 +1,272 @@
+"""Reviews -> targets to learn, split by paper into train and validation; all else with its reason.
+
+python -m training.filter --recipe training/recipes/full.yaml
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from app.review.decision import Decision, verdict_lines
+from app.review.parse import parse_review
+from app.review.templates import published
+from training.errors import InputInvalid
+from training.human import Unfit, longest_first, target_of, verdict_line
+from training.jsonl import read_rows, write_rows
+from training.recipe import Filter, Recipe
+from training.rows import (
+    HumanReview,
+    PaperRow,
+    Rejected,
+    ReviewRow,
+    TaughtRow,
+    blinded_paper,
+    load_papers,
+    text_sha256,
+)
+from training.stage import Job, Stage, command, stage_file
+
+TRAIN, VAL, REJECTED = "train.jsonl", "val.jsonl", "rejected.jsonl"
+
+
+def inputs(recipe: Recipe) -> list[Path]:
+    papers = [stage_file(recipe, "collect", "papers.jsonl")]
+    taught = [stage_file(recipe, "teach", "reviews.jsonl")]
+    return papers + (taught if recipe.filter.targets != "human" else [])
+
+
+def main(job: Job) -> Mapping[str, Any]:
+    wanted = job.recipe.filter
+    papers_file, *taught_file = inputs(job.recipe)
+    papers = load_papers(papers_file)
+    read: list[ReviewRow | Rejected] = []
+    for file in taught_file:
+        for taught in read_rows(file, TaughtRow):
+            review = from_teacher(papers, taught, file)
+            if isinstance(review, ReviewRow):
+                review = short_enough(review, wanted.most_words)
+            read.append(review)
+    if wanted.targets != "teacher":
+        for paper in job.track(list(papers.values()), "human reviews"):
+            read += from_people(paper, wanted)
+    found = [row for row in read if isinstance(row, ReviewRow)]
+    kept, doubles = without_doubles(found)
+    surplus: list[Rejected] = []
+    if wanted.balance:
+        kept, surplus = balanced(kept, job.seed)
+    train, val = split(kept, wanted.val_fraction, job.seed)
+    rejected = [*(row for row in read if isinstance(row, Rejected)), *doubles, *surplus]
+    write_rows(job.folder / TRAIN, train)
+    write_rows(job.folder / VAL, val)
+    write_rows(job.folder / REJECTED, rejected)
+    counts = _counts(read, rejected, {"train": train, "val": val})
+    job.show_counts("filter", counts)
+    return counts
+
+
+def _counts(
+    read: Sequence[ReviewRow | Rejected],
+    rejected: Sequence[Rejected],
+    splits: Mapping[str, Sequence[ReviewRow]],
+) -> dict[str, int]:
+    reasons = Counter(f"{row.source}, left out: {row.reason}" for row in rejected)
+    counts = {f"{name}, read": n for name, n in Counter(row.source for row in read).items()}
+    counts |= dict(sorted(reasons.items()))
+    for name, rows in splits.items():
+        counts |= {
+            f"{name}: reviews": len(rows),
+            f"{name}: papers": len({row.paper for row in rows}),
+            **{f"{name}: {d}": sum(r.decision == d for r in rows) for d in ("accept", "reject")},
+        }
+    return counts
+
+
+def from_teacher(
+    papers: Mapping[str, PaperRow], row: TaughtRow, file: Path
+) -> ReviewRow | Rejected:
+    """
+    Raises:
+        InputInvalid: the review is of no collected paper.
+    """
+    if row.paper not in papers:
+        raise InputInvalid(f"{file}: a review of {row.paper}, which was not collected")
+    row_id = f"{row.paper}/teacher"
+    stated = verdict_lines(row.text)
+    reason = _fault(row, stated.decisions)
+    if not reason and not _ends_in_verdict(row.text, stated.at or 0):
+        reason = "verdict_not_last"
+    if reason:
+        return Rejected(
+            id=row_id,
+            paper=row.paper,
+            source="teacher",
+            reason=reason,
+            detail=f"it ended with {row.finish_reason!r}",
+            text=row.text,
+        )
+    (decision,) = stated.decisions
+    # The line to the letter, without the marks that it may stand in.
+    review = row.text[: stated.at].rstrip()
+    return ReviewRow(
+        id=row_id,
+        paper=row.paper,
+        source="teacher",
+        text=f"{review}\n{verdict_line(decision)}",
+        decision=decision,
+        official=papers[row.paper].decision,
+    )
+
+
+def _fault(row: TaughtRow, decisions: frozenset[Decision]) -> str:
+    if not row.text.strip():
+        return "empty"
+    if parse_review(row.text, published().sections).refused:
+        return "refused"
+    if not decisions:
+        return "cut_off" if row.finish_reason in ("length", "max_tokens") else "no_decision"
+    return "two_decisions" if len(decisions) > 1 else ""
+
+
+def _ends_in_verdict(text: str, at: int) -> bool:
+    """Whether nothing follows the line of the verdict at ``at``."""
+    return not text[at:].partition("\n")[2].strip()
+
+
+def from_people(paper: PaperRow, wanted: Filter) -> Iterator[ReviewRow | Rejected]:
+    """The paper's human reviews as targets, the longest first of those that are short enough."""
+    places = {id(review): place for place, review in enumerate(paper.reviews)}
+    try:
+        text = "\n".join(
+            f"{section.heading}\n{section.text}" for section in blinded_paper(paper).sections
+        )
+    except InputInvalid as error:
+        yield _unfit(paper, paper.id, "no_text", str(error))
+        return
+    taken = 0
+    for review in longest_first(paper.reviews):
+        row_id = f"{paper.id}/human/{places[id(review)]}"
+        row = _from_person(paper, review, text, wanted, row_id)
+        if isinstance(row, ReviewRow):
+            taken += 1
+            if wanted.reviews_per_paper is not None and taken > wanted.reviews_per_paper:
+                row = _unfit(paper, row_id, "enough_of_this_paper", text=review.text)
+        yield row
+
+
+def _from_person(
+    paper: PaperRow, review: HumanReview, text: str, wanted: Filter, row_id: str
+) -> ReviewRow | Rejected:
+    try:
+        target = target_of(paper, review, text, wanted.least_words)
+    except Unfit as unfit:
+        return _unfit(paper, row_id, unfit.reason, unfit.detail, review.text)
+    # The service's parser must read what the rules have written.
+    decision = parse_review(target, published().sections).decision
+    if decision is None or decision != paper.decision:
+        return _unfit(paper, row_id, "two_decisions", text=review.text)
+    row = ReviewRow(
+        id=row_id,
+        paper=paper.id,
+        source="human",
+        text=target,
+        decision=decision,
+        official=paper.decision,
+    )
+    return short_enough(row, wanted.most_words)
+
+
+def _unfit(paper: PaperRow, row_id: str, reason: str, detail: str = "", text: str = "") -> Rejected:
+    return Rejected(
+        id=row_id, paper=paper.id, source="human", reason=reason, detail=detail, text=text
+    )
+
+
+def _dropped(row: ReviewRow, reason: str, detail: str = "") -> Rejected:
+    return Rejected(
+        id=row.id, paper=row.paper, source=row.source, reason=reason, detail=detail, text=row.text
+    )
+
+
+def without_doubles(rows: Sequence[ReviewRow]) -> tuple[list[ReviewRow], list[Rejected]]:
+    """Of reviews with the same text, the first."""
+    kept: dict[str, ReviewRow] = {}
+    doubles: list[Rejected] = []
+    for row in rows:
+        first = kept.setdefault(text_sha256(row.text), row)
+        if first is not row:
+            doubles.append(_dropped(row, "duplicate_text", f"same as {first.id}"))
+    return list(kept.values()), doubles
+
+
+def short_enough(row: ReviewRow, most_words: int | None) -> ReviewRow | Rejected:
+    """The review, unless it has more words than that."""
+    words = len(row.text.split())
+    if most_words is None or words <= most_words:
+        return row
+    return _dropped(row, "too_long", f"{words} words")
+
+
+def balanced(rows: Sequence[ReviewRow], seed: int) -> tuple[list[ReviewRow], list[Rejected]]:
+    """As many of one decision as of the other; of the commoner, as many papers as there are."""
+    sides = {side: [row for row in rows if row.decision == side] for side in ("accept", "reject")}
+    fewest = min(map(len, sides.values()))
+    stay: set[str] = set()
+    for side in sides.values():
+        mixed = random.Random(seed).sample(side, len(side))  # noqa: S311
+        of_paper: Counter[str] = Counter()
+        ranked = []
+        for row in mixed:
+            ranked.append((of_paper[row.paper], row.id))
+            of_paper[row.paper] += 1
+        stay.update(name for _, name in sorted(ranked, key=lambda pair: pair[0])[:fewest])
+    kept = [row for row in rows if row.id in stay]
+    return kept, [_dropped(row, "surplus") for row in rows if row.id not in stay]
+
+
+def split(
+    rows: Sequence[ReviewRow], val_fraction: float, seed: int
+) -> tuple[list[ReviewRow], list[ReviewRow]]:
+    """Train and validation: papers at random, the same share of each decision.
+
+    Raises:
+        InputInvalid: one of them would be empty.
+    """
+    decisions: dict[str, Decision] = {}
+    for row in rows:
+        decisions.setdefault(row.paper, row.decision)
+    held = set(_mixed(decisions, seed)[: max(1, round(val_fraction * len(decisions)))])
+    train = [row for row in rows if row.paper not in held]
+    val = [row for row in rows if row.paper in held]
+    for name, part in (("train", train), ("validation", val)):
+        if not part:
+            raise InputInvalid(
+                f"the {name} split is empty: {len(rows)} reviews of {len(decisions)} papers, "
+                f"filter.val_fraction {val_fraction:g}"
+            )
+    return train, val
+
+
+def _mixed(decisions: Mapping[str, Decision], seed: int) -> list[str]:
+    """The papers at random, but any beginning has about the whole's share of each decision."""
+    places: list[tuple[float, str]] = []
+    for side in ("accept", "reject"):
+        papers = sorted(paper for paper, decision in decisions.items() if decision == side)
+        mixed = random.Random(seed).sample(papers, len(papers))  # noqa: S311
+        places += [((n + 0.5) / len(papers), paper) for n, paper in enumerate(mixed)]
+    return [paper for _, paper in sorted(places)]
+
+
+STAGE = Stage(
+    name="filter",
+    sections=("filter",),
+    inputs=inputs,
+    outputs=lambda _: (TRAIN, VAL, REJECTED),
+    main=main,
+)
+
+if __name__ == "__main__":
+    command(STAGE)

@@ -1,0 +1,420 @@
+"""One YAML file describes a whole run; every stage reads its own section of it.
+
+Unknown keys are refused. Relative paths are relative to the folder that the command runs in. No
+secrets: the SDKs of the teachers read keys from the environment.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml  # type: ignore[import-untyped]
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from training.errors import RecipeError
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+
+class Run(_Section):
+    """What the run is called and where it goes."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    output: Path
+    """Folder of the run; each stage writes to its own folder in it."""
+    seed: int = Field(42, ge=0)
+    """Of every random choice: sampling of papers, split, training, bootstrap."""
+
+
+class Model(_Section):
+    """The model that is trained."""
+
+    base: str = Field(min_length=1)
+    """A hub id, a folder, or `smollm2` for the service's embedded CPU model."""
+    revision: str | None = None
+    """Of the hub id: a commit, tag or branch. None is its newest."""
+
+
+class PeerReadSource(_Section):
+    """Papers of a PeerRead clone, parsed by its authors."""
+
+    kind: Literal["peerread"]
+    clone: Path | None = None
+    """Folder of a clone. None: the stage clones it, some gigabytes, next to its output."""
+    venues: tuple[str, ...] = Field(min_length=1)
+    """Folders of `data/`: `iclr_2017`, `acl_2017`, `conll_2016`."""
+    splits: tuple[Literal["train", "dev", "test"], ...] = Field(min_length=1)
+    most: int | None = Field(None, ge=1)
+    """Most papers, drawn with the run's seed. None: all."""
+
+
+class OpenReviewSource(_Section):
+    """Submissions of a venue on OpenReview, their PDFs read as the service reads PDFs."""
+
+    kind: Literal["openreview"]
+    venues: tuple[str, ...] = Field(min_length=1)
+    """Venue ids: `ICLR.cc/2019/Conference`."""
+    url: str = "https://api.openreview.net"
+    """The API, version 1, which has the venues up to 2022."""
+    most: int | None = Field(None, ge=1)
+    """Most papers of all venues together, drawn with the run's seed. None: all."""
+
+
+class FileSource(_Section):
+    """Papers with their human reviews, one JSON a line, as `training/README.md` describes."""
+
+    kind: Literal["neurips2025"]
+    path: Path
+    """A `.jsonl` or `.jsonl.gz`."""
+    split: Literal["train", "dev", "test"] = "train"
+    """What its rows are marked as."""
+    most: int | None = Field(None, ge=1)
+    """Most papers, drawn with the run's seed, accepted and rejected as near to 1:1 as there are.
+    None: all."""
+
+
+Source = Annotated[PeerReadSource | OpenReviewSource | FileSource, Field(discriminator="kind")]
+
+
+class Collect(_Section):
+    """Which papers prompts are made of, and which are kept for the benchmark."""
+
+    sources: tuple[Source, ...] = ()
+    """Papers to train on; of two with one title, the first source's stays."""
+    benchmark: tuple[Source, ...] = ()
+    """Papers of the benchmark. None of them, by title, gets among those to train on."""
+
+
+class Teach(_Section):
+    """Who writes the reviews to learn from. Keys come from the environment."""
+
+    provider: Literal["google", "openai", "stub"]
+    """`google`: Gemini on Vertex AI. `openai`: any OpenAI-compatible endpoint. `stub`: made-up
+    reviews from a local server, to try the pipeline at no cost."""
+    model: str = Field(min_length=1)
+    base_url: str | None = None
+    """The endpoint; None is the SDK's own, or what its environment variable says."""
+    project: str | None = None
+    """Google Cloud project. None: `GOOGLE_CLOUD_PROJECT`."""
+    location: str | None = None
+    """Region of Vertex AI. None: `GOOGLE_CLOUD_LOCATION`."""
+    temperature: float = Field(0.3, ge=0, le=2)
+    max_output_tokens: int = Field(4096, ge=1)
+    """Of one review, the teacher's thinking included."""
+    thinking_budget: int | None = Field(None, ge=0)
+    """Tokens of thinking, for Gemini that takes a budget."""
+    thinking_level: Literal["minimal", "low", "medium", "high"] | None = None
+    """For newer Gemini; an OpenAI-compatible teacher gets it as `reasoning_effort`."""
+    prompt_tokens: int = Field(32768, ge=512)
+    """Budget of a prompt, counted with the base model's tokenizer and cut as the service cuts."""
+    concurrency: int = Field(8, ge=1)
+    """Requests under way at the same time."""
+    attempts: int = Field(6, ge=1)
+    """Tries of one request, the first included, at 408, 429, 5xx and cut connections."""
+    first_delay_s: float = Field(1.0, ge=0)
+    """Before the second try, in seconds; each later one waits twice as long, with jitter."""
+    longest_delay_s: float = Field(60.0, ge=0)
+    timeout_s: float = Field(300.0, gt=0)
+    """Of one try, in seconds."""
+    usd_per_million_in: float | None = Field(None, ge=0)
+    """Price of a million prompt tokens, for the running cost."""
+    usd_per_million_out: float | None = Field(None, ge=0)
+    """Price of a million tokens written, thinking included."""
+    most: int | None = Field(None, ge=1)
+    """Most papers to ask for, the first ones. None: all."""
+
+    @model_validator(mode="after")
+    def _one_way_to_think(self) -> Self:
+        if self.thinking_budget is not None and self.thinking_level is not None:
+            raise ValueError("thinking_budget and thinking_level: either, never both")
+        if self.thinking_budget is not None and self.provider != "google":
+            raise ValueError("thinking_budget is Gemini's: thinking_level suits other teachers")
+        return self
+
+
+class Filter(_Section):
+    """Which reviews become targets."""
+
+    targets: Literal["teacher", "human", "both"] = "teacher"
+    """`human` maps the reviews that came with the papers to the review's format, by rules."""
+    val_fraction: float = Field(gt=0, lt=1)
+    """Part of the papers, not of the reviews, that is held back to validate."""
+    balance: bool = False
+    """Drop surplus reviews of the commoner decision, down to 1:1."""
+    reviews_per_paper: int | None = Field(None, ge=1)
+    """Most human reviews of one paper, the longest first. None: all that pass."""
+    least_words: int = Field(80, ge=1)
+    """Shortest human review, once mapped, in words."""
+    most_words: int | None = Field(None, ge=1)
+    """Longest review, in words. The service stops a review at 1400 tokens, about 1000 words. None:
+    no limit."""
+
+
+class Sft(_Section):
+    """LoRA on the language model."""
+
+    backend: Literal["auto", "unsloth", "trl"] = "auto"
+    """`auto`: Unsloth where it and CUDA are there, TRL + PEFT elsewhere."""
+    lora_rank: int = Field(32, ge=1)
+    lora_alpha: int = Field(64, ge=1)
+    lora_dropout: float = Field(0.0, ge=0, lt=1)
+    target_modules: str = r".*layers\.\d+\.(self_attn|mlp)\.(q|k|v|o|gate|up|down)_proj"
+    """Regular expression of the modules that get an adapter, matched against their whole names."""
+    epochs: float = Field(5.0, gt=0)
+    max_steps: int | None = Field(None, ge=1)
+    """Optimizer steps after which training ends, if sooner than the epochs. None: no limit."""
+    learning_rate: float = Field(2e-5, gt=0)
+    """At its highest."""
+    scheduler: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup_ratio: float = Field(0.03, ge=0, lt=1)
+    """Part of all steps in which the learning rate rises."""
+    weight_decay: float = Field(0.0, ge=0)
+    max_grad_norm: float = Field(1.0, gt=0)
+    batch_size: int = Field(1, ge=1)
+    """Rows of one forward pass on one device."""
+    gradient_accumulation: int = Field(8, ge=1)
+    """Forward passes of one step: the effective batch is this times `batch_size`."""
+    optimizer: str = "adamw_8bit"
+    """As transformers' `TrainingArguments.optim` names it."""
+    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    load_in_4bit: bool = False
+    """The base in 4 bit while it is trained; CUDA only."""
+    max_length: int = Field(8192, ge=128)
+    """Tokens of prompt and review together. The paper's body is cut to it, the review never."""
+    gradient_checkpointing: bool = True
+    save_steps: int = Field(50, ge=1)
+    """Steps between checkpoints that a killed run resumes from."""
+    eval_steps: int | None = Field(None, ge=1)
+    """Steps between measurements of the validation loss. None: once an epoch."""
+    logging_steps: int = Field(1, ge=1)
+
+
+class Merge(_Section):
+    """The adapter goes into the base, and the saved copy is compared with base + adapter."""
+
+    probes: int = Field(8, ge=1)
+    """Validation prompts that both are compared on."""
+    probe_tokens: int = Field(512, ge=16)
+    """Most tokens of such a prompt."""
+    kl_limit: float = Field(0.005, gt=0)
+    """Highest mean KL divergence of the next token's distribution, in nats. bfloat16 rounding alone
+    measured 0.001-0.002."""
+    vllm: Literal["auto", "yes", "no"] = "auto"
+    """Compare greedy tokens in vLLM too; `auto`: where it is installed."""
+    greedy_tokens: int = Field(16, ge=1)
+    """Tokens that must be the same in vLLM."""
+
+
+class Label(_Section):
+    """What counts as the truth about a paper."""
+
+    source: Literal["official", "rating"] = "official"
+    """`official`: the venue's decision. `rating`: the mean of the human ratings."""
+    threshold: float | None = None
+    """With `rating`: accepted from this mean on, on the source's own scale."""
+
+    @model_validator(mode="after")
+    def _threshold_with_rating(self) -> Self:
+        if (self.source == "rating") != (self.threshold is not None):
+            raise ValueError("threshold goes with source 'rating', and only with it")
+        return self
+
+
+class Benchmark(_Section):
+    """Reviews of the papers in `collect.benchmark`, by the service's engine and code."""
+
+    name: str = Field("peerread", pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    """Beginning of the files' names: `peerread_ft_full.jsonl`."""
+    models: tuple[Literal["tuned", "base"], ...] = Field(("tuned", "base"), min_length=1)
+    label: Label = Label()
+    format: Literal["structured", "free"] = "free"
+    """As the service's `format`: `free` is how the model was published."""
+    temperature: float = Field(0.2, ge=0, le=2)
+    top_p: float = Field(0.9, gt=0, le=1)
+    max_tokens: int = Field(1400, ge=1)
+    max_model_len: int = Field(12288, ge=1024)
+    """Tokens of prompt and review together."""
+    prompt_tokens: int | None = Field(None, ge=512)
+    """Upper limit of a prompt in tokens. None: what `max_model_len` leaves beside the review."""
+    samples: int = Field(1, ge=1)
+    """Reviews of one paper; the probability is their mean."""
+    concurrency: int = Field(16, ge=1)
+    """Papers under way at the same time."""
+    bootstrap: int = Field(2000, ge=100)
+    """Resamples of the papers behind each interval."""
+    confidence: float = Field(0.95, gt=0, lt=1)
+    """Coverage of each interval."""
+    bins: int = Field(10, ge=2)
+    """Of the calibration error and the reliability diagram."""
+    most: int | None = Field(None, ge=1)
+    """Most papers, the first ones. None: all."""
+
+
+class Calibrate(_Section):
+    """A map from the model's probability to the measured one, fitted on the validation split."""
+
+    method: Literal["temperature", "platt", "isotonic"] = "temperature"
+    label: Label = Label()
+    prompt_tokens: int | None = Field(None, ge=512)
+    """As the benchmark's."""
+    coverages: tuple[Probability, ...] = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
+    """Shares of papers decided on, for the table of the abstain band."""
+    folds: int = Field(5, ge=2)
+    """Of the cross-validation behind the figures "after"."""
+    most: int | None = Field(None, ge=1)
+    """Most validation papers, the first ones. None: all."""
+
+
+class Card(_Section):
+    """The model card."""
+
+    title: str = Field(min_length=1)
+    license: str = "gemma"
+    """As Hugging Face names licences."""
+    language: str = "en"
+    tags: tuple[str, ...] = ("peer-review", "scientific-papers")
+
+
+class Recipe(_Section):
+    """A whole run."""
+
+    run: Run
+    model: Model
+    collect: Collect
+    teach: Teach | None = None
+    """None: no teacher; then `filter.targets` is `human`."""
+    filter: Filter
+    sft: Sft = Sft()
+    merge: Merge = Merge()
+    benchmark: Benchmark = Benchmark()
+    calibrate: Calibrate = Calibrate()
+    card: Card
+
+    @model_validator(mode="after")
+    def _targets_have_a_teacher(self) -> Self:
+        if self.teach is None and self.filter.targets != "human":
+            raise ValueError(f"filter.targets is {self.filter.targets!r}, but there is no teach")
+        return self
+
+    def folder(self, stage: str) -> Path:
+        """Where a stage writes."""
+        return self.run.output / stage
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read and check a recipe.
+
+    Raises:
+        RecipeError: it can't be read; or a key is unknown, missing or out of range: the file, the
+            line and the key are named, and for an unknown key those that there are.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise RecipeError(f"recipe {path}: {reason}") from error
+    try:
+        root = yaml.compose(text, Loader=_Loader)
+        values = yaml.load(text, Loader=_Loader)  # noqa: S506  # a SafeLoader
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "no YAML"
+        raise RecipeError(f"recipe {path}{line}: {problem}") from error
+    try:
+        return Recipe.model_validate(values if values is not None else {})
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False)
+        # A misspelt key is missing, too: what is written there helps more.
+        unknown = [problem for problem in problems if problem["type"] == "extra_forbidden"]
+        raise RecipeError(_told(path, root, (unknown or problems)[0])) from error
+
+
+def recipe_sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
+    """Refuses a key that stands there twice, which YAML forbids and PyYAML lets pass."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen = set()
+        for key, _ in node.value:
+            name = self.construct_object(key, deep=True)
+            if name in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{name!r} stands there twice", key.start_mark
+                )
+            seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
+# YAML 1.2's and everybody's 2e-5, which YAML 1.1 takes for a string.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+"),
+    list("-+0123456789."),
+)
+
+
+def _told(path: Path, root: Any, problem: Any) -> str:
+    kinds = {"peerread", "openreview", "neurips2025"}
+    # Pydantic names the member of the union, which the file does not.
+    loc = [part for part in problem["loc"] if part not in kinds]
+    line = f", line {_line(root, loc)}" if root is not None else ""
+    key = ".".join(map(str, loc))
+    if problem["type"] != "extra_forbidden":
+        message = problem["msg"].removeprefix("Value error, ")
+        return f"recipe {path}{line}: {f'{key}: ' if key else ''}{message}"
+    allowed = sorted(_fields(problem["loc"][:-1]))
+    near = difflib.get_close_matches(str(loc[-1]), allowed, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"recipe {path}{line}: unknown key {key!r}{hint} Allowed there: {', '.join(allowed)}."
+
+
+def _line(node: Any, loc: Iterable[Any]) -> int:
+    """Where the key stands; of a missing one, the section that it is missing in."""
+    line: int = node.start_mark.line + 1
+    for part in loc:
+        if isinstance(node, yaml.MappingNode):
+            pairs = {key.value: (key, value) for key, value in node.value}
+            if part not in pairs:
+                return line
+            key, node = pairs[part]
+            line = key.start_mark.line + 1
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            return line
+    return line
+
+
+def _fields(loc: Sequence[Any]) -> Iterable[str]:
+    """The keys of the section at ``loc``."""
+    sources = {
+        "peerread": PeerReadSource,
+        "openreview": OpenReviewSource,
+        "neurips2025": FileSource,
+    }
+    model: Any = Recipe
+    for part in loc:
+        if part in sources:
+            model = sources[part]
+        elif isinstance(part, str):
+            annotation = model.model_fields[part].annotation
+            members = getattr(annotation, "__args__", (annotation,))
+            model = next((m for m in members if hasattr(m, "model_fields")), model)
+    fields: Iterable[str] = model.model_fields
+    return fields

@@ -1,0 +1,204 @@
+"""Submissions of a venue on OpenReview (API 1), their PDFs read as the service reads PDFs.
+
+``OPENREVIEW_USERNAME`` and ``OPENREVIEW_PASSWORD`` are used where they are set.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from app.errors import PaperError
+from app.paper.model import Paper
+from app.paper.reader import PaperReader
+from app.paper.sources import File
+from app.review.decision import Decision
+from app.settings import load_settings
+from training.errors import InputMissing
+from training.jsonl import Appender, mend_tail, read_rows
+from training.recipe import OpenReviewSource
+from training.rows import HumanReview, PaperRow, Rejected, SectionRow
+from training.sources import Read, drawn
+
+INSTALL = "pip install --no-deps -r requirements/training.txt"
+RATING_SCALE = (1.0, 10.0)
+_KIND = re.compile(r"/(Official_Review|Meta_Review|Decision)$")
+_LEADING_NUMBER = re.compile(r"\s*(-?\d+(?:\.\d+)?)")
+_REVIEW_FIELDS = ("review", "main_review", "summary_of_the_paper")
+
+
+Listed = tuple[str, Any]
+"""A venue's id, and the note of a submission."""
+
+
+async def listed(client: Client, source: OpenReviewSource, seed: int) -> list[Listed]:
+    """The submissions to be read.
+
+    Raises:
+        InputMissing: OpenReview can't be reached, or has no such venue.
+    """
+    found: list[Listed] = []
+    for venue in source.venues:
+        found += [(venue, note) for note in await asyncio.to_thread(client.submissions, venue)]
+    return drawn(found, source.most, seed)
+
+
+async def papers(client: Client, notes: Sequence[Listed], cache: Path) -> AsyncIterator[Read]:
+    """The submissions' papers; what has been read is kept in ``cache``, and not fetched again.
+
+    Raises:
+        InputMissing: OpenReview can't be reached.
+    """
+    known = {row.id: row for row in _cached(cache)}
+    with Appender(cache) as appender:
+        async with PaperReader(load_settings()) as reader:
+            for venue, note in notes:
+                row = known.get(_row_id(venue, note))
+                if row is None:
+                    row = await _read(client, reader, venue, note)
+                    appender.append(_kept(row))
+                yield row
+
+
+class _Cached(msgspec.Struct, frozen=True):
+    paper: PaperRow | None = None
+    rejected: Rejected | None = None
+
+
+def _kept(row: Read) -> _Cached:
+    return _Cached(paper=row) if isinstance(row, PaperRow) else _Cached(rejected=row)
+
+
+def _cached(cache: Path) -> Iterator[Read]:
+    if not cache.exists():
+        return
+    mend_tail(cache)
+    for kept in read_rows(cache, _Cached):
+        row = kept.paper or kept.rejected
+        if row is not None:
+            yield row
+
+
+class Client:
+    """openreview-py, its errors in this package's words. It waits and retries by itself."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            import openreview
+        except ImportError as error:
+            raise InputMissing(f"openreview-py is not installed: {INSTALL}") from error
+        self._url = url
+        self._failures = (openreview.OpenReviewException, OSError, ValueError)
+        self._client = self._called(openreview.Client, url)
+
+    def submissions(self, venue: str) -> list[Any]:
+        """The notes of a venue's submissions, their replies in ``details``, by their ids."""
+        notes: list[Any] = self._called(
+            self._client.get_all_notes,
+            invitation=f"{venue}/-/Blind_Submission",
+            details="directReplies",
+        )
+        if not notes:
+            raise InputMissing(f"{self._url} lists no submissions of {venue}")
+        return sorted(notes, key=lambda note: str(note.id))
+
+    def pdf(self, note_id: str) -> bytes:
+        data: bytes = self._called(self._client.get_pdf, note_id)
+        return data
+
+    def _called(self, function: Callable[..., Any], *args: Any, **named: Any) -> Any:
+        try:
+            return function(*args, **named)
+        except self._failures as error:
+            told = " ".join(str(error).split())[:300]
+            raise InputMissing(f"OpenReview ({self._url}): {told}") from error
+
+
+def _row_id(venue: str, note: Any) -> str:
+    return f"openreview/{venue.replace('/', '-')}/{note.id}"
+
+
+async def _read(client: Client, reader: PaperReader, venue: str, note: Any) -> Read:
+    row_id = _row_id(venue, note)
+    try:
+        data = await asyncio.to_thread(client.pdf, note.id)
+        # Blinded here, where the pages are known: banners and line numbers go by their places.
+        paper = await reader.read(File(data, f"{note.id}.pdf"), blind=True)
+    except PaperError as error:
+        return Rejected(
+            id=row_id, paper=row_id, source="openreview", reason=error.code, detail=str(error)
+        )
+    return _row(row_id, venue, note, paper)
+
+
+def _row(row_id: str, venue: str, note: Any, paper: Paper) -> PaperRow:
+    replies = note.details["directReplies"]
+    reviews = tuple(_reviews(replies))
+    decision, decision_source = _decision(replies)
+    return PaperRow(
+        id=row_id,
+        source="openreview",
+        venue=venue,
+        split="",
+        title=note.content["title"].strip(),
+        abstract=(note.content.get("abstract") or "").strip(),
+        sections=tuple(
+            SectionRow(
+                heading=section.heading,
+                # A line is a paragraph.
+                text="\n".join(" ".join(part.text.split()) for part in section.paragraphs),
+            )
+            for section in paper.sections
+        ),
+        decision=decision,
+        decision_source=decision_source,
+        ratings=tuple(r.rating for r in reviews if not r.meta and r.rating is not None),
+        rating_scale=RATING_SCALE,
+        reviews=reviews,
+    )
+
+
+def _kind(reply: Mapping[str, Any]) -> str:
+    match = _KIND.search(reply.get("invitation") or "")
+    return match[1] if match else ""
+
+
+def _decision(replies: Sequence[Mapping[str, Any]]) -> tuple[Decision | None, str]:
+    """2019 states it as the meta-review's recommendation, later years as a decision."""
+    for reply in replies:
+        content = reply.get("content") or {}
+        stated = str(content.get("decision") or content.get("recommendation") or "")
+        if _kind(reply) not in ("Decision", "Meta_Review") or not stated:
+            continue
+        where = f"OpenReview: {reply['invitation']}"
+        if stated.lower().startswith("accept"):
+            return "accept", where
+        if stated.lower().startswith("reject"):
+            return "reject", where
+    return None, "OpenReview has none for this paper"
+
+
+def _reviews(replies: Sequence[Mapping[str, Any]]) -> Iterator[HumanReview]:
+    for reply in replies:
+        content, kind = reply.get("content") or {}, _kind(reply)
+        if kind == "Official_Review":
+            text = next((content[name] for name in _REVIEW_FIELDS if content.get(name)), "")
+            yield HumanReview(
+                text=text,
+                rating=_number(content.get("rating")),
+                confidence=_number(content.get("confidence")),
+            )
+        elif kind:
+            text = content.get("metareview") or content.get("comment") or ""
+            yield HumanReview(text=text, meta=True)
+
+
+def _number(value: object) -> float | None:
+    """Of "6: Marginally above acceptance threshold"."""
+    match = _LEADING_NUMBER.match(str(value or ""))
+    return float(match[1]) if match else None

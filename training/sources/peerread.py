@@ -1,0 +1,207 @@
+"""Papers of PeerRead (Kang et al. 2018), a clone of github.com/allenai/PeerRead.
+
+``data/<venue>/<split>/reviews/<id>.json`` has title, abstract and reviews,
+``parsed_pdfs/<id>.pdf.json`` the text as science-parse read it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from app.review.decision import Decision
+from training.errors import InputInvalid, InputMissing
+from training.recipe import PeerReadSource
+from training.rows import HumanReview, PaperRow, Rejected, SectionRow
+from training.sources import Read, drawn
+
+URL = "https://github.com/allenai/PeerRead"
+_SCALES = {"iclr_2017": (1.0, 10.0)}
+_SCALE = (1.0, 5.0)
+_COMMITTEE = re.compile(r"ICLR committee final decision", re.IGNORECASE)
+_NUMBERED_LINES = re.compile(r"(?:^|(?<=\n))(?:\d{1,4}(?: \d{3,4})?(?:\n|$)){3,}")
+"""Line numbers that science-parse took for text, and the page's number before them."""
+_PAGE_NUMBER = re.compile(r"\n\d{1,2}$")
+
+
+def folders(source: PeerReadSource, clone: Path) -> list[Path]:
+    """What is read of a clone."""
+    return [
+        clone / "data" / venue / split / part
+        for venue in source.venues
+        for split in source.splits
+        for part in ("reviews", "parsed_pdfs")
+    ]
+
+
+def clone_to(folder: Path) -> None:
+    """Clone PeerRead, without the history and the PDFs; a clone that is there is left alone.
+
+    Raises:
+        InputMissing: it can't be cloned: the command's last line says why.
+    """
+    if folder.is_dir():
+        return
+    scratch = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        _git("clone", "--quiet", "--depth=1", "--filter=blob:none", "--sparse", URL, str(scratch))
+        patterns = ("/data/*/*/reviews/", "/data/*/*/parsed_pdfs/")
+        _git("-C", str(scratch), "sparse-checkout", "set", "--no-cone", *patterns)
+    except (OSError, subprocess.CalledProcessError) as error:
+        told = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
+        raise InputMissing(
+            f"PeerRead can't be cloned from {URL} ({told[-1] if told else 'git failed'}): clone it "
+            "elsewhere, and name the folder in the recipe as 'clone'"
+        ) from error
+    scratch.rename(folder)
+
+
+def _git(*arguments: str) -> None:
+    subprocess.run(  # noqa: S603
+        ("git", *arguments),  # noqa: S607
+        # It asks nobody for a password.
+        env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+
+def papers(source: PeerReadSource, clone: Path, seed: int) -> Iterator[Read]:
+    """
+    Raises:
+        InputMissing: ``clone`` has no such venue or split.
+        InputInvalid: a file of it is no JSON.
+    """
+    places = [
+        (venue, split, file)
+        for venue in source.venues
+        for split in source.splits
+        for file in _review_files(clone, venue, split)
+    ]
+    for venue, split, file in drawn(places, source.most, seed):
+        yield _paper(venue, split, file)
+
+
+def _review_files(clone: Path, venue: str, split: str) -> list[Path]:
+    folder = clone / "data" / venue / split / "reviews"
+    if not folder.is_dir():
+        raise InputMissing(f"{folder} is not there: {clone} is no clone of PeerRead")
+    return sorted(folder.glob("*.json"), key=lambda file: (len(file.stem), file.stem))
+
+
+def _paper(venue: str, split: str, file: Path) -> Read:
+    paper_id = f"peerread/{venue}/{file.stem}"
+    parsed_file = file.parents[1] / "parsed_pdfs" / f"{file.stem}.pdf.json"
+
+    def rejected(reason: str) -> Rejected:
+        return Rejected(id=paper_id, paper=paper_id, source="peerread", reason=reason)
+
+    if not parsed_file.is_file():
+        return rejected("no_parsed_pdf")
+    listed, parsed = _json(file), _json(parsed_file).get("metadata") or {}
+    sections = tuple(_sections(parsed))
+    if not any(section.text.strip() for section in sections):
+        return rejected("no_text")
+    title = (listed.get("title") or parsed.get("title") or "").strip()
+    if not title:
+        return rejected("no_title")
+    reviews = tuple(_reviews(listed))
+    decision, decision_source = _decision(listed)
+    return PaperRow(
+        id=paper_id,
+        source="peerread",
+        venue=venue,
+        split=split,
+        title=title,
+        abstract=(listed.get("abstract") or parsed.get("abstractText") or "").strip(),
+        sections=sections,
+        decision=decision,
+        decision_source=decision_source,
+        ratings=tuple(r.rating for r in reviews if not r.meta and r.rating is not None),
+        rating_scale=_SCALES.get(venue, _SCALE),
+        reviews=reviews,
+    )
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        value = msgspec.json.decode(file.read_bytes())
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputInvalid(f"{file}: {error}") from error
+    if not isinstance(value, dict):
+        raise InputInvalid(f"{file}: it holds no JSON object")
+    return value
+
+
+def _decision(listed: Mapping[str, Any]) -> tuple[Decision | None, str]:
+    accepted = listed.get("accepted")
+    if not isinstance(accepted, bool):
+        return None, "PeerRead has none for this venue"
+    return ("accept" if accepted else "reject"), "PeerRead's 'accepted'"
+
+
+def _sections(parsed: Mapping[str, Any]) -> Iterator[SectionRow]:
+    for part in parsed.get("sections") or ():
+        heading = (part.get("heading") or "").strip()
+        if heading.lower().strip(" .:") != "abstract":
+            yield SectionRow(heading=heading, text=without_line_numbers(part.get("text") or ""))
+
+
+def without_line_numbers(text: str) -> str:
+    """A draft's text without the runs of its line numbers; what they tore apart is joined."""
+    kept = _NUMBERED_LINES.split(text)
+    whole = kept[0]
+    for piece in kept[1:]:
+        whole = _PAGE_NUMBER.sub("", whole.rstrip())
+        if not whole or not piece[:1].islower():
+            joint = "\n" if whole else ""
+        elif whole.endswith("-"):
+            whole, joint = whole[:-1], ""
+        else:
+            joint = " "
+        whole += joint + piece
+    return whole
+
+
+def _reviews(listed: Mapping[str, Any]) -> Iterator[HumanReview]:
+    """The reviews proper: discussion has no recommendation, and of two the same one is enough."""
+    seen: set[tuple[bool, str]] = set()
+    for entry in listed.get("reviews") or ():
+        rating, text = _number(entry.get("RECOMMENDATION")), entry.get("comments") or ""
+        meta = bool(entry.get("IS_META_REVIEW") or entry.get("is_meta_review"))
+        meta = meta or bool(_COMMITTEE.search(entry.get("TITLE") or ""))
+        if (rating is None and not meta) or (text and (meta, text) in seen):
+            continue
+        seen.add((meta, text))
+        aspects = {
+            "clarity": entry.get("CLARITY"),
+            "impact": entry.get("IMPACT"),
+            "originality": entry.get("ORIGINALITY"),
+            "soundness": entry.get("SOUNDNESS_CORRECTNESS"),
+            "substance": entry.get("SUBSTANCE"),
+        }
+        numbers = {name: _number(value) for name, value in aspects.items()}
+        yield HumanReview(
+            text=text,
+            meta=meta,
+            rating=None if meta else rating,
+            confidence=_number(entry.get("REVIEWER_CONFIDENCE")),
+            scores={name: value for name, value in numbers.items() if value is not None},
+        )
+
+
+def _number(value: object) -> float | None:
+    """ICLR's are numbers, ACL's and CoNLL's strings."""
+    try:
+        return float(value) if isinstance(value, int | float | str) else None
+    except ValueError:
+        return None

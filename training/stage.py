@@ -1,0 +1,316 @@
+"""What every stage shares: its command line, output folder, manifest, and going on after a kill.
+
+A stage writes to ``<run.output>/<stage>/``: its data first, ``manifest.json`` last. With a manifest
+from the same recipe sections and inputs it has nothing to do. Without one, ``begun.json`` tells
+whether what lies there can be gone on from.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import typer
+from filelock import FileLock, Timeout
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from app.errors import ReviewerError
+from training.errors import InputInvalid, OutputInTheWay, RecipeError, TrainingError
+from training.manifest import (
+    FILE,
+    Fingerprint,
+    Manifest,
+    commit,
+    described,
+    read_manifest,
+    sha256_of,
+    versions,
+    write_atomically,
+)
+from training.recipe import Recipe, load_recipe, recipe_sha256
+
+Name = Literal["collect", "teach", "filter", "sft", "merge", "benchmark", "calibrate", "card"]
+Item = TypeVar("Item")
+_BEGUN = "begun.json"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """``main`` makes the outputs, and returns counts for the manifest.
+
+    ``sections`` of the recipe are what the output depends on, besides the seed. ``inputs`` are all
+    files and folders that it reads; one in another stage's folder means that this stage must have
+    finished. ``keeps`` are files in the output folder that outlive ``--again``.
+    """
+
+    name: Name
+    sections: Sequence[str]
+    inputs: Callable[[Recipe], Sequence[Path]]
+    outputs: Callable[[Recipe], Sequence[str]]
+    main: Callable[[Job], Mapping[str, Any]]
+    keeps: Sequence[str] = ()
+
+
+@dataclass
+class Job:
+    """One run of a stage, as its ``main`` sees it.
+
+    ``resumed`` tells that ``folder`` may hold what an earlier run, killed, of the same recipe and
+    inputs has left.
+    """
+
+    recipe: Recipe
+    folder: Path
+    resumed: bool = False
+    console: Console = field(default_factory=lambda: Console(stderr=True))
+
+    @property
+    def seed(self) -> int:
+        return self.recipe.run.seed
+
+    def say(self, message: str) -> None:
+        self.console.print(message, highlight=False, markup=False, soft_wrap=True)
+
+    def show_counts(self, title: str, counts: Mapping[str, object]) -> None:
+        table = Table("what", "how many", title=title)
+        for name, count in counts.items():
+            table.add_row(name, str(count))
+        self.console.print(table)
+
+    def track(
+        self, items: Iterable[Item], description: str, total: int | None = None
+    ) -> Iterator[Item]:
+        """The items, with a bar of how many have been worked on."""
+        if total is None and isinstance(items, Sequence):
+            total = len(items)
+        with self.progress(description, total) as advance:
+            for item in items:
+                yield item
+                advance()
+
+    @contextmanager
+    def progress(
+        self, description: str, total: int | None, done: int = 0
+    ) -> Iterator[Callable[..., None]]:
+        """A bar; what it yields moves it: ``advance(by=1, note="")``."""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        with Progress(*columns, console=self.console) as bar:
+            task = bar.add_task(description, total=total, completed=done, note="")
+
+            def advance(by: int = 1, note: str | None = None) -> None:
+                bar.advance(task, by)
+                if note is not None:
+                    bar.update(task, note=note)
+
+            yield advance
+
+
+def run_stage(stage: Stage, recipe_file: Path, *, again: bool = False) -> Manifest:
+    """Run a stage, go on with one that was killed, or find that it is done.
+
+    Raises:
+        TrainingError: in words for a person.
+    """
+    recipe = load_recipe(recipe_file)
+    folder = recipe.folder(stage.name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputInTheWay(f"can't make the folder {folder}: {error.strerror}") from error
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            return _run_locked(stage, recipe, recipe_file, Job(recipe, folder), again)
+    except Timeout as error:
+        raise OutputInTheWay(f"another training.{stage.name} is at work in {folder}") from error
+
+
+def _run_locked(stage: Stage, recipe: Recipe, recipe_file: Path, job: Job, again: bool) -> Manifest:
+    made_from = _fingerprint(stage, recipe)
+    if not again:
+        done = _finished(stage, job.folder, made_from)
+        if done:
+            job.say(f"{stage.name}: up to date in {job.folder}")
+            return done
+    job.resumed = _begin(stage, job.folder, made_from, again)
+    job.say(f"{stage.name}: {'going on' if job.resumed else 'begins'} in {job.folder}")
+    started = time.perf_counter()
+    counts = stage.main(job)
+    outputs = {name: described(job.folder / name) for name in stage.outputs(recipe)}
+    manifest = Manifest(
+        stage=stage.name,
+        run=recipe.run.name,
+        recipe_sha256=recipe_sha256(recipe_file),
+        made_from=made_from,
+        outputs=outputs,
+        counts=dict(counts),
+        commit=commit(),
+        versions=versions(),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=round(time.perf_counter() - started, 1),
+        resumed=job.resumed,
+    )
+    write_atomically(job.folder / FILE, manifest.model_dump_json(indent=2) + "\n")
+    (job.folder / _BEGUN).unlink()
+    job.say(f"{stage.name}: done in {manifest.seconds:.0f} s")
+    return manifest
+
+
+def _fingerprint(stage: Stage, recipe: Recipe) -> Fingerprint:
+    sections = recipe.model_dump(mode="json", include=set(stage.sections))
+    inputs = {}
+    for path in stage.inputs(recipe):
+        _check_made(recipe, path)
+        inputs[str(path)] = sha256_of(path)
+        _check_unchanged(recipe, path, inputs[str(path)])
+    return Fingerprint(recipe={"seed": recipe.run.seed, **sections}, inputs=inputs)
+
+
+def _check_made(recipe: Recipe, path: Path) -> None:
+    if path.is_relative_to(recipe.run.output):
+        made_by = path.relative_to(recipe.run.output).parts[0]
+        read_manifest(recipe.folder(made_by), made_by)
+
+
+def _check_unchanged(recipe: Recipe, path: Path, sha256: str) -> None:
+    """That a stage's output is still what the stage wrote."""
+    if not path.is_relative_to(recipe.run.output):
+        return
+    made_by = path.relative_to(recipe.run.output).parts[0]
+    name = str(path.relative_to(recipe.folder(made_by)))
+    written = read_manifest(recipe.folder(made_by), made_by).outputs.get(name)
+    if written is None or written.sha256 == sha256:
+        return
+    again = f"run python -m training.{made_by} --again"
+    if written.lines is not None:
+        with path.open("rb") as file:
+            lines = file.readlines()
+        if lines and not lines[-1].endswith(b"\n"):
+            raise InputInvalid(
+                f"{path}, line {len(lines)}: the line is cut off; {made_by} wrote "
+                f"{written.lines} lines: {again}"
+            )
+        if len(lines) < written.lines:
+            raise InputInvalid(f"{path} ends after line {len(lines)} of {written.lines}: {again}")
+    raise InputInvalid(f"{path} is no longer what {made_by} wrote: {again}")
+
+
+def _finished(stage: Stage, folder: Path, made_from: Fingerprint) -> Manifest | None:
+    """The manifest of an earlier run of the same, its outputs still there."""
+    if not (folder / FILE).exists():
+        return None
+    manifest = read_manifest(folder, stage.name)
+    _check_same(folder, made_from, manifest.made_from)
+    whole = all((folder / name).exists() for name in manifest.outputs)
+    return manifest if whole else None
+
+
+def _begin(stage: Stage, folder: Path, made_from: Fingerprint, again: bool) -> bool:
+    """Prepare the output folder; whether there is a killed run to go on from."""
+    begun = folder / _BEGUN
+    if again:
+        _clear(folder, keeps=stage.keeps)
+    elif begun.exists():
+        try:
+            before = Fingerprint.model_validate_json(begun.read_bytes())
+        except ValidationError as error:
+            raise OutputInTheWay(f"{begun} is damaged: begin anew with --again") from error
+        _check_same(folder, made_from, before)
+        return True
+    (folder / FILE).unlink(missing_ok=True)
+    write_atomically(begun, made_from.model_dump_json(indent=2) + "\n")
+    return False
+
+
+def _check_same(folder: Path, now: Fingerprint, before: Fingerprint) -> None:
+    differing = now.differences(before)
+    if differing:
+        raise OutputInTheWay(
+            f"{folder} is from another recipe or other inputs ({', '.join(differing)}): give the "
+            f"run another output folder, or make this stage anew with --again"
+        )
+
+
+def _clear(folder: Path, keeps: Sequence[str]) -> None:
+    for entry in folder.iterdir():
+        if entry.name in keeps or entry.name == ".lock":
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def command(stage: Stage) -> None:
+    """The command line of a stage."""
+
+    def run(
+        recipe: Annotated[Path, typer.Option(help="The run's YAML file.")],
+        again: Annotated[
+            bool, typer.Option("--again", help="Make the output anew, whatever is there.")
+        ] = False,
+    ) -> None:
+        logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+        try:
+            run_stage(stage, recipe, again=again)
+        except (TrainingError, ReviewerError) as error:
+            Console(stderr=True).print(
+                f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True
+            )
+            raise typer.Exit(1) from error
+
+    run.__doc__ = sys.modules[stage.main.__module__].__doc__
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(run)
+    app()
+
+
+def stage_file(recipe: Recipe, stage: Name, name: str) -> Path:
+    """An output of another stage."""
+    return recipe.folder(stage) / name
+
+
+def section_of(recipe: Recipe, name: str) -> Any:
+    """An optional section that a stage can't do without.
+
+    Raises:
+        RecipeError: the recipe has none.
+    """
+    section = getattr(recipe, name)
+    if section is None:
+        raise RecipeError(f"the recipe has no section {name!r}")
+    return section
+
+
+def required(rows: Sequence[Item], path: Path, what: str) -> Sequence[Item]:
+    """
+    Raises:
+        InputInvalid: there are none.
+    """
+    if not rows:
+        raise InputInvalid(f"{path} has no {what}")
+    return rows

@@ -1,0 +1,230 @@
+"""Models behind an API that write the reviews to learn from.
+
+Their SDKs are imported when one is made. A failed request becomes one of three errors: it may pass
+(:class:`Transient`), it is this prompt's fault (:class:`PromptRefused`), or no request can succeed
+(:class:`training.errors.TeacherFailed`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import httpx2
+
+from app.engine.base import Message
+from app.review.parse import without_thinking
+from training.errors import TeacherFailed
+from training.recipe import Teach
+
+if TYPE_CHECKING:
+    from google.genai import types
+
+INSTALL = "pip install --no-deps -r requirements/training.txt"
+_HOPELESS = {401, 403, 404}
+"""The key, the project or the model is wrong."""
+_PASSING = {408, 409, 425, 429}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a teacher wrote, without its thinking. ``completion_tokens`` are without it, too.
+
+    ``finish_reason`` is the API's own word in small letters; ``stop`` where it came to an end.
+    """
+
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    thinking_tokens: int
+
+
+class Transient(Exception):
+    """Worth another try, after so many seconds if the server says so."""
+
+    def __init__(self, message: str, after_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.after_s = after_s
+
+
+class PromptRefused(Exception):
+    """The API takes no such prompt; others may pass."""
+
+
+class Teacher(Protocol):
+    async def ask(self, messages: Sequence[Message]) -> Answer:
+        """
+        Raises:
+            Transient, PromptRefused, TeacherFailed: see this module.
+        """
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class OpenAITeacher:
+    """Any OpenAI-compatible endpoint. ``OPENAI_API_KEY`` is the key."""
+
+    def __init__(self, teach: Teach, base_url: str | None = None, key: str | None = None) -> None:
+        import openai
+
+        self._teach = teach
+        self._errors = openai
+        try:
+            self._client = openai.AsyncOpenAI(
+                base_url=base_url or teach.base_url,
+                api_key=key,
+                max_retries=0,
+                timeout=teach.timeout_s,
+            )
+        except openai.OpenAIError as error:
+            raise TeacherFailed(f"the teacher can't be asked: {error}") from error
+
+    async def ask(self, messages: Sequence[Message]) -> Answer:
+        teach = self._teach
+        effort = {} if teach.thinking_level is None else {"reasoning_effort": teach.thinking_level}
+        try:
+            # The types know one dict for each role.
+            chat: Any = [{"role": turn.role, "content": turn.content} for turn in messages]
+            done = await self._client.chat.completions.create(
+                model=teach.model,
+                messages=chat,
+                temperature=teach.temperature,
+                max_completion_tokens=teach.max_output_tokens,
+                extra_body=effort,
+            )
+        except self._errors.APIStatusError as error:
+            retry_after = _seconds(error.response.headers.get("retry-after"))
+            raise _failure(error.status_code, str(error), retry_after) from error
+        except (self._errors.APIError, httpx2.HTTPError, ValueError) as error:
+            # No connection, a timeout, a connection cut within the answer.
+            raise Transient(f"{type(error).__name__}: {error}") from error
+        if not done.choices:
+            raise Transient("the answer has no choices")
+        choice, usage = done.choices[0], done.usage
+        thinking = 0
+        if usage and usage.completion_tokens_details:
+            thinking = usage.completion_tokens_details.reasoning_tokens or 0
+        text = without_thinking(choice.message.content or "")
+        refused = bool(choice.message.refusal) and not text.strip()
+        return Answer(
+            text=text,
+            finish_reason="refusal" if refused else choice.finish_reason or "",
+            prompt_tokens=usage.prompt_tokens if usage else 0,
+            completion_tokens=usage.completion_tokens - thinking if usage else 0,
+            thinking_tokens=thinking,
+        )
+
+    async def aclose(self) -> None:
+        await self._client.close()
+
+
+class GoogleTeacher:
+    """Gemini on Vertex AI, with Application Default Credentials."""
+
+    def __init__(self, teach: Teach) -> None:
+        try:
+            from google import genai
+            from google.auth import exceptions
+            from google.genai import errors, types
+        except ImportError as error:
+            raise TeacherFailed(f"google-genai is not installed: {INSTALL}") from error
+        self._teach = teach
+        self._api_error: type[Any] = errors.APIError
+        self._no_access: type[Exception] = exceptions.GoogleAuthError
+        self._no_network: type[Exception] = exceptions.TransportError
+        # By default it takes aiohttp where that is installed, as it is with vLLM.
+        self._http = httpx2.AsyncClient(timeout=teach.timeout_s)
+        try:
+            self._client = genai.Client(
+                vertexai=True,
+                project=teach.project or os.environ.get("GOOGLE_CLOUD_PROJECT"),
+                location=teach.location or os.environ.get("GOOGLE_CLOUD_LOCATION"),
+                http_options=types.HttpOptions(
+                    base_url=teach.base_url,
+                    timeout=int(teach.timeout_s * 1000),
+                    httpx_async_client=self._http,
+                    # Ours are the same for all teachers; without this it retries once by itself.
+                    retry_options=types.HttpRetryOptions(attempts=1),
+                ),
+            )
+        except (exceptions.GoogleAuthError, ValueError) as error:
+            raise TeacherFailed(f"Vertex AI can't be asked: {_line(error)}") from error
+        self._config = types.GenerateContentConfig(
+            temperature=teach.temperature,
+            max_output_tokens=teach.max_output_tokens,
+            thinking_config=_thinking(teach),
+        )
+
+    async def ask(self, messages: Sequence[Message]) -> Answer:
+        system = "\n\n".join(turn.content for turn in messages if turn.role == "system")
+        user = "\n\n".join(turn.content for turn in messages if turn.role == "user")
+        try:
+            done = await self._client.aio.models.generate_content(
+                model=self._teach.model,
+                contents=user,
+                config=self._config.model_copy(update={"system_instruction": system}),
+            )
+        except self._api_error as error:
+            raise _failure(error.code, _line(error)) from error
+        except self._no_network as error:
+            raise Transient(_line(error)) from error
+        except self._no_access as error:
+            raise TeacherFailed(f"Vertex AI refuses the credentials: {_line(error)}") from error
+        except (httpx2.HTTPError, OSError, ValueError) as error:
+            raise Transient(f"{type(error).__name__}: {error}") from error
+        return _gemini_answer(done)
+
+    async def aclose(self) -> None:
+        await self._client.aio.aclose()
+        await self._http.aclose()
+
+
+def _thinking(teach: Teach) -> types.ThinkingConfig | None:
+    from google.genai import types
+
+    if teach.thinking_level is not None:
+        return types.ThinkingConfig(thinking_level=types.ThinkingLevel(teach.thinking_level))
+    if teach.thinking_budget is not None:
+        return types.ThinkingConfig(thinking_budget=teach.thinking_budget)
+    return None
+
+
+def _gemini_answer(done: types.GenerateContentResponse) -> Answer:
+    usage = done.usage_metadata
+    candidate = done.candidates[0] if done.candidates else None
+    parts = (candidate.content.parts or []) if candidate and candidate.content else []
+    text = "".join(part.text for part in parts if part.text and not part.thought)
+    reason = candidate.finish_reason if candidate else None
+    if candidate is None and done.prompt_feedback:
+        reason = done.prompt_feedback.block_reason
+    return Answer(
+        text=without_thinking(text),
+        finish_reason=reason.value.lower() if reason else "",
+        prompt_tokens=(usage.prompt_token_count if usage else 0) or 0,
+        completion_tokens=(usage.candidates_token_count if usage else 0) or 0,
+        thinking_tokens=(usage.thoughts_token_count if usage else 0) or 0,
+    )
+
+
+def _failure(status: int, message: str, after_s: float = 0.0) -> Exception:
+    if status in _PASSING or status >= 500:
+        return Transient(f"{status}: {message}", after_s)
+    if status in _HOPELESS:
+        return TeacherFailed(f"the teacher refuses every request ({status}): {message}")
+    return PromptRefused(f"{status}: {message}")
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def _seconds(header: str | None) -> float:
+    """Of a Retry-After; a date in it counts as none."""
+    try:
+        return max(0.0, float(header or 0))
+    except ValueError:
+        return 0.0

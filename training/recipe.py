@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml  # type: ignore[import-untyped]
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, model_validator
 
 from training.errors import RecipeError
 
@@ -169,111 +169,145 @@ class Sft(_Section):
     lora_rank: int = Field(32, ge=1)
     lora_alpha: int = Field(64, ge=1)
     lora_dropout: float = Field(0.0, ge=0, lt=1)
-    target_modules: str = r".*layers\.\d+\.(self_attn|mlp)\.(q|k|v|o|gate|up|down)_proj"
-    """Regular expression of the modules that get an adapter, matched against their whole names."""
+    target_modules: str = (
+        r"(.*language_model|model)\.layers\.\d+\.(self_attn|mlp)\.(q|k|v|o|gate|up|down)_proj"
+    )
+    """Regular expression of the layers that get an adapter, matched against their whole names: all
+    linear projections of the language model. `model.layers` is where a model without vision and
+    audio towers has them; a multimodal one has its towers' layers elsewhere."""
     epochs: float = Field(5.0, gt=0)
     max_steps: int | None = Field(None, ge=1)
-    """Optimizer steps after which training ends, if sooner than the epochs. None: no limit."""
+    """Steps after which training ends, if sooner than the epochs. None: no limit."""
     learning_rate: float = Field(2e-5, gt=0)
     """At its highest."""
     scheduler: Literal["cosine", "linear", "constant"] = "cosine"
     warmup_ratio: float = Field(0.03, ge=0, lt=1)
     """Part of all steps in which the learning rate rises."""
-    weight_decay: float = Field(0.0, ge=0)
-    max_grad_norm: float = Field(1.0, gt=0)
     batch_size: int = Field(1, ge=1)
     """Rows of one forward pass on one device."""
     gradient_accumulation: int = Field(8, ge=1)
     """Forward passes of one step: the effective batch is this times `batch_size`."""
     optimizer: str = "adamw_8bit"
     """As transformers' `TrainingArguments.optim` names it."""
-    dtype: Literal["bfloat16", "float32"] = "bfloat16"
     load_in_4bit: bool = False
-    """The base in 4 bit while it is trained; CUDA only."""
-    max_length: int = Field(8192, ge=128)
+    """The base in 4 bit while it is trained. The adapter is merged into the whole one."""
+    max_length: int = Field(8192, ge=512)
     """Tokens of prompt and review together. The paper's body is cut to it, the review never."""
     gradient_checkpointing: bool = True
     save_steps: int = Field(50, ge=1)
     """Steps between checkpoints that a killed run resumes from."""
-    eval_steps: int | None = Field(None, ge=1)
-    """Steps between measurements of the validation loss. None: once an epoch."""
-    logging_steps: int = Field(1, ge=1)
+    highest_first_loss: float = Field(10.0, gt=0)
+    """A training whose first step has a higher loss is stopped. A model that knows nothing has
+    ln(vocabulary): 12.5 for Gemma 4, 10.8 for SmolLM2. The published run began at 9.52."""
 
 
 class Merge(_Section):
     """The adapter goes into the base, and the saved copy is compared with base + adapter."""
 
     probes: int = Field(8, ge=1)
-    """Validation prompts that both are compared on."""
+    """Validation rows that both are compared on."""
     probe_tokens: int = Field(512, ge=16)
-    """Most tokens of such a prompt."""
-    kl_limit: float = Field(0.005, gt=0)
-    """Highest mean KL divergence of the next token's distribution, in nats. bfloat16 rounding alone
-    measured 0.001-0.002."""
-    vllm: Literal["auto", "yes", "no"] = "auto"
-    """Compare greedy tokens in vLLM too; `auto`: where it is installed."""
-    greedy_tokens: int = Field(16, ge=1)
-    """Tokens that must be the same in vLLM."""
+    """Most tokens of such a row. A longer one's middle is left out; its second half, at most, is
+    the review, whose tokens are what is compared."""
+    kl_limit: float = Field(4.0, gt=0)
+    """Highest mean KL divergence of the copy from base + adapter, in multiples of the noise floor,
+    which the same run measures: that of base + adapter in bfloat16. Sound merges had 0.9 (random
+    adapters) to 2.3 (a trained one: most of its changes are finer than bfloat16's steps); the base
+    without that adapter had 57."""
+    vllm: bool = True
+    """Compare greedy answers with vLLM's, too, where it is installed."""
+    greedy_tokens: int = Field(32, ge=1)
+    """Tokens of each such answer."""
 
 
 class Label(_Section):
-    """What counts as the truth about a paper."""
+    """What counts as the truth about a paper. A paper without it is left out of the figures."""
 
     source: Literal["official", "rating"] = "official"
     """`official`: the venue's decision. `rating`: the mean of the human ratings."""
-    threshold: float | None = None
-    """With `rating`: accepted from this mean on, on the source's own scale."""
+    thresholds: dict[str, float] = {}
+    """With `rating`: for each venue, the mean from which a paper counts as accepted, on the venue's
+    own scale."""
 
     @model_validator(mode="after")
-    def _threshold_with_rating(self) -> Self:
-        if (self.source == "rating") != (self.threshold is not None):
-            raise ValueError("threshold goes with source 'rating', and only with it")
+    def _thresholds_with_rating(self) -> Self:
+        if (self.source == "rating") != bool(self.thresholds):
+            raise ValueError("thresholds go with source 'rating', and only with it")
         return self
 
 
-class Benchmark(_Section):
-    """Reviews of the papers in `collect.benchmark`, by the service's engine and code."""
+class Reviewing(_Section):
+    """How papers are reviewed by the service's engine and code."""
 
-    name: str = Field("peerread", pattern=r"^[a-z0-9][a-z0-9_-]*$")
-    """Beginning of the files' names: `peerread_ft_full.jsonl`."""
-    models: tuple[Literal["tuned", "base"], ...] = Field(("tuned", "base"), min_length=1)
-    label: Label = Label()
+    mode: Literal["review", "verdict"] = "review"
+    """As the service's `mode`: `verdict` writes no reviews, and reads their verdicts alone."""
     format: Literal["structured", "free"] = "free"
     """As the service's `format`: `free` is how the model was published."""
     temperature: float = Field(0.2, ge=0, le=2)
     top_p: float = Field(0.9, gt=0, le=1)
     max_tokens: int = Field(1400, ge=1)
+    """Of one review."""
     max_model_len: int = Field(12288, ge=1024)
     """Tokens of prompt and review together."""
     prompt_tokens: int | None = Field(None, ge=512)
     """Upper limit of a prompt in tokens. None: what `max_model_len` leaves beside the review."""
-    samples: int = Field(1, ge=1)
-    """Reviews of one paper; the probability is their mean."""
+    samples: int = Field(1, ge=1, le=16)
+    """Reviews of one paper; the probability is their mean. 1 in mode `verdict`."""
     concurrency: int = Field(16, ge=1)
     """Papers under way at the same time."""
+    most: int | None = Field(None, ge=1)
+    """Most papers, the first ones. None: all."""
+    label: Label = Label()
+
+    @model_validator(mode="after")
+    def _verdicts_have_no_samples(self) -> Self:
+        if self.mode == "verdict" and self.samples > 1:
+            raise ValueError("samples above 1 go with mode 'review'")
+        return self
+
+
+class Benchmark(Reviewing):
+    """Reviews of the papers in `collect.benchmark`, by the service's engine and code."""
+
+    name: str = Field("peerread", pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    """Beginning of the files' names: `peerread_ft_full.jsonl`."""
+    models: tuple[Literal["tuned", "base"], ...] = Field(("tuned", "base"), min_length=1)
+    """`tuned`: what merge made. `base`: `model.base`."""
+    upstream_url: HttpUrl | None = None
+    """An OpenAI-compatible server, up to and including its `/v1`, that runs the model in place of
+    this machine; then `models` names one."""
+    upstream_model: str = "auto"
+    """As the upstream calls it. `auto`: the first model that it lists."""
+    baselines_from: Literal["benchmark", "train"] = "benchmark"
+    """What length-only and bag-of-words are fitted to: the benchmark's own papers, words by
+    cross-validation; or the papers that collect gathered to train on."""
     bootstrap: int = Field(2000, ge=100)
     """Resamples of the papers behind each interval."""
     confidence: float = Field(0.95, gt=0, lt=1)
     """Coverage of each interval."""
-    bins: int = Field(10, ge=2)
-    """Of the calibration error and the reliability diagram."""
-    most: int | None = Field(None, ge=1)
-    """Most papers, the first ones. None: all."""
+    length_classes: int = Field(10, ge=1)
+    """Classes of about as many papers each that lengths are matched by."""
+
+    @model_validator(mode="after")
+    def _an_upstream_runs_one_model(self) -> Self:
+        if self.upstream_url is not None and len(self.models) != 1:
+            raise ValueError("an upstream_url runs one model: name it in models")
+        return self
 
 
-class Calibrate(_Section):
+class Calibrate(Reviewing):
     """A map from the model's probability to the measured one, fitted on the validation split."""
 
     method: Literal["temperature", "platt", "isotonic"] = "temperature"
-    label: Label = Label()
-    prompt_tokens: int | None = Field(None, ge=512)
-    """As the benchmark's."""
     coverages: tuple[Probability, ...] = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
     """Shares of papers decided on, for the table of the abstain band."""
     folds: int = Field(5, ge=2)
-    """Of the cross-validation behind the figures "after"."""
-    most: int | None = Field(None, ge=1)
-    """Most validation papers, the first ones. None: all."""
+    """Of the cross-validation behind the figures "after"; fewer where a class has fewer papers."""
+    target_precision: float = Field(0.8, gt=0, le=1)
+    """Share of decisions that are to be right: what the suggested abstain band is to reach."""
+    bootstrap: int = Field(2000, ge=100)
+    """As the benchmark's."""
+    confidence: float = Field(0.95, gt=0, lt=1)
 
 
 class Card(_Section):

@@ -1,0 +1,138 @@
+"""The work of ``training.merge``, which imports torch."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoTokenizer
+
+from app.engine.launcher import installed_vllm
+from training.adapter import changed_elements, open_adapted
+from training.base import base_folder
+from training.errors import CheckFailed, InputInvalid
+from training.examples import Example
+from training.greedy import compare_greedy
+from training.logits import Divergence, Probe, divergence, log_probabilities
+from training.manifest import read_manifest, sha256_of
+from training.recipe import Recipe
+from training.splits import adapter_folder, examples_of
+from training.stage import Job
+from training.weights import eos_ids, load_model
+
+
+def merge(job: Job, merged: Path) -> Mapping[str, Any]:
+    """Writes the model to the folder ``merged``; counts and divergences for the manifest.
+
+    Raises:
+        InputInvalid: the adapter is damaged, or another base's.
+        CheckFailed: what was saved is not base + adapter.
+    """
+    recipe, adapter = job.recipe, adapter_folder(job.recipe)
+    base = base_folder(recipe.model)
+    check_base(recipe, base)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    job.say("merge: base + adapter in bfloat16, for the noise floor")
+    model = open_adapted(base, adapter, torch.bfloat16)
+    examples = probe_examples(job, tokenizer, eos_ids(model))
+    probes = [Probe.of(example, recipe.merge.probe_tokens) for example in examples]
+    rounded = log_probabilities(model, probes)
+    del model  # two at a time would be too much memory
+
+    job.say("merge: base + adapter in float32, then merged")
+    model = open_adapted(base, adapter, torch.float32)
+    changed = changed_elements(model)
+    if not changed:
+        raise CheckFailed("the adapter changes no weight by more than bfloat16 rounds away")
+    reference = log_probabilities(model, probes)
+    found = {"noise_floor": divergence(reference, rounded)}
+    with model.disable_adapter():
+        found["without_adapter"] = divergence(reference, log_probabilities(model, probes))
+    model = model.merge_and_unload(safe_merge=True)
+    found["merged_in_float32"] = divergence(reference, log_probabilities(model, probes))
+    save(model.to(torch.bfloat16), tokenizer, base, merged)
+
+    job.say("merge: the copy, read back")
+    widened = log_probabilities(load_model(merged, torch.float32), probes)
+    found["saved_in_bfloat16"] = divergence(reference, widened)
+    copy = load_model(merged, torch.bfloat16)
+    check_same_weights(model, copy)
+    del model
+    found["merged"] = divergence(reference, log_probabilities(copy, probes))
+    counts = {
+        "probes": len(probes),
+        "positions": sum(probe.compared for probe in probes),
+        "changed_weights": changed,
+        "kl": {name: each.as_counts() for name, each in found.items()},
+    }
+    job.show_counts("merge", counts)
+    check_divergence(found["merged"], found["noise_floor"], recipe.merge.kl_limit)
+    if not recipe.merge.vllm or installed_vllm() is None:
+        return {**counts, "vllm": None}
+    job.say("merge: greedy answers, by transformers and by vLLM")
+    greedy = compare_greedy(copy, merged, tokenizer, examples, recipe.merge.greedy_tokens)
+    job.show_counts("greedy answers", greedy)
+    return {**counts, "vllm": greedy}
+
+
+def check_base(recipe: Recipe, base: Path) -> None:
+    """
+    Raises:
+        InputInvalid: the adapter was trained on another base.
+    """
+    trained_on = read_manifest(recipe.folder("sft"), "sft").counts["base_sha256"]
+    if sha256_of(base) != trained_on:
+        raise InputInvalid(
+            f"the adapter was trained on another base: {base} is not what it was "
+            "when training.sft ran"
+        )
+
+
+def probe_examples(job: Job, tokenizer: Any, ends: Sequence[int]) -> list[Example]:
+    """The first rows of the validation split, of the training split where that is empty."""
+    found = examples_of(job, "val", tokenizer, ends) or examples_of(job, "train", tokenizer, ends)
+    return found[: job.recipe.merge.probes]
+
+
+def save(model: Any, tokenizer: Any, base: Path, folder: Path) -> None:
+    """Weights, configurations, tokenizer and chat template, as an engine loads them."""
+    if folder.exists():  # a killed run's
+        shutil.rmtree(folder)
+    # No state_dict=: with one, a tied lm_head is saved for a second time.
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    # Of a multimodal base, whose class vLLM does not load without them.
+    for file in base.glob("*processor_config.json"):
+        shutil.copyfile(file, folder / file.name)
+
+
+def check_same_weights(model: Any, copy: Any) -> None:
+    """
+    Raises:
+        CheckFailed: a tensor read back is not, bit for bit, the one that was saved.
+    """
+    read = dict(copy.named_parameters())
+    differing = [
+        name
+        for name, tensor in model.named_parameters()
+        if name not in read or not torch.equal(tensor, read[name])
+    ]
+    if differing:
+        raise CheckFailed(
+            f"{len(differing)} tensors are other on the disk than merged, {differing[0]} for one"
+        )
+
+
+def check_divergence(merged: Divergence, floor: Divergence, limit: float) -> None:
+    """
+    Raises:
+        CheckFailed: the merged copy is farther from base + adapter than rounding explains.
+    """
+    if merged.mean > limit * floor.mean:
+        raise CheckFailed(
+            f"the merged copy is not base + adapter: its mean KL divergence is {merged.mean:.2e} "
+            f"nats, {merged.mean / floor.mean:.1f} times the noise floor; merge.kl_limit is {limit}"
+        )

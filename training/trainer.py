@@ -1,0 +1,144 @@
+"""TRL's trainer for tokenized rows, whichever way the model was opened; and how it is watched.
+
+Unsloth replaces what is imported here, so it must be imported before this module.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from zipfile import is_zipfile
+
+import torch
+from datasets import Dataset
+from safetensors import SafetensorError, safe_open
+from transformers import (
+    PreTrainedTokenizerFast,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+from trl import SFTConfig, SFTTrainer
+
+from training.errors import CheckFailed
+from training.examples import Example, check_columns
+from training.recipe import Sft
+
+_ZIPPED = ("optimizer.pt", "scheduler.pt", "rng_state.pth")
+"""What torch saves in a checkpoint: zip files, whose directory stands at their end."""
+
+
+def build_trainer(
+    model: Any,
+    tokenizer: PreTrainedTokenizerFast,
+    train: Sequence[Example],
+    val: Sequence[Example],
+    sft: Sft,
+    seed: int,
+    folder: Path,
+) -> SFTTrainer:
+    """A trainer that keeps its checkpoints in ``folder``, its datasets prepared and checked.
+
+    Raises:
+        CheckFailed: the trainer lost or changed a row.
+    """
+    trainer = SFTTrainer(
+        model=model,
+        processing_class=tokenizer,
+        train_dataset=_dataset(train),
+        eval_dataset=_dataset(val) if val else None,
+        callbacks=[Watch(sft.highest_first_loss)],
+        args=SFTConfig(
+            output_dir=str(folder),
+            num_train_epochs=sft.epochs,
+            max_steps=sft.max_steps or -1,
+            per_device_train_batch_size=sft.batch_size,
+            per_device_eval_batch_size=sft.batch_size,
+            gradient_accumulation_steps=sft.gradient_accumulation,
+            learning_rate=sft.learning_rate,
+            lr_scheduler_type=sft.scheduler,
+            # Below 1 it is a part of all steps; warmup_ratio is gone.
+            warmup_steps=sft.warmup_ratio,
+            optim=sft.optimizer,
+            bf16=True,
+            use_cpu=not torch.cuda.is_available(),
+            max_length=sft.max_length,
+            gradient_checkpointing=sft.gradient_checkpointing,
+            logging_steps=1,
+            # A loss that is no number is to be seen.
+            logging_nan_inf_filter=False,
+            eval_strategy="epoch" if val else "no",
+            prediction_loss_only=True,
+            save_strategy="steps",
+            save_steps=sft.save_steps,
+            save_total_limit=2,
+            seed=seed,
+            report_to="none",
+        ),
+    )
+    check_columns(train, trainer.train_dataset, tokenizer, sft.max_length)
+    if val:
+        check_columns(val, trainer.eval_dataset, tokenizer, sft.max_length)
+    return trainer
+
+
+def _dataset(examples: Sequence[Example]) -> Dataset:
+    return Dataset.from_list([example.columns for example in examples])
+
+
+class Watch(TrainerCallback):  # type: ignore[misc]
+    """Notes each step's seconds and tokens; ends a training that begins broken or goes astray."""
+
+    def __init__(self, highest_first_loss: float) -> None:
+        self._highest = highest_first_loss
+        self._began = 0.0
+        self._tokens = 0.0
+
+    def on_step_begin(self, *_: Any, **__: Any) -> None:
+        self._began = time.perf_counter()
+
+    def on_log(
+        self,
+        args: TrainingArguments,  # noqa: ARG002
+        state: TrainerState,
+        control: TrainerControl,  # noqa: ARG002
+        logs: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        if not logs or "loss" not in logs:
+            return
+        loss = logs["loss"]
+        # What the log keeps goes into the checkpoints, and so outlives a kill.
+        tokens = logs["num_tokens"]
+        state.log_history[-1]["seconds"] = time.perf_counter() - self._began
+        state.log_history[-1]["tokens"] = tokens - self._tokens
+        self._tokens = tokens
+        if not math.isfinite(loss):
+            raise CheckFailed(f"step {state.global_step}: the loss is {loss}")
+        if state.global_step == 1 and loss > self._highest:
+            raise CheckFailed(
+                f"the first loss is {loss:.2f}, above sft.highest_first_loss {self._highest:g}: "
+                "the base knows no more than a model initialised at random; see that its weights, "
+                "its tokenizer and its chat template belong together"
+            )
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that is whole; one that a kill cut off is passed over."""
+    found = [path for path in folder.glob("checkpoint-*") if _is_whole(path)]
+    return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    try:
+        # The trainer writes it last.
+        json.loads((checkpoint / "trainer_state.json").read_bytes())
+        with safe_open(checkpoint / "adapter_model.safetensors", framework="pt"):
+            return all(is_zipfile(checkpoint / name) for name in _ZIPPED)
+    except (OSError, ValueError, SafetensorError):
+        return False

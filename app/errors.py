@@ -5,7 +5,11 @@ ReviewerError                      500  internal_error
 │   ├── UrlNotAllowed              400  url_not_allowed
 │   ├── ModelNotFound              404  model_not_found
 │   ├── UploadTooLarge             413  pdf_too_large
-│   └── UnsupportedMediaType       415  unsupported_media_type
+│   ├── UnsupportedMediaType       415  unsupported_media_type
+│   └── InvalidApiKey              401  invalid_api_key
+├── RateLimited                    429  rate_limit_exceeded
+├── Overloaded                     503  overloaded
+├── ShuttingDown                   503  shutting_down
 ├── PaperError                     422  pdf_unreadable
 │   ├── PdfEmpty                   422  pdf_empty
 │   ├── NotAPdf                    422  not_a_pdf
@@ -34,6 +38,8 @@ import logging
 import uuid
 from typing import Any, ClassVar
 
+from structlog.contextvars import get_contextvars
+
 log = logging.getLogger(__name__)
 
 
@@ -43,7 +49,7 @@ class ReviewerError(Exception):
     status: ClassVar[int] = 500
     type: ClassVar[str] = "api_error"
     code: str = "internal_error"
-    retry_after: ClassVar[int | None] = None
+    retry_after: int | None = None
     """Seconds after which the same request may succeed (the ``Retry-After`` header)."""
 
     def __init__(self, message: str, param: str | None = None, code: str | None = None) -> None:
@@ -57,14 +63,20 @@ class ReviewerError(Exception):
     def __str__(self) -> str:
         return self.message
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the answer's head says of the error."""
+        return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+
     def envelope(self) -> dict[str, Any]:
-        """The body of the answer, as OpenAI's API words it."""
+        """The body of the answer, as OpenAI's API words it, and the request's id."""
         return {
             "error": {
                 "message": self.message,
                 "type": self.type,
                 "param": self.param,
                 "code": self.code,
+                "request_id": get_contextvars().get("request_id"),
             }
         }
 
@@ -92,6 +104,45 @@ class UploadTooLarge(InvalidRequest):
 class UnsupportedMediaType(InvalidRequest):
     status = 415
     code = "unsupported_media_type"
+
+
+class InvalidApiKey(InvalidRequest):
+    """No key, a wrong one, or one that has been revoked: which of them is not told."""
+
+    status = 401
+    code = "invalid_api_key"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"WWW-Authenticate": "Bearer"}
+
+
+class RateLimited(ReviewerError):
+    """This key has asked for too much; others may ask."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Overloaded(ReviewerError):
+    """The service has as many reviews as it takes."""
+
+    status = 503
+    type = "service_unavailable_error"
+    code = "overloaded"
+    retry_after = 10
+
+
+class ShuttingDown(ReviewerError):
+    status = 503
+    type = "service_unavailable_error"
+    code = "shutting_down"
+    retry_after = 10
 
 
 class PaperError(ReviewerError):
@@ -202,7 +253,8 @@ class ConfigurationError(ReviewerError):
 def unexpected(error: Exception) -> ReviewerError:
     """What a client is told of a fault of ours: a number under which it is logged.
 
-    The exception's own text may hold a path, a key or a paper.
+    The exception's own text may hold a path, a key or a paper, so the log has its type and where it
+    was raised (see ``app.logs``), and the client not even these.
     """
     incident = f"err_{uuid.uuid4().hex[:12]}"
     log.error("%s: unexpected %s", incident, type(error).__name__, exc_info=error)

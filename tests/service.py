@@ -32,6 +32,8 @@ def free_port() -> int:
 class Service:
     """A running ``reviewer serve``; a context manager that stops it."""
 
+    command: tuple[str | Path, ...] = (Path(sys.executable).with_name("reviewer"), "serve")
+
     def __init__(self, log: Path, **environment: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -41,7 +43,7 @@ class Service:
         }
         with log.open("w") as output:
             self.process = subprocess.Popen(
-                [Path(sys.executable).with_name("reviewer"), "serve", "--port", str(self.port)],
+                [*self.command, "--port", str(self.port)],
                 env={**inherited, "HF_HUB_OFFLINE": "1", **environment},
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -90,3 +92,9 @@ class Service:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+class TouchyService(Service):
+    """The same with the engine of :mod:`tests.touchy`: up in a second, and told what to say."""
+
+    command = (sys.executable, "-m", "tests.touchy")

@@ -45,7 +45,11 @@ def main(job: Job) -> Mapping[str, Any]:
     papers = load_papers(papers_file)
     read: list[ReviewRow | Rejected] = []
     for file in taught_file:
-        read += [from_teacher(papers, row, file) for row in read_rows(file, TaughtRow)]
+        for taught in read_rows(file, TaughtRow):
+            review = from_teacher(papers, taught, file)
+            if isinstance(review, ReviewRow):
+                review = short_enough(review, wanted.most_words)
+            read.append(review)
     if wanted.targets != "teacher":
         for paper in job.track(list(papers.values()), "human reviews"):
             read += from_people(paper, wanted)
@@ -133,7 +137,7 @@ def _ends_in_verdict(text: str, at: int) -> bool:
 
 
 def from_people(paper: PaperRow, wanted: Filter) -> Iterator[ReviewRow | Rejected]:
-    """The paper's human reviews as targets, the longest first."""
+    """The paper's human reviews as targets, the longest first of those that are short enough."""
     places = {id(review): place for place, review in enumerate(paper.reviews)}
     try:
         text = "\n".join(
@@ -164,7 +168,7 @@ def _from_person(
     decision = parse_review(target, published().sections).decision
     if decision is None or decision != paper.decision:
         return _unfit(paper, row_id, "two_decisions", text=review.text)
-    return ReviewRow(
+    row = ReviewRow(
         id=row_id,
         paper=paper.id,
         source="human",
@@ -172,6 +176,7 @@ def _from_person(
         decision=decision,
         official=paper.decision,
     )
+    return short_enough(row, wanted.most_words)
 
 
 def _unfit(paper: PaperRow, row_id: str, reason: str, detail: str = "", text: str = "") -> Rejected:
@@ -195,6 +200,14 @@ def without_doubles(rows: Sequence[ReviewRow]) -> tuple[list[ReviewRow], list[Re
         if first is not row:
             doubles.append(_dropped(row, "duplicate_text", f"same as {first.id}"))
     return list(kept.values()), doubles
+
+
+def short_enough(row: ReviewRow, most_words: int | None) -> ReviewRow | Rejected:
+    """The review, unless it has more words than that."""
+    words = len(row.text.split())
+    if most_words is None or words <= most_words:
+        return row
+    return _dropped(row, "too_long", f"{words} words")
 
 
 def balanced(rows: Sequence[ReviewRow], seed: int) -> tuple[list[ReviewRow], list[Rejected]]:

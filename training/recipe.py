@@ -156,6 +156,9 @@ class Filter(_Section):
     """Most human reviews of one paper, the longest first. None: all that pass."""
     least_words: int = Field(80, ge=1)
     """Shortest human review, once mapped, in words."""
+    most_words: int | None = Field(None, ge=1)
+    """Longest review, in words. The service stops a review at 1400 tokens, about 1000 words. None:
+    no limit."""
 
 
 class Sft(_Section):

@@ -34,7 +34,8 @@ def stub_review(prompt: str) -> str:
     digest = hashlib.sha256(prompt.encode()).digest()
     parts = []
     for spec in published().sections:
-        sentence = f"This is what a reviewer would say about the {spec.heading.lower()} of {title}."
+        whose = f"of {title}" if spec.field == "summary" else "of the paper"
+        sentence = f"This is what a reviewer would say about the {spec.heading.lower()} {whose}."
         bullets = "\n".join(f"- Point {n}. {sentence}" for n in (1, 2))
         parts.append(f"## {spec.heading}\n{bullets if spec.field in LISTS else sentence}")
     word = ACCEPTANCE if digest[0] % 2 else REJECTION

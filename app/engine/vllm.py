@@ -95,6 +95,8 @@ async def launch(settings: Settings, source: ModelSource, *, cpu: bool) -> VllmE
 class VllmEngine:
     """Implements :class:`app.engine.base.Engine`."""
 
+    takes_cache_salt = True
+
     def __init__(
         self,
         llm: AsyncLLM,
@@ -178,8 +180,11 @@ class VllmEngine:
     ) -> AsyncGenerator[Any, None]:
         """vLLM's outputs for the request's prompt, with its errors in our terms."""
         ids = await asyncio.to_thread(self._prompt_ids, request.messages, prefix)
+        prompt: dict[str, Any] = {"prompt_token_ids": ids}
+        if request.cache_salt is not None:
+            prompt["cache_salt"] = request.cache_salt
         try:
-            outputs = self.llm.generate({"prompt_token_ids": ids}, sampling, request.request_id)
+            outputs = self.llm.generate(prompt, sampling, request.request_id)
             async with aclosing(outputs):
                 async for output in outputs:
                     yield output

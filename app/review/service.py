@@ -134,15 +134,20 @@ class ReviewService:
         source: Source,
         parameters: ReviewParameters,
         answer_format: dict[str, Any] | None = None,
+        cache_salt: str | None = None,
     ) -> AsyncGenerator[Event, None]:
         """Check the request, and return the review's events. Closing them aborts the work.
+
+        ``cache_salt`` is that of :class:`app.engine.base.Generation`.
 
         Raises:
             InvalidRequest: the parameters don't suit the model.
             EngineUnavailable: no model is running now.
         """
         engine = self._supervisor.engine()
-        plan = self._rules.plan(parameters, engine.model, engine.tokenizer, answer_format)
+        plan = self._rules.plan(
+            parameters, engine.model, engine.tokenizer, answer_format, cache_salt
+        )
         return self._events(engine, plan, source, parameters)
 
     async def _events(

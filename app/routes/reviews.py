@@ -4,38 +4,35 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from app.disconnect import cancel_on_disconnect
 from app.review.service import Event, finished
 from app.review.streaming import narrate
+from app.routes.responses import EVENTS, Responses, errors
 from app.routes.sse import EventStream, server_event
-from app.routes.state import StateDep
+from app.routes.state import StateDep, TenantDep
 from app.routes.submission import REVIEW_BODY, read_review_submission
-from app.schemas.errors import ErrorEnvelope
 from app.schemas.review import Review
 
 router = APIRouter(prefix="/v1/reviews", tags=["reviews"])
 
-_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"model": Review, "content": {"text/event-stream": {"schema": {"type": "string"}}}},
-    **{
-        status: {"model": ErrorEnvelope} for status in (400, 404, 413, 415, 422, 500, 502, 503, 504)
-    },
+_RESPONSES: Responses = {
+    200: {"model": Review, "content": EVENTS},
+    **errors(404, 413, 415, 422, 502, 504),
 }
 
 
 @router.post("", openapi_extra=REVIEW_BODY, responses=_RESPONSES, response_model=Review)
-async def create_review(request: Request, state: StateDep) -> Review | Response:
+async def create_review(request: Request, state: StateDep, tenant: TenantDep) -> Review | Response:
     """Review a paper. A client that hangs up ends the work.
 
     With `stream`, server-sent events: `review.created`, `review.extracted`, `review.delta`,
     `review.section.completed`, `review.verdict`, `review.completed`, or `error` as the last one.
     """
     source, parameters = await read_review_submission(request)
-    events = state.start_review(source, parameters)
+    events = state.start_review(source, parameters, tenant)
     if parameters.stream:
         return EventStream(_server_events(state.streamed(events)))
     return await cancel_on_disconnect(request.receive, finished(events))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -9,12 +10,16 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
+from app.auth import Keyring
 from app.engine.supervisor import Supervisor
+from app.errors import ShuttingDown
 from app.metrics import Metrics
 from app.paper.reader import PaperReader
 from app.paper.sources import Source
-from app.review.service import Completed, Event, Failed, ReviewService, with_failure
+from app.review.service import Event, Failed, ReviewService, with_failure
 from app.schemas.requests import ReviewParameters
+from app.tracing import Traces
+from app.watch import watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,36 +28,40 @@ class State:
     reader: PaperReader
     reviews: ReviewService
     metrics: Metrics
+    traces: Traces
+    keyring: Keyring
+    stopping: asyncio.Event
+    """Set once the service has been told to end."""
 
     def start_review(
         self,
         source: Source,
         parameters: ReviewParameters,
+        tenant: str,
         answer_format: dict[str, Any] | None = None,
     ) -> AsyncGenerator[Event, None]:
         """:meth:`ReviewService.start`, and its reviews are counted."""
-        return _counted(self.reviews.start(source, parameters, answer_format), self.metrics)
+        salt = self.keyring.cache_salt(tenant)
+        events = self.reviews.start(source, parameters, answer_format, salt)
+        return watched(events, self.metrics, self.traces)
+
+    def check_ready(self) -> None:
+        """
+        Raises:
+            ShuttingDown: the service has been told to end.
+            EngineUnavailable: no model is running now.
+        """
+        if self.stopping.is_set():
+            raise ShuttingDown("The service is stopping.")
+        self.supervisor.engine()
 
     async def streamed(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
         """For an answer whose status is out before its work is done: an error is an event."""
         async with aclosing(with_failure(events)) as all_events:
             async for event in all_events:
                 if isinstance(event, Failed):
-                    self.metrics.errors.labels(code=event.error.code).inc()
+                    self.metrics.failed(event.error)
                 yield event
-
-
-async def _counted(
-    events: AsyncGenerator[Event, None], metrics: Metrics
-) -> AsyncGenerator[Event, None]:
-    async with aclosing(events):
-        async for event in events:
-            if isinstance(event, Completed):
-                review = event.review
-                metrics.reviews.labels(decision=str(review.verdict.decision)).inc()
-                if review.paper.sha256:
-                    metrics.extraction.observe(review.timings.extract_s)
-            yield event
 
 
 def _state(request: Request) -> State:
@@ -61,3 +70,12 @@ def _state(request: Request) -> State:
 
 
 StateDep = Annotated[State, Depends(_state)]
+
+
+def _tenant(request: Request) -> str:
+    """Name of the request's API key; empty where the service has no keys."""
+    tenant: str = request.state.tenant
+    return tenant
+
+
+TenantDep = Annotated[str, Depends(_tenant)]

@@ -214,6 +214,18 @@ def test_balancing_keeps_what_is_balanced() -> None:
     assert balanced([], seed=1) == ([], [])
 
 
+def test_what_is_too_long_is_left_out(tmp_path: Path) -> None:
+    papers = [paper(str(n)) for n in range(6)]
+    long = GOOD.replace("## Weaknesses", "words " * 300 + "\n\n## Weaknesses")
+    others = [taught(str(n), stub_review(f"Title: {n}")) for n in range(1, 6)]
+    lay(tmp_path, papers, [*others, taught("0", long)])
+    _, train, val = filtered(tmp_path, most_words=200)
+    assert len(train) + len(val) == 5
+    (left_out,) = rejected(tmp_path)
+    assert (left_out.paper, left_out.reason) == ("0", "too_long")
+    assert int(left_out.detail.split()[0]) > 300
+
+
 def test_of_one_paper_only_so_many_are_taken(tmp_path: Path) -> None:
     reviews = [human("a", 5), human("b", 5, "\n" * 3 + "x" * 50), human("c", 5)]
     lay(
@@ -224,6 +236,16 @@ def test_of_one_paper_only_so_many_are_taken(tmp_path: Path) -> None:
     _, train, val = filtered(tmp_path, targets="human", reviews_per_paper=1)
     assert [row.id for row in (*train, *val) if row.paper == "0"] == ["0/human/1"]
     assert [row.reason for row in rejected(tmp_path)] == ["enough_of_this_paper"] * 2
+
+
+def test_the_longest_that_is_short_enough_is_taken(tmp_path: Path) -> None:
+    long = HUMAN.format(name="a").replace("is old.", "is old" + ", old" * 100 + ".")
+    reviews = [human("b", 5), HumanReview(text=long, rating=5)]
+    others = [paper(str(n), reviews=[human(str(n), 5)]) for n in range(1, 4)]
+    lay(tmp_path, [paper("0", reviews=reviews), *others], [])
+    _, train, val = filtered(tmp_path, targets="human", reviews_per_paper=1, most_words=60)
+    assert [row.id for row in (*train, *val) if row.paper == "0"] == ["0/human/0"]
+    assert [row.reason for row in rejected(tmp_path)] == ["too_long"]
 
 
 def test_a_paper_without_text_is_left_out(tmp_path: Path) -> None:

@@ -62,3 +62,12 @@ def divergence(reference: Sequence[torch.Tensor], others: Sequence[torch.Tensor]
         same.append(one.argmax(-1) == other.argmax(-1))
     positions, best = torch.cat(each), torch.cat(same)
     return Divergence(float(positions.mean()), float(positions.max()), float(best.float().mean()))
+
+
+def largest_change(reference: Sequence[torch.Tensor], others: Sequence[torch.Tensor]) -> float:
+    """How far the log-probability of the reference's likeliest token moves, at most, in nats."""
+    changes = []
+    for one, other in zip(reference, others, strict=True):
+        best = one.argmax(-1, keepdim=True)
+        changes.append(float((one.gather(-1, best) - other.gather(-1, best)).abs().max()))
+    return max(changes)

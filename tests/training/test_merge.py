@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from app.engine.launcher import installed_vllm
+from app.engine.tokenizer import ChatTokenizer
 from tests.training.tiny import (
     CHAT_TEMPLATE,
     fake_sft,
+    paper_row,
     prepared,
     review_row,
     tiny_gemma,
@@ -22,11 +25,13 @@ from tests.training.tiny import (
 )
 from training.adapter import open_adapted
 from training.errors import CheckFailed, InputInvalid
-from training.greedy import parts_at
-from training.logits import divergence
+from training.examples import make_example
+from training.greedy import compare_greedy, parts_at
+from training.logits import divergence, largest_change
 from training.manifest import Manifest
 from training.merge import STAGE
 from training.stage import run_stage
+from training.weights import load_model
 
 WITHOUT_VLLM = {"vllm": False, "probes": 2, "probe_tokens": 256}
 
@@ -136,9 +141,28 @@ def test_the_divergence_of_two_distributions() -> None:
 
 
 @pytest.mark.skipif(installed_vllm() is None, reason="vLLM is not installed")
-def test_vllm_writes_what_transformers_writes(tmp_path: Path, base: Path) -> None:
-    counts = merge(tmp_path, base, scale=0.5, vllm=True, greedy_tokens=16).counts
-    assert counts["vllm"] == {"answers": 1, "tokens": 16, "same": 1, "ties": 0}
+def test_vllm_writes_what_transformers_writes_and_another_models_answer_is_noticed(
+    model_folder: Path,
+) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(model_folder)
+    chat = ChatTokenizer(tokenizer)
+    examples = [make_example(review_row(i), paper_row(i), chat, 2, 512) for i in (1, 2)]
+    model = load_model(model_folder, torch.bfloat16)
+    found = compare_greedy(model, model_folder, tokenizer, examples, tokens=12, tie=0.2)
+    assert found["same"] + found["ties"] == 2
+    assert found["same"] > 0
+
+    with torch.no_grad():
+        for layer in model.model.layers:
+            layer.mlp.down_proj.weight.mul_(1.5)
+    with pytest.raises(CheckFailed, match=r"row review/1: vLLM's greedy answer parts .* at token"):
+        compare_greedy(model, model_folder, tokenizer, examples[:1], tokens=12, tie=0.2)
+
+
+def test_the_largest_change_of_the_likeliest_token() -> None:
+    one = torch.tensor([[0.6, 0.4], [0.1, 0.9]]).log()
+    other = torch.tensor([[0.3, 0.7], [0.1, 0.9]]).log()
+    assert largest_change([one], [other]) == pytest.approx(math.log(2))
 
 
 def test_where_two_answers_part() -> None:

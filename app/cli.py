@@ -59,22 +59,27 @@ def serve(
     import uvicorn
 
     from app.main import create_app
+    from app.serving import Server
+    from app.store.storage import check_store
 
     with _errors_told():
         settings = load_settings(host=host, port=port, model=model)
         _log_to_stderr(settings.log_level)
         app = create_app(settings)
+        asyncio.run(check_store(settings))
     if _is_trial(settings):
         logging.getLogger(__name__).warning(TRIAL_WARNING)
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
         log_level=settings.log_level,
         # Paths and statuses only, but a line per request drowns what matters.
         access_log=settings.log_level == "debug",
-        timeout_graceful_shutdown=10,
+        # For connections that are still open once all reviews have ended.
+        timeout_graceful_shutdown=5,
     )
+    Server(config, drain=lambda: app.state.reviewer.workers.drain()).run()
 
 
 @cli.command()

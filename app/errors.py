@@ -4,6 +4,12 @@ ReviewerError                      500  internal_error
 ├── InvalidRequest                 400  (the code says what: missing_field, invalid_value, ...)
 │   ├── UrlNotAllowed              400  url_not_allowed
 │   ├── ModelNotFound              404  model_not_found
+│   ├── ReviewNotFound             404  review_not_found
+│   ├── PaperNotStored             404  paper_not_stored
+│   ├── IdempotencyMismatch        409  idempotency_key_mismatch
+│   ├── ReviewCancelled            409  review_cancelled
+│   ├── ReviewFinished             409  review_finished
+│   ├── ReviewNotCompleted         409  review_not_completed
 │   ├── UploadTooLarge             413  pdf_too_large
 │   └── UnsupportedMediaType       415  unsupported_media_type
 ├── PaperError                     422  pdf_unreadable
@@ -25,6 +31,11 @@ ReviewerError                      500  internal_error
 │   ├── EngineUnavailable          503  engine_unavailable
 │   ├── EngineOverloaded           503  engine_overloaded
 │   └── UpstreamError              502  upstream_error
+├── StoreUnavailable               503  store_unavailable
+│   └── StorageFull                507  storage_full
+├── ServiceStopping                503  service_stopping
+├── Interrupted                    503  interrupted
+├── AttemptsExhausted              500  attempts_exhausted
 └── ConfigurationError             (never over HTTP: the command prints it and exits with 2)
 """
 
@@ -78,6 +89,42 @@ class InvalidRequest(ReviewerError):
 class ModelNotFound(InvalidRequest):
     status = 404
     code = "model_not_found"
+
+
+class ReviewNotFound(InvalidRequest):
+    """No review of this id, or it is another tenant's: the answer is the same."""
+
+    status = 404
+    code = "review_not_found"
+
+
+class PaperNotStored(InvalidRequest):
+    status = 404
+    code = "paper_not_stored"
+
+
+class IdempotencyMismatch(InvalidRequest):
+    """The key came before, with another request."""
+
+    status = 409
+    code = "idempotency_key_mismatch"
+
+
+class ReviewCancelled(InvalidRequest):
+    status = 409
+    code = "review_cancelled"
+
+
+class ReviewFinished(InvalidRequest):
+    """There is nothing left to cancel."""
+
+    status = 409
+    code = "review_finished"
+
+
+class ReviewNotCompleted(InvalidRequest):
+    status = 409
+    code = "review_not_completed"
 
 
 class UrlNotAllowed(InvalidRequest):
@@ -191,6 +238,45 @@ class UpstreamError(EngineError):
 
     status = 502
     code = "upstream_error"
+
+
+class StoreUnavailable(ReviewerError):
+    """The database or the data folder can't be reached; the service goes on trying."""
+
+    status = 503
+    type = "service_unavailable_error"
+    code = "store_unavailable"
+    retry_after = 5
+
+
+class StorageFull(StoreUnavailable):
+    status = 507
+    code = "storage_full"
+    retry_after = 60
+
+
+class ServiceStopping(ReviewerError):
+    """The service ends, and takes no more reviews."""
+
+    status = 503
+    type = "service_unavailable_error"
+    code = "service_stopping"
+    retry_after = 10
+
+
+class Interrupted(ReviewerError):
+    """The process that worked on a review for a waiting client has ended."""
+
+    status = 503
+    type = "service_unavailable_error"
+    code = "interrupted"
+    retry_after = 1
+
+
+class AttemptsExhausted(ReviewerError):
+    """The process or the engine ended each time that it worked on this review."""
+
+    code = "attempts_exhausted"
 
 
 class ConfigurationError(ReviewerError):

@@ -17,6 +17,10 @@ from app.engine.base import Engine
 from app.engine.launcher import engine_launcher
 from app.engine.supervisor import Launch, Supervisor
 from app.errors import InvalidRequest, ReviewerError, unexpected
+from app.jobs.board import Board
+from app.jobs.desk import Desk
+from app.jobs.run import Workplace
+from app.jobs.workers import Workers
 from app.metrics import Metrics
 from app.paper.reader import PaperReader
 from app.review.plan import ReviewRules
@@ -24,6 +28,7 @@ from app.review.service import ReviewService
 from app.routes import health, openai, papers, reviews
 from app.routes.state import State
 from app.settings import Settings
+from app.store.storage import Storage
 from app.uploads import BodyLimit
 
 _CLIENT_CLOSED_REQUEST = 499
@@ -42,14 +47,22 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
+        storage = Storage(settings)
+        await storage.start()
         async with PaperReader(settings) as reader:
             service = ReviewService(rules, supervisor, reader)
-            app.state.reviewer = State(supervisor, reader, service, metrics)
+            place = Workplace(settings, storage.store, service, Board(storage.store), metrics)
+            workers = Workers(place, supervisor)
+            desk = Desk(place, workers)
+            app.state.reviewer = State(supervisor, reader, storage, workers, desk, metrics)
             await supervisor.start()
+            workers.start()
             try:
                 yield
             finally:
+                await workers.stop()
                 await supervisor.stop()
+                await storage.stop()
 
     app = FastAPI(
         title="Scientific reviewer",

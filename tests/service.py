@@ -32,17 +32,27 @@ def free_port() -> int:
 class Service:
     """A running ``reviewer serve``; a context manager that stops it."""
 
-    def __init__(self, log: Path, **environment: str) -> None:
+    def __init__(self, log: Path, *, scripted: bool = False, **environment: str) -> None:
+        """With ``scripted``, around an engine double instead of the model."""
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith("REVIEWER_")
         }
-        with log.open("w") as output:
+        with log.open("a") as output:
             self.process = subprocess.Popen(
-                [Path(sys.executable).with_name("reviewer"), "serve", "--port", str(self.port)],
-                env={**inherited, "HF_HUB_OFFLINE": "1", **environment},
+                [sys.executable, "-m", "tests.scripted_service"]
+                if scripted
+                else [Path(sys.executable).with_name("reviewer"), "serve"],
+                cwd=Path(__file__).parents[1],
+                env={
+                    **inherited,
+                    "REVIEWER_PORT": str(self.port),
+                    "HF_HUB_OFFLINE": "1",
+                    "REVIEWER_DATA_DIR": str(log.with_name("data")),
+                    **environment,
+                },
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )

@@ -25,8 +25,24 @@ ALLOWED = {
     "app.schemas": {"app.schemas", "app.paper.model"},
     "app.console": {"app.paper.model", "app.schemas"},
     "app.resources": {"app.schemas", "app.paper.model", "app.engine.base"},
+    "app.serving": set(),
     "app.uploads": {"app.errors"},
     "app.settings": {"app.errors"},
+    "app.store": {"app.store", "app.errors", "app.settings"},
+    "app.jobs": {
+        "app",
+        "app.jobs",
+        "app.store",
+        "app.review.service",
+        "app.review.streaming",
+        "app.engine.supervisor",
+        "app.paper.model",
+        "app.paper.sources",
+        "app.errors",
+        "app.metrics",
+        "app.schemas",
+        "app.settings",
+    },
     "app.engine.base": set(),
     "app.engine": {"app.engine", "app.errors", "app.settings", "app.disconnect"},
     "app.paper": {"app.paper", "app.errors", "app.settings"},
@@ -43,8 +59,11 @@ ALLOWED = {
     "app.routes": {
         "app",
         "app.routes",
+        "app.jobs",
+        "app.store.records",
+        "app.store.storage",
+        "app.store.tables",
         "app.review.service",
-        "app.review.streaming",
         "app.engine.base",
         "app.engine.supervisor",
         "app.paper",
@@ -102,7 +121,7 @@ def test_heavy_and_web_libraries_stay_in_their_rooms(file: Path) -> None:
     module, roots = module_of(file), {name.split(".")[0] for name in imports_of(file)}
     if module != "app.engine.vllm":
         assert "vllm" not in roots
-    if module.startswith(("app.paper", "app.review")):
+    if module.startswith(("app.paper", "app.review", "app.store", "app.jobs")):
         assert not roots & {"fastapi", "starlette", "torch", "transformers"}
     assert "training" not in roots
 
@@ -126,8 +145,8 @@ def test_the_readme_has_every_setting_and_its_default() -> None:
 
 
 def documented_default(name: str) -> str:
-    if name == "cache_dir":
-        return "the user's cache folder"
+    if name in ("cache_dir", "data_dir"):
+        return f"the user's {name.removesuffix('_dir')} folder"
     default = Settings.model_fields[name].default
     return "–" if default is None else f"`{str(default).lower() if default is True else default}`"
 

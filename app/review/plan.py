@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.engine.base import Generation, ServedModel, Tokenizer
@@ -33,6 +34,13 @@ class Plan:
     held: bool
     """Whether the engine holds the review to the template's headings and verdict line."""
     confidence: Confidence
+
+    @property
+    def fingerprint(self) -> str:
+        """Differs where the same paper would be asked for, held or judged differently."""
+        nameless = self.generation and replace(self.generation, request_id="")
+        whole = repr(replace(self, id="", generation=nameless))
+        return hashlib.sha256(whole.encode("utf-8", "backslashreplace")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,10 @@ async def livez() -> Readiness:
 
 @router.get("/readyz", responses={503: {"model": ErrorEnvelope}})
 async def readyz(state: StateDep) -> Readiness:
-    """The model has answered, and its engine lives; otherwise 503 with the reason."""
+    """The model has answered, its engine and the store can be reached, and the service is not being
+    stopped; otherwise 503 with the reason."""
+    state.workers.check()
+    state.storage.check()
     state.supervisor.engine()
     return Readiness()
 

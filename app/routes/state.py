@@ -5,54 +5,46 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Request
 
 from app.engine.supervisor import Supervisor
+from app.jobs.desk import Desk
+from app.jobs.telling import Told
+from app.jobs.workers import Workers
 from app.metrics import Metrics
 from app.paper.reader import PaperReader
-from app.paper.sources import Source
-from app.review.service import Completed, Event, Failed, ReviewService, with_failure
-from app.schemas.requests import ReviewParameters
+from app.review.service import Event, Failed
+from app.store.storage import Storage
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     supervisor: Supervisor
     reader: PaperReader
-    reviews: ReviewService
+    storage: Storage
+    workers: Workers
+    desk: Desk
     metrics: Metrics
 
-    def start_review(
-        self,
-        source: Source,
-        parameters: ReviewParameters,
-        answer_format: dict[str, Any] | None = None,
-    ) -> AsyncGenerator[Event, None]:
-        """:meth:`ReviewService.start`, and its reviews are counted."""
-        return _counted(self.reviews.start(source, parameters, answer_format), self.metrics)
-
-    async def streamed(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+    async def counted(self, told: AsyncGenerator[Told, None]) -> AsyncGenerator[Told, None]:
         """For an answer whose status is out before its work is done: an error is an event."""
-        async with aclosing(with_failure(events)) as all_events:
+        async with aclosing(told) as all_told:
+            async for one in all_told:
+                if one.code:
+                    self.metrics.errors.labels(code=one.code).inc()
+                yield one
+
+    async def counted_events(
+        self, events: AsyncGenerator[Event, None]
+    ) -> AsyncGenerator[Event, None]:
+        """The same, for events as they are."""
+        async with aclosing(events) as all_events:
             async for event in all_events:
                 if isinstance(event, Failed):
                     self.metrics.errors.labels(code=event.error.code).inc()
                 yield event
-
-
-async def _counted(
-    events: AsyncGenerator[Event, None], metrics: Metrics
-) -> AsyncGenerator[Event, None]:
-    async with aclosing(events):
-        async for event in events:
-            if isinstance(event, Completed):
-                review = event.review
-                metrics.reviews.labels(decision=str(review.verdict.decision)).inc()
-                if review.paper.sha256:
-                    metrics.extraction.observe(review.timings.extract_s)
-            yield event
 
 
 def _state(request: Request) -> State:
@@ -60,4 +52,10 @@ def _state(request: Request) -> State:
     return state
 
 
+async def _tenant() -> str:
+    """Whose request this is; empty where there are no keys."""
+    return ""
+
+
 StateDep = Annotated[State, Depends(_state)]
+TenantDep = Annotated[str, Depends(_tenant)]

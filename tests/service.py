@@ -32,8 +32,8 @@ def free_port() -> int:
 class Service:
     """A running ``reviewer serve``; a context manager that stops it."""
 
-    def __init__(self, log: Path, *, scripted: bool = False, **environment: str) -> None:
-        """With ``scripted``, around an engine double instead of the model."""
+    def __init__(self, log: Path, **environment: str) -> None:
+        """With ``SCRIPTED_DELAY_S`` in its environment, around an engine double, not the model."""
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
@@ -43,7 +43,7 @@ class Service:
         with log.open("a") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.scripted_service"]
-                if scripted
+                if "SCRIPTED_DELAY_S" in environment
                 else [Path(sys.executable).with_name("reviewer"), "serve"],
                 cwd=Path(__file__).parents[1],
                 env={

@@ -85,9 +85,10 @@ class Desk:
         if parameters.reuse and new.reuse_key:
             found = await self._store.reusable(asked.tenant, new.reuse_key)
             if found:
-                stands_for = await self._store.bind(new, found) if new.key else found
-                replayed = stands_for != found
-                return Ticket(stands_for, asked.tenant, reused=not replayed, replayed=replayed)
+                known = await self._store.bind(new, found) if new.key else None
+                if known:
+                    return Ticket(known, asked.tenant, replayed=True)
+                return Ticket(found, asked.tenant, reused=True)
         claim = None if parameters.background else Claim(new.id, self._workers.owner, 1)
         known = await self._store.accept(new, claim, self._place.settings.lease_s)
         if known:

@@ -94,14 +94,15 @@ class Workers:
 
     async def _claim(self) -> None:
         settings, store = self._place.settings, self._place.store
+        self._work.clear()
         if self._room():
-            self._work.clear()
             row = await store.claim(self.owner, settings.lease_s, settings.max_attempts)
             if row:
                 await self._begin(row)
                 return
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._work.wait(), _LOOK_S)
+            async with asyncio.timeout(_LOOK_S):
+                await self._work.wait()
 
     async def _begin(self, row: ReviewRow) -> None:
         claim = Claim(row.id, self.owner, row.attempt)

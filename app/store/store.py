@@ -86,11 +86,11 @@ class Store:
                 self.papers.save(new.content, new.data)
         return None
 
-    async def bind(self, new: NewReview, review_id: str) -> str:
+    async def bind(self, new: NewReview, review_id: str) -> str | None:
         """Let the client's key stand for a stored review.
 
         Returns:
-            The id of the review that it stands for: another one, where it did already.
+            The id of the review that it stands for already; then nothing has changed.
 
         Raises:
             IdempotencyMismatch: the key came with another request.
@@ -101,7 +101,7 @@ class Store:
             if await session.scalar(_of_tenant(review_id, new.tenant)) is None:
                 raise _not_found(review_id)
             await session.execute(_key(new, review_id))
-            return review_id
+            return None
 
     async def reusable(self, tenant: str, reuse_key: str) -> str | None:
         """The id of the newest completed review that is the same."""

@@ -41,11 +41,14 @@ ReviewerError                      500  internal_error
 
 from __future__ import annotations
 
+import errno
 import logging
 import uuid
 from typing import Any, ClassVar
 
 log = logging.getLogger(__name__)
+
+_FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class ReviewerError(Exception):
@@ -253,6 +256,11 @@ class StorageFull(StoreUnavailable):
     status = 507
     code = "storage_full"
     retry_after = 60
+
+
+def is_full_disk(error: Exception) -> bool:
+    """Whether a disk, a quota or a limit of file sizes is what stopped a write."""
+    return isinstance(error, OSError) and error.errno in _FULL_DISK
 
 
 class ServiceStopping(ReviewerError):

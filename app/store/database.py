@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import sqlite3
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -16,14 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from app.errors import ConfigurationError, StorageFull, StoreUnavailable
+from app.errors import ConfigurationError, StorageFull, StoreUnavailable, is_full_disk
 from app.store.migrate import migrate
 
 _BUSY_S = 10.0
 """Longest that SQLite waits for another process's transaction."""
 _CONNECT_S = 5.0
 _STATEMENT_S = 30.0
-_FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_FAULT_OF_OURS = ("08", "53", "57", "58")
 """PostgreSQL's classes of errors: connection, resources, intervention by an operator, system."""
 
@@ -214,8 +212,6 @@ def _is_out(error: Exception) -> bool:
 
 
 def _is_full(error: Exception) -> bool:
-    if isinstance(error, OSError):
-        return error.errno in _FULL_DISK
     cause = error.orig if isinstance(error, exc.DBAPIError) else None
     full = getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-    return full or getattr(cause, "sqlstate", None) == "53100"
+    return full or getattr(cause, "sqlstate", None) == "53100" or is_full_disk(error)

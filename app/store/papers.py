@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import time
@@ -11,9 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.errors import StorageFull, StoreUnavailable
+from app.errors import StorageFull, StoreUnavailable, is_full_disk
 
-_FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _UNFINISHED = ".part"
 
 
@@ -100,6 +98,6 @@ def _faults_told() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL_DISK:
+        if is_full_disk(error):
             raise StorageFull("The data folder's disk is full.") from error
         raise StoreUnavailable("The data folder can't be used now.") from error

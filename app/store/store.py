@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
@@ -30,6 +31,7 @@ from app.errors import (
     Interrupted,
     ReviewerError,
     ReviewNotFound,
+    StoreUnavailable,
 )
 from app.store.database import Database, epoch
 from app.store.papers import PaperFiles
@@ -63,8 +65,19 @@ class Store:
         Raises:
             IdempotencyMismatch: the key came with another request.
         """
-        if new.content and new.data is not None:
-            await asyncio.to_thread(self.papers.save, new.content, new.data, durable=new.background)
+        if new.content is None or new.data is None:
+            return await self._insert(new, claim, lease_s)
+        await asyncio.to_thread(self.papers.save, new.content, new.data, durable=new.background)
+        known: str | None = new.id
+        try:
+            known = await self._insert(new, claim, lease_s)
+        finally:
+            if known:
+                with suppress(StoreUnavailable):
+                    await self.remove_unused(new.content)
+        return known
+
+    async def _insert(self, new: NewReview, claim: Claim | None, lease_s: float) -> str | None:
         state: dict[str, Any] = {"status": "queued", "attempt": 0, "lost": 0, "title": ""}
         if claim:
             state |= {

@@ -142,7 +142,7 @@ def test_killed_again_and_again_it_loses_nothing(
         database_url.get_secret_value() if database_url else None,
         reviews=20,
         kills=3,
-        delay_s=0.02,
+        delay_s=0.1,
     )
     assert found["completed"] == 20
     assert found["written twice"] == 0

@@ -225,9 +225,9 @@ def main() -> None:
                 url,
                 reviews=asked.reviews or 100,
                 kills=asked.kills,
-                delay_s=0.05,
+                delay_s=0.15,
                 real_model=asked.real_model,
-                longest_s=20.0 if asked.real_model else 3.0,
+                longest_s=20.0 if asked.real_model else 6.0,
             )
     results: dict[str, Value] = {name.replace(" ", "_"): value for name, value in found.items()}
     report("crash", "kill -9" if not asked.double_claims else "two processes", [found], **results)

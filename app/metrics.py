@@ -1,27 +1,156 @@
-"""The service's own metrics; one registry per application."""
+"""The service's own metrics; one registry per application.
+
+No label holds what a client, a paper or an upstream chose: everything that is not on a list here
+counts as ``other``.
+"""
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from app import errors
+from app.errors import ReviewerError
+
+HIDDEN_KINDS = frozenset(
+    (
+        "off_page",
+        "render_mode",
+        "transparent",
+        "tiny",
+        "invisible_colour",
+        "covered",
+        "clipped",
+        "remapped_font",
+        "hidden_layer",
+        "hidden_annotation",
+        "actual_text",
+        "hidden_element",
+        "phantom",
+    )
+)
+_OWN_CODES = frozenset(
+    (
+        "missing_field",
+        "unknown_field",
+        "unknown_parameter",
+        "invalid_json",
+        "unknown_template",
+        "too_many_files",
+        "invalid_base64",
+        "invalid_schema",
+        "unsupported_file_type",
+        "prompt_too_long",
+        "seed_unsupported",
+        "bad_request",
+        "not_found",
+        "method_not_allowed",
+    )
+)
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+STAGES = ("extraction", "packing", "generation", "verdict")
+_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300)
+_REQUEST_SECONDS = (0.005, 0.01, 0.025, *_SECONDS)
+_TENTHS = tuple(tenth / 10 for tenth in range(1, 11))
 
 
 class Metrics:
-    """Counts reviews, refusals and the time that papers take to read."""
+    """What is counted, and what it is called on ``/metrics``."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self.reviews = Counter(
-            "reviewer_reviews", "Completed reviews.", ["decision"], registry=self._registry
+        self.reviews = self._counter("reviews", "Reviews that ended.", "status", "decision")
+        self.errors = self._counter("errors", "Requests answered with an error.", "code")
+        self.requests = self._counter(
+            "http_requests",
+            "Requests answered; 499 where the client left first.",
+            "method",
+            "route",
+            "status",
         )
-        self.errors = Counter(
-            "reviewer_errors", "Requests answered with an error.", ["code"], registry=self._registry
+        self.request_seconds = self._histogram(
+            "http_request_seconds", "Time to the end of the answer.", _REQUEST_SECONDS, "route"
         )
-        self.extraction = Histogram(
-            "reviewer_extraction_seconds",
-            "Time to read a PDF, waiting for a worker included.",
-            registry=self._registry,
+        self.extraction = self._histogram(
+            "extraction_seconds", "Time to read a paper, waiting for a worker included.", _SECONDS
+        )
+        self.extraction_failures = self._counter(
+            "extraction_failures", "Papers that could not be read.", "code"
+        )
+        self.stage = self._gauge("reviews_in_stage", "Reviews being worked on.", "stage")
+        for name in STAGES:
+            self.stage.labels(stage=name)
+        self.places = self._gauge("places", "Reviews, papers and chats taken at the same time.")
+        self.places_taken = self._gauge("places_taken", "How many there are now.")
+        self.queue_wait = self._histogram(
+            "queue_seconds", "From the prompt's sending to its first token.", _SECONDS
+        )
+        self.generation = self._histogram(
+            "generation_seconds", "From a review's first token to its last.", _SECONDS
+        )
+        self.tokens = self._counter(
+            "tokens", "Tokens of finished reviews: cached ones are part of the prompts.", "kind"
+        )
+        self.probability = self._histogram(
+            "verdict_probability", "Probabilities of acceptance.", _TENTHS
+        )
+        self.truncated = self._counter(
+            "truncated_reviews", "Reviews of papers of which the model saw only a part."
+        )
+        self.hidden_text = self._counter(
+            "hidden_text", "Pieces of hidden text in reviewed papers.", "kind"
         )
 
     def page(self) -> bytes:
         """Prometheus' text format."""
         return generate_latest(self._registry)
+
+    def failed(self, error: ReviewerError) -> None:
+        """A request, or the stream that answered it, ended with an error."""
+        self.errors.labels(code=code_of(error)).inc()
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """``route`` is a template of the application's, never a path as it was asked for."""
+        known = method if method in _METHODS else "other"
+        self.requests.labels(method=known, route=route, status=str(status)).inc()
+        self.request_seconds.labels(route=route).observe(seconds)
+
+    @contextmanager
+    def extracting(self) -> Iterator[None]:
+        """Times the reading of a paper, and counts it where it fails."""
+        started = time.perf_counter()
+        try:
+            yield
+        except ReviewerError as error:
+            self.extraction_failures.labels(code=code_of(error)).inc()
+            raise
+        self.extraction.observe(time.perf_counter() - started)
+
+    def _counter(self, name: str, about: str, *labels: str) -> Counter:
+        return Counter(f"reviewer_{name}", about, labels, registry=self._registry)
+
+    def _gauge(self, name: str, about: str, *labels: str) -> Gauge:
+        return Gauge(f"reviewer_{name}", about, labels, registry=self._registry)
+
+    def _histogram(
+        self, name: str, about: str, buckets: tuple[float, ...], *labels: str
+    ) -> Histogram:
+        return Histogram(
+            f"reviewer_{name}", about, labels, buckets=buckets, registry=self._registry
+        )
+
+
+def code_of(error: ReviewerError) -> str:
+    """The error's code, if it is one of ours: an upstream's, or a hijacked worker's, may be any."""
+    known = error.code in _OWN_CODES or error.code in _CLASS_CODES
+    return error.code if known else type(error).code
+
+
+_CLASS_CODES = frozenset(
+    kind.code
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, ReviewerError)
+)

@@ -15,6 +15,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.errors import ConfigurationError
 
 PREFIX = "REVIEWER_"
+API_KEY = PREFIX + "API_KEY"
+"""What a command shows to a running service; no setting of the service itself."""
 
 
 class Settings(BaseSettings):
@@ -25,12 +27,44 @@ class Settings(BaseSettings):
     )
 
     host: str = "127.0.0.1"
-    """Address to listen on. There are no API keys yet: beyond loopback, put a proxy with
-    authentication in front."""
+    """Address to listen on. Beyond loopback the service starts with API keys only, or with
+    `no_auth`."""
     port: int = Field(8000, ge=0, le=65535)
     """Port to listen on; 0 takes a free one."""
+    published_host: str | None = None
+    """The address that clients reach the service by where that is not `host`: in a container, the
+    one that its port is published on. It decides whether keys are needed."""
+    shutdown_delay_s: float = Field(1, ge=0)
+    """After SIGTERM, how long the service is not ready but still answers everything, for load
+    balancers to notice, in seconds. Ctrl-C does not wait."""
+    shutdown_grace_s: int = Field(30, ge=0)
+    """Then, how long running requests may take to finish before they are aborted, and background
+    reviews before they go back to the queue, in seconds."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much the service logs. vLLM's own log follows `VLLM_LOGGING_LEVEL` (`ERROR`)."""
+    log_format: Literal["json", "console"] | None = None
+    """`json`: one object a line; `console`: for a person. By default what standard error is: a
+    terminal, or not."""
+
+    api_keys: dict[str, str] = {}
+    """Names of API keys and the SHA-256 of each, as a JSON object. `reviewer keys create NAME`
+    makes one."""
+    api_keys_file: Path | None = None
+    """More of them, a name and a hash a line; `#` begins a comment. It is read again when it
+    changes: keys are added and revoked without a restart."""
+    no_auth: bool = False
+    """Serve other machines without any key."""
+    rate_limit_rpm: int | None = Field(None, ge=1)
+    """Requests under `/v1` that each key may make a minute; one more gets a 429."""
+    rate_limit_burst: int | None = Field(None, ge=1)
+    """How many of these may come at once; by default all of a minute's."""
+    max_reviews_per_key: int | None = Field(None, ge=1)
+    """Reviews, papers and chats of one key at the same time; one more gets a 429."""
+    max_reviews: int = Field(64, ge=1)
+    """Reviews, papers and chats in all at the same time, running and waiting; one more gets a 503
+    before its body is read. Each may hold `max_upload_mb` in memory."""
+    cors_origins: list[str] = []
+    """Origins whose pages may call the service from a browser, as a JSON list; `["*"]` for all."""
 
     engine: Literal["vllm", "upstream"] = "vllm"
     """`vllm` runs the model in this service; `upstream` sends its requests to another
@@ -110,10 +144,6 @@ class Settings(BaseSettings):
     max_attempts: int = Field(5, ge=1)
     """Attempts at a background review, each of which ended with its process or its engine, after
     which it has failed."""
-    stop_s: float = Field(20, ge=0)
-    """Seconds that running reviews get to finish once the service is told to stop. Background
-    reviews that have not finished then go back to the queue."""
-
     max_upload_mb: float = Field(50, gt=0)
     """Largest request body, in megabytes (10^6 bytes)."""
     max_pages: int = Field(200, ge=1)
@@ -142,6 +172,10 @@ class Settings(BaseSettings):
     host alone, without its subdomains. Empty: none are fetched."""
     fetch_timeout_s: float = Field(30, gt=0)
     """Longest that fetching one paper may take, redirects included, in seconds."""
+
+    otlp_endpoint: HttpUrl | None = None
+    """An OpenTelemetry collector (OTLP over HTTP) that gets a trace of each review; needs the extra
+    `otel`."""
 
     @model_validator(mode="after")
     def _upstream_has_a_url(self) -> Settings:
@@ -183,7 +217,7 @@ def load_settings(**overrides: object) -> Settings:
     Raises:
         ConfigurationError: a value is out of range, or a ``REVIEWER_`` variable is no setting.
     """
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    known = {API_KEY} | {PREFIX + name.upper() for name in Settings.model_fields}
     for name in sorted(os.environ):
         if name.upper().startswith(PREFIX) and name.upper() not in known:
             near = difflib.get_close_matches(name.upper(), known, n=1)

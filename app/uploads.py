@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from app.errors import UploadTooLarge
+from app.refusal import is_sending, refuse
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-
-_LINGER_S = 2.0
 
 
 class _TooLarge(Exception):
@@ -34,8 +30,7 @@ class BodyLimit:
         headers = dict(scope["headers"])
         declared = headers.get(b"content-length", b"")
         if declared.isdigit() and int(declared) > self._max_bytes:
-            # A client that expects "100 Continue" has not begun to send, and need not.
-            await self._refuse(receive, send, linger=b"expect" not in headers)
+            await self._refuse(scope, receive, send, linger=is_sending(scope))
             return
         received = 0
         refused = False
@@ -46,7 +41,7 @@ class BodyLimit:
             received += len(message.get("body", b""))
             if received > self._max_bytes:
                 refused = True
-                await self._refuse(receive, send, linger=message.get("more_body", False))
+                await self._refuse(scope, receive, send, linger=message.get("more_body", False))
                 raise _TooLarge
             return message
 
@@ -58,26 +53,8 @@ class BodyLimit:
         with suppress(_TooLarge):
             await self._app(scope, counted, unless_refused)
 
-    async def _refuse(self, receive: Receive, send: Send, *, linger: bool) -> None:
-        """Answer 413 at once, then read on for a moment before the connection is closed.
-
-        Closed at once, with the client still sending, TCP would reset the connection, and the
-        client might never see the answer.
-        """
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, *, linger: bool) -> None:
         error = UploadTooLarge(
             f"The request is larger than the limit of {self._max_bytes / 1e6:g} MB.", param="file"
         )
-        body = json.dumps(error.envelope()).encode()
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(body)).encode()),
-            (b"connection", b"close"),
-        ]
-        await send({"type": "http.response.start", "status": error.status, "headers": headers})
-        await send({"type": "http.response.body", "body": body, "more_body": True})
-        if linger:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LINGER_S):
-                    while (await receive()).get("more_body"):
-                        pass
-        await send({"type": "http.response.body"})
+        await refuse(error, scope, receive, send, linger=linger)

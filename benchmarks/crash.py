@@ -29,6 +29,7 @@ from app.settings import Settings
 from app.store.storage import Storage
 from benchmarks.report import Value, report
 from tests.postgres import Postgres
+from tests.scripted_service import ScriptedService
 from tests.service import SMALL, Service
 
 LEASE_S = 2.0
@@ -133,7 +134,7 @@ def crash(
     ids: list[str] = []
     began = time.monotonic()
     for life in range(kills + 1):
-        service = Service(folder / "log", **environment)
+        service = (Service if real_model else ScriptedService)(folder / "log", **environment)
         service.wait()
         with httpx.Client(base_url=service.url, timeout=30) as client:
             dies = time.monotonic() + generator.uniform(0, longest_s)
@@ -176,7 +177,7 @@ def double_claims(folder: Path, database_url: str | None, reviews: int) -> dict[
     url = {"REVIEWER_DATABASE_URL": database_url} if database_url else {}
     queue = {**url, "SCRIPTED_DELAY_S": "0", "REVIEWER_BACKGROUND_REVIEWS": "0"}
     with (
-        Service(folder / "log", **queue) as taking,
+        ScriptedService(folder / "log", **queue) as taking,
         httpx.Client(base_url=taking.url, timeout=30) as client,
     ):
         ids: list[str] = []
@@ -184,7 +185,8 @@ def double_claims(folder: Path, database_url: str | None, reviews: int) -> dict[
             hand_in(client, number, ids)
         began = time.monotonic()
         both = {**queue, "REVIEWER_BACKGROUND_REVIEWS": "16"}
-        with Service(folder / "log-1", **both), Service(folder / "log-2", **both):
+        logs = folder / "log-1", folder / "log-2"
+        with ScriptedService(logs[0], **both), ScriptedService(logs[1], **both):
             while (
                 client.get("/v1/reviews?status=queued&limit=1").json()["data"]
                 or client.get("/v1/reviews?status=in_progress&limit=1").json()["data"]

@@ -38,6 +38,7 @@ class WatchedEngine:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.model, self.tokenizer = engine.model, engine.tokenizer
+        self.takes_cache_salt = engine.takes_cache_salt
         self.came: list[tuple[float, str]] = []
 
     async def generate(self, request: Generation) -> AsyncGenerator[Delta, None]:

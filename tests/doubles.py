@@ -8,6 +8,7 @@ import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import TYPE_CHECKING
 
+from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from app.engine.base import (
@@ -77,6 +78,8 @@ class ScriptedEngine:
     them is raised instead. ``logprobs`` are those of acceptance and rejection, likewise.
     """
 
+    takes_cache_salt = True
+
     def __init__(
         self,
         tokenizer: Tokenizer,
@@ -94,6 +97,7 @@ class ScriptedEngine:
         self.delay_s = delay_s
         self.generations: list[Generation] = []
         self.label_reads: list[LabelRead] = []
+        self.chats: list[bytes] = []
         self.aborted = 0
         self.closed = False
         self.death = asyncio.Event()
@@ -128,6 +132,7 @@ class ScriptedEngine:
         return LabelLogprobs(of, Usage(120, 1, 90))
 
     async def openai(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.chats.append(await Request(scope, receive).body())
         await JSONResponse({"object": "list", "data": []})(scope, receive, send)
 
     def metrics(self) -> bytes:

@@ -32,8 +32,9 @@ def free_port() -> int:
 class Service:
     """A running ``reviewer serve``; a context manager that stops it."""
 
+    command: tuple[str | Path, ...] = (Path(sys.executable).with_name("reviewer"), "serve")
+
     def __init__(self, log: Path, **environment: str) -> None:
-        """With ``SCRIPTED_DELAY_S`` in its environment, around an engine double, not the model."""
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
@@ -42,13 +43,9 @@ class Service:
         }
         with log.open("a") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.scripted_service"]
-                if "SCRIPTED_DELAY_S" in environment
-                else [Path(sys.executable).with_name("reviewer"), "serve"],
-                cwd=Path(__file__).parents[1],
+                [*self.command, "--port", str(self.port)],
                 env={
                     **inherited,
-                    "REVIEWER_PORT": str(self.port),
                     "HF_HUB_OFFLINE": "1",
                     "REVIEWER_DATA_DIR": str(log.with_name("data")),
                     **environment,
@@ -100,3 +97,9 @@ class Service:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+class TouchyService(Service):
+    """The same with the engine of :mod:`tests.touchy`: up in a second, and told what to say."""
+
+    command = (sys.executable, "-m", "tests.touchy")

@@ -21,12 +21,26 @@ ALLOWED = {
     "app": {"app"},
     "app.errors": set(),
     "app.disconnect": set(),
-    "app.metrics": set(),
+    "app.logs": set(),
+    "app.metrics": {"app.errors"},
+    "app.tracing": {"app.errors"},
+    "app.auth": {"app.errors", "app.settings"},
+    "app.cli_keys": {"app.auth", "app.errors"},
+    "app.refusal": {"app.errors"},
+    "app.guard": {"app.auth", "app.errors", "app.metrics", "app.refusal", "app.settings"},
+    "app.access": {"app.errors", "app.metrics", "app.refusal"},
+    "app.server": {"app.settings"},
+    "app.watch": {
+        "app.errors",
+        "app.metrics",
+        "app.tracing",
+        "app.review.service",
+        "app.schemas",
+    },
     "app.schemas": {"app.schemas", "app.paper.model"},
-    "app.console": {"app.paper.model", "app.schemas"},
+    "app.console": {"app.paper.model", "app.schemas", "app.errors"},
     "app.resources": {"app.schemas", "app.paper.model", "app.engine.base"},
-    "app.serving": set(),
-    "app.uploads": {"app.errors"},
+    "app.uploads": {"app.errors", "app.refusal"},
     "app.settings": {"app.errors"},
     "app.store": {"app.store", "app.errors", "app.settings"},
     "app.jobs": {
@@ -42,6 +56,8 @@ ALLOWED = {
         "app.metrics",
         "app.schemas",
         "app.settings",
+        "app.tracing",
+        "app.watch",
     },
     "app.engine.base": set(),
     "app.engine": {"app.engine", "app.errors", "app.settings", "app.disconnect"},
@@ -63,6 +79,8 @@ ALLOWED = {
         "app.store.records",
         "app.store.storage",
         "app.store.tables",
+        "app.auth",
+        "app.tracing",
         "app.review.service",
         "app.engine.base",
         "app.engine.supervisor",
@@ -72,6 +90,18 @@ ALLOWED = {
         "app.metrics",
         "app.resources",
         "app.schemas",
+    },
+    "app.local": {"app.engine", "app.paper", "app.review", "app.settings"},
+    "app.batch": {
+        "app.batch",
+        "app.console",
+        "app.errors",
+        "app.local",
+        "app.logs",
+        "app.paper.sources",
+        "app.review.service",
+        "app.schemas",
+        "app.settings",
     },
     "app.main": {"app"},
     "app.cli": {"app"},
@@ -148,7 +178,11 @@ def documented_default(name: str) -> str:
     if name in ("cache_dir", "data_dir"):
         return f"the user's {name.removesuffix('_dir')} folder"
     default = Settings.model_fields[name].default
-    return "–" if default is None else f"`{str(default).lower() if default is True else default}`"
+    return (
+        "–"
+        if default is None
+        else f"`{str(default).lower() if isinstance(default, bool) else default}`"
+    )
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)

@@ -36,6 +36,11 @@ def test_what_cannot_work_is_refused_by_name(
         load_settings()
 
 
+def test_a_client_s_key_disturbs_no_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REVIEWER_API_KEY", "sk-secret")
+    assert "sk-secret" not in repr(load_settings())
+
+
 @pytest.mark.parametrize("model", ["gpt-4", "/no/such/folder", "", "a/b/c"])
 def test_a_model_that_is_nowhere_is_refused_before_anything_starts(model: str) -> None:
     with pytest.raises(ConfigurationError, match="neither an alias"):

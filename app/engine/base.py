@@ -30,7 +30,8 @@ class Generation:
     """A request for ``n`` completions of one prompt.
 
     ``structure`` is an xgrammar structural tag (a JSON object with ``type: structural_tag``) that
-    each completion is held to, or None.
+    each completion is held to, or None. Only requests with the same ``cache_salt`` share a prefix
+    cache: who has another can't tell by the time whether a prompt has been seen.
     """
 
     request_id: str
@@ -41,6 +42,7 @@ class Generation:
     seed: int | None = None
     structure: dict[str, Any] | None = None
     n: int = 1
+    cache_salt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class LabelRead:
     messages: Sequence[Message]
     prefix: str
     token_ids: Sequence[int]
+    cache_salt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +149,11 @@ class Engine(Protocol):
 
     async def read_labels(self, request: LabelRead) -> LabelLogprobs:
         """How likely each of ``token_ids`` is as the next token. Raises as ``generate`` does."""
+        ...
+
+    @property
+    def takes_cache_salt(self) -> bool:
+        """Whether a chat's ``cache_salt`` means to it what it means to vLLM."""
         ...
 
     async def openai(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import importlib.metadata
+import logging
 import os
 
 from app.engine.base import Engine
@@ -80,8 +81,13 @@ def _prepare_environment(cpu: bool) -> None:
         defaults["TORCH_COMPILE_DISABLE"] = "1"
         # vLLM keeps a core for itself; on two cores that halves the speed of reading.
         defaults["VLLM_CPU_NUM_OF_RESERVED_CPU"] = "0"
+    if "VLLM_LOGGING_CONFIG_PATH" not in os.environ:
+        # Its lines go the way of ours; in its own processes by app.logs, as a plugin.
+        defaults["VLLM_CONFIGURE_LOGGING"] = "0"
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+    if os.environ.get("VLLM_CONFIGURE_LOGGING") == "0":
+        logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"].upper())
     # xgrammar 0.2.8 shares masks between grammars whose states look alike, and does not look at the
     # ids of tokens: a review held to one template would get another's headings, and fail. Without
     # room for sharing a template costs 30 ms to compile, 180 ms where the vocabulary is Gemma's.

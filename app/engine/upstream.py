@@ -79,18 +79,25 @@ async def launch(settings: Settings) -> UpstreamEngine:
         for_trial=source.for_trial,
         version=f"upstream {settings.upstream_url}",
     )
-    return UpstreamEngine(client, model, tokenizer)
+    # vLLM's own word, which no other server that we know says of itself.
+    return UpstreamEngine(client, model, tokenizer, is_vllm=card.get("owned_by") == "vllm")
 
 
 class UpstreamEngine:
     """Implements :class:`app.engine.base.Engine`."""
 
     def __init__(
-        self, client: httpx.AsyncClient, model: ServedModel, tokenizer: ChatTokenizer
+        self,
+        client: httpx.AsyncClient,
+        model: ServedModel,
+        tokenizer: ChatTokenizer,
+        *,
+        is_vllm: bool = False,
     ) -> None:
         self._client = client
         self.model = model
         self.tokenizer = tokenizer
+        self.takes_cache_salt = is_vllm
 
     async def generate(self, request: Generation) -> AsyncGenerator[Delta, None]:
         finished: dict[int, FinishReason] = {}
@@ -129,7 +136,12 @@ class UpstreamEngine:
             body["response_format"] = request.structure
         if request.n > 1:
             body["n"] = request.n
-        return body
+        return body | self._salt(request)
+
+    def _salt(self, request: Generation | LabelRead) -> dict[str, str]:
+        if request.cache_salt is None or not self.takes_cache_salt:
+            return {}
+        return {"cache_salt": request.cache_salt}
 
     async def read_labels(self, request: LabelRead) -> LabelLogprobs:
         body = {
@@ -148,6 +160,7 @@ class UpstreamEngine:
             "return_tokens_as_token_ids": True,
             "continue_final_message": True,
             "add_generation_prompt": False,
+            **self._salt(request),
         }
         async with self._post(body) as response:
             await response.aread()

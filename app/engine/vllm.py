@@ -95,6 +95,8 @@ async def launch(settings: Settings, source: ModelSource, *, cpu: bool) -> VllmE
 class VllmEngine:
     """Implements :class:`app.engine.base.Engine`."""
 
+    takes_cache_salt = True
+
     def __init__(
         self,
         llm: AsyncLLM,
@@ -131,7 +133,7 @@ class VllmEngine:
             cached_tokens = min(cached_tokens, output.num_cached_tokens or 0)
             for part in output.outputs:
                 if part.finish_reason == "error":
-                    raise EngineError("The engine could not continue the review.")
+                    raise _not_continued(request, completion_tokens)
                 if part.finish_reason == "abort":
                     raise EngineUnavailable("The engine dropped the request; send it again.")
                 completion_tokens += len(part.token_ids)
@@ -178,8 +180,11 @@ class VllmEngine:
     ) -> AsyncGenerator[Any, None]:
         """vLLM's outputs for the request's prompt, with its errors in our terms."""
         ids = await asyncio.to_thread(self._prompt_ids, request.messages, prefix)
+        prompt: dict[str, Any] = {"prompt_token_ids": ids}
+        if request.cache_salt is not None:
+            prompt["cache_salt"] = request.cache_salt
         try:
-            outputs = self.llm.generate({"prompt_token_ids": ids}, sampling, request.request_id)
+            outputs = self.llm.generate(prompt, sampling, request.request_id)
             async with aclosing(outputs):
                 async for output in outputs:
                     yield output
@@ -191,6 +196,18 @@ class VllmEngine:
             raise EngineOverloaded("The engine's queue is full.") from error
         except (VLLMClientError, ValueError) as error:
             raise InvalidRequest(str(error)) from error
+
+
+def _not_continued(request: Generation, tokens: int) -> ReviewerError:
+    # vLLM finds out only while it compiles it that a schema which looked right can't be met, one
+    # that refers to itself and to nothing else, say, and tells it by this reason alone.
+    if request.structure and not tokens:
+        return InvalidRequest(
+            "No answer can be held to this schema: its grammar can't be compiled.",
+            param="response_format",
+            code="invalid_schema",
+        )
+    return EngineError("The engine could not continue the review.")
 
 
 def _serve_args(settings: Settings, location: str, model: ServedModel, *, cpu: bool) -> Namespace:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app import __version__
-from app.errors import InvalidRequest, PaperNotStored, ReviewFinished, ServiceStopping
+from app.errors import InvalidRequest, PaperNotStored, ReviewFinished, ShuttingDown
 from app.jobs.run import Ending, Job, Run, Workplace
 from app.jobs.sources import StoredSource, stored
 from app.jobs.telling import Told, error_of, unpack
@@ -69,9 +69,7 @@ class Desk:
             InvalidRequest: the parameters don't suit the model or the settings.
             IdempotencyMismatch: the key came with another request.
             EngineUnavailable: no model is running now.
-            ServiceStopping: nothing is taken on any more.
         """
-        self._workers.check()
         keeps, parameters = self._place.settings.keeps_reviews, asked.parameters
         if parameters.background and not keeps:
             raise InvalidRequest(
@@ -79,7 +77,8 @@ class Desk:
                 param="background",
                 code="background_not_kept",
             )
-        prepared = self._place.service.prepare(parameters, asked.answer_format)
+        salt = self._place.salt_of(asked.tenant)
+        prepared = self._place.service.prepare(parameters, asked.answer_format, cache_salt=salt)
         source = await asyncio.to_thread(stored, asked.source)
         new = _new_review(asked, prepared, source, keeps=keeps)
         if parameters.reuse and new.reuse_key:
@@ -95,7 +94,15 @@ class Desk:
             return Ticket(known, asked.tenant, replayed=True)
         if claim:
             self._workers.run(
-                Job(claim, new.created, False, asked.source, parameters, prepared=prepared)
+                Job(
+                    claim=claim,
+                    created=new.created,
+                    tenant=asked.tenant,
+                    background=False,
+                    source=asked.source,
+                    parameters=parameters,
+                    prepared=prepared,
+                )
             )
         else:
             self._workers.wake()
@@ -135,7 +142,7 @@ class Desk:
                     yield event
                 return
             if self._board.closed:
-                yield Failed(ServiceStopping("The service is stopping."))
+                yield Failed(ShuttingDown("The service is stopping."))
                 return
             await self._board.change(ticket.id)
 

@@ -15,7 +15,7 @@ from app.errors import (
     EngineOverloaded,
     EngineUnavailable,
     ReviewerError,
-    ServiceStopping,
+    ShuttingDown,
     StoreUnavailable,
 )
 from app.jobs.board import Board
@@ -38,6 +38,8 @@ from app.settings import Settings
 from app.store.papers import address
 from app.store.records import Claim, Outcome
 from app.store.store import Store
+from app.tracing import Traces
+from app.watch import watched
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +66,10 @@ class Workplace:
     store: Store
     service: ReviewService
     board: Board
+    salt_of: Callable[[str], str | None]
+    """The cache salt of a tenant."""
     metrics: Metrics
+    traces: Traces
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,7 @@ class Job:
 
     claim: Claim
     created: float
+    tenant: str
     background: bool
     source: Source
     parameters: ReviewParameters
@@ -147,12 +153,17 @@ class Run:
 
     async def _events(self) -> AsyncGenerator[Event, None]:
         job, service = self.job, self._place.service
+        place = self._place
         prepared = job.prepared or service.prepare(
-            job.parameters, job.answer_format, review_id=job.claim.id
+            job.parameters,
+            job.answer_format,
+            review_id=job.claim.id,
+            cache_salt=place.salt_of(job.tenant),
         )
-        async with aclosing(service.events(prepared, job.source, job.created)) as events:
+        making = service.events(prepared, job.source, job.created)
+        async with aclosing(watched(making, place.metrics, place.traces)) as events:
             async for event in events:
-                if isinstance(event, Fetched) and self._place.settings.keeps_reviews:
+                if isinstance(event, Fetched) and place.settings.keeps_reviews:
                     await self._keep(event)
                 yield event
 
@@ -204,9 +215,6 @@ class Run:
         def tell() -> None:
             self.told.append(last)
             self.events.append(Completed(review))
-            self._place.metrics.reviews.labels(decision=str(review.verdict.decision)).inc()
-            if review.paper.sha256:
-                self._place.metrics.extraction.observe(review.timings.extract_s)
 
         await self._write(self._once(lambda: self._store.complete(self.job.claim, outcome)), tell)
 
@@ -241,7 +249,9 @@ class Run:
         elif self._ending is Ending.STOPPING and self.job.background:
             await self._write(lambda: self._store.give_back(claim, lost=False))
         elif self._ending is Ending.STOPPING:
-            await self._fail(Failed(ServiceStopping("The service is stopping.")))
+            await self._fail(
+                Failed(ShuttingDown("The service has stopped before this was finished."))
+            )
         elif not self.job.background:
             self._tell(Failed(cancelled()))
 

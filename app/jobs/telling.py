@@ -27,12 +27,12 @@ _FASTEST = 1
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One event as it stands on the wire; ``code`` is an error's."""
+    """One event as it stands on the wire; ``error`` where it is one."""
 
     number: int
     type: str
     data: str
-    code: str | None = None
+    error: ReviewerError | None = None
 
 
 class Teller:
@@ -48,8 +48,8 @@ class Teller:
             yield _error(self._end, event.error)
             return
         for told in self._narrator.tell(event):
-            code = event.error.code if isinstance(event, Failed) else None
-            yield Told(told.sequence_number, told.type, told.model_dump_json(), code)
+            error = event.error if isinstance(event, Failed) else None
+            yield Told(told.sequence_number, told.type, told.model_dump_json(), error)
 
     def complete(self, event: Completed, review: str) -> Told:
         """``review`` is the resource's JSON, which need not be made a second time."""
@@ -65,14 +65,13 @@ def _completed(number: int, review: str) -> Told:
 def _error(number: int, error: ReviewerError) -> Told:
     detail = ErrorDetail.model_validate(error.envelope()["error"])
     told = StreamError(sequence_number=number, error=detail)
-    return Told(number, told.type, told.model_dump_json(), error.code)
+    return Told(number, told.type, told.model_dump_json(), error)
 
 
 def pack(told: Sequence[Told]) -> bytes:
     """For the row. The whole review is in it already: of its event only the number is kept."""
     kept = [
-        (one.number, one.type, "" if one.type == "review.completed" else one.data, one.code)
-        for one in told
+        (one.number, one.type, "" if one.type == "review.completed" else one.data) for one in told
     ]
     return zlib.compress(json.dumps(kept).encode(), _FASTEST)
 
@@ -83,10 +82,10 @@ def unpack(row: ReviewRow) -> list[Told]:
     told = [
         _completed(number, row.review or "")
         if kind == "review.completed"
-        else Told(number, kind, *r)
-        for number, kind, *r in kept
+        else Told(number, kind, data, error_of(row) if kind == "error" else None)
+        for number, kind, data in kept
     ]
-    if row.status != "completed" and not (told and told[-1].code):
+    if row.status != "completed" and not (told and told[-1].error):
         told.append(_error(max(row.attempt, 1) * _NUMBERS - 1, error_of(row)))
     return told
 

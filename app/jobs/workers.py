@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import uuid
 from collections.abc import Awaitable, Callable
 
 from app.engine.supervisor import Supervisor
-from app.errors import PaperNotStored, ServiceStopping, StoreUnavailable
+from app.errors import PaperNotStored, StoreUnavailable
 from app.jobs.run import Ending, Job, Run, Workplace
 from app.jobs.sources import restored
 from app.schemas.requests import ReviewParameters
@@ -27,66 +28,59 @@ _CLOSING_S = 5.0
 class Workers:
     """Claims background reviews, some at a time, and keeps the claims of all that run here."""
 
-    def __init__(self, place: Workplace, supervisor: Supervisor) -> None:
+    def __init__(self, place: Workplace, supervisor: Supervisor, stopping: asyncio.Event) -> None:
+        """``stopping`` is set when the service has been told to end."""
         self.owner = uuid.uuid4().hex
         """This process, as its claims name it."""
         self._place = place
         self._supervisor = supervisor
         self._work = asyncio.Event()
-        self._stopping: asyncio.Task[None] | None = None
+        self._stopping = stopping
         self._tasks: list[asyncio.Task[None]] = []
-
-    @property
-    def stopping(self) -> bool:
-        return self._stopping is not None
-
-    def check(self) -> None:
-        """
-        Raises:
-            ServiceStopping: nothing is taken on any more.
-        """
-        if self.stopping:
-            raise ServiceStopping("The service is stopping.")
+        self._ends = math.inf
+        """When what runs has to be finished, once that is known, by the loop's clock."""
 
     def start(self) -> None:
         duties = (self._claim, self._renew, self._reap, self._place.board.watch)
         self._tasks = [asyncio.create_task(_lasting(duty)) for duty in duties]
+        self._tasks.append(asyncio.create_task(self._retire()))
 
     def wake(self) -> None:
         """There is something in the queue, or room to take it on."""
         self._work.set()
 
-    async def drain(self) -> None:
-        """Take nothing on any more, and let what runs finish, for ``stop_s`` at most.
-
-        What has not finished then goes back to the queue; a client that waits gets an error.
-        """
-        if self._stopping is None:
-            self._stopping = asyncio.create_task(self._drain())
-        await asyncio.shield(self._stopping)
+    async def _retire(self) -> None:
+        """Once the service is to end: claim nothing more, and let nobody wait for what may come."""
+        await self._stopping.wait()
+        settings = self._place.settings
+        grace_s = settings.shutdown_delay_s + settings.shutdown_grace_s
+        self._ends = asyncio.get_running_loop().time() + grace_s
+        self._tasks[0].cancel()
+        self._place.board.close()
 
     async def stop(self) -> None:
-        await self.drain()
+        """Let what runs finish while there is time; the rest goes back to the queue.
+
+        A client that still waits gets an error.
+        """
+        self._stopping.set()
+        await asyncio.gather(self._tasks[0], self._tasks[-1], return_exceptions=True)
+        board = self._place.board
+        running = [run.task for run in board.runs.values()]
+        if running:
+            left = max(0.0, self._ends - asyncio.get_running_loop().time())
+            log.info("stopping: %d reviews have %.0f s left", len(running), left)
+            await asyncio.wait(running, timeout=left)
+        for run in tuple(board.runs.values()):
+            run.stop(Ending.STOPPING)
+        unfinished = [run.task for run in board.runs.values()]
+        if unfinished:
+            _, stuck = await asyncio.wait(unfinished, timeout=_CLOSING_S)
+            for task in stuck:  # the store is away: the claims will run out
+                task.cancel()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _drain(self) -> None:
-        board = self._place.board
-        self._tasks[0].cancel()
-        await asyncio.gather(self._tasks[0], return_exceptions=True)
-        board.close()
-        running = [run.task for run in board.runs.values()]
-        if running:
-            log.info("stopping: %d reviews are still being made", len(running))
-            await asyncio.wait(running, timeout=self._place.settings.stop_s)
-        for run in tuple(board.runs.values()):
-            run.stop(Ending.STOPPING)
-        left = [run.task for run in board.runs.values()]
-        if left:
-            _, stuck = await asyncio.wait(left, timeout=_CLOSING_S)
-            for task in stuck:  # the store is away: the claims will run out
-                task.cancel()
 
     def _room(self) -> bool:
         running = sum(run.job.background for run in self._place.board.runs.values())
@@ -117,6 +111,7 @@ class Workers:
         job = Job(
             claim=claim,
             created=row.created,
+            tenant=row.tenant,
             background=True,
             source=source,
             parameters=ReviewParameters.model_validate(row.parameters),

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import pickle
+import re
 import signal
 import socket
 import sys
@@ -36,6 +37,8 @@ _MIB = 2**20
 _LARGEST_ANSWER = 128 * _MIB
 _ATTEMPTS = 3
 """How often a document is given to another child because the last one ended before it had it."""
+_FAULT_TOLD = re.compile(r"\w{1,60} at \w{1,60}\.py:\d{1,6}")
+"""A fault that may be logged: a process that a document has taken over might tell its text."""
 _DYING_S = 0.5
 """Longest that a process takes to end after the kernel has closed its socket."""
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TESSDATA_PREFIX", "TMPDIR")
@@ -195,10 +198,10 @@ class _Child:
             if kind == REFUSAL:
                 return _as_error(msgspec.msgpack.decode(payload, type=Refusal))
         except (ValueError, RecursionError) as error:
-            raise _Broken(f"its answer is none: {str(error)[:200]!a}") from error
-        raise _Broken(
-            ascii(payload[:200].decode("utf-8", "replace")) if kind == FAULT else "no answer"
-        )
+            # Not the error's text, which may quote the answer.
+            raise _Broken(f"its answer is none ({type(error).__name__})") from error
+        told = payload.decode("utf-8", "replace") if kind == FAULT else ""
+        raise _Broken(told if _FAULT_TOLD.fullmatch(told) else "no answer")
 
     async def expect(self, kind: bytes) -> None:
         if await self.receive() != (kind, b""):

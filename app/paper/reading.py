@@ -10,10 +10,8 @@ from app.paper.extract import ExtractOptions, extract_paper, is_pdf
 from app.paper.latex.source import paper_from_latex
 from app.paper.model import Paper
 from app.paper.screening import screen
+from app.paper.sources import LATEX_SUFFIXES, TEXT_SUFFIXES
 from app.paper.text import paper_from_markdown
-
-_LATEX = (".tex", ".ltx", ".latex")
-_MARKDOWN = (".md", ".markdown", ".txt")
 
 
 def read_file(data: bytes, name: str, options: ExtractOptions) -> Paper:
@@ -32,9 +30,9 @@ def read_file(data: bytes, name: str, options: ExtractOptions) -> Paper:
 def _read_text(data: bytes, suffix: str) -> Paper:
     if is_archive(data):
         return paper_from_archive(data)
-    if suffix in _LATEX:
+    if suffix in LATEX_SUFFIXES:
         return paper_from_latex(data)
-    if suffix in _MARKDOWN:
+    if suffix in TEXT_SUFFIXES:
         return paper_from_markdown(data)
     raise NotAPdf(
         "The file is no PDF (it does not begin with %PDF-), no archive, and not named .tex, .md or "

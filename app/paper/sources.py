@@ -6,6 +6,11 @@ from dataclasses import dataclass
 
 from app.paper.model import Paper
 
+LATEX_SUFFIXES = (".tex", ".ltx", ".latex")
+TEXT_SUFFIXES = (".md", ".markdown", ".txt")
+PAPER_SUFFIXES = (".pdf", *LATEX_SUFFIXES, *TEXT_SUFFIXES, ".gz", ".tgz", ".tar", ".zip")
+"""How the names of files end that may be papers; what they are, their bytes tell."""
+
 
 @dataclass(frozen=True, slots=True)
 class File:

@@ -72,18 +72,23 @@ async def judge(
     samples = drafts.samples or [Draft()]
     parsed = [parse_review(draft.text, plan.template.sections, held=plan.held) for draft in samples]
     began = time.perf_counter()
-    async with asyncio.TaskGroup() as tasks:
-        reading = [
-            tasks.create_task(
-                read_verdict(
-                    engine,
-                    messages,
-                    up_to_the_verdict(draft.text, read.verdict_at),
-                    f"{request_id}-verdict-{number}",
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            reading = [
+                tasks.create_task(
+                    read_verdict(
+                        engine,
+                        messages,
+                        up_to_the_verdict(draft.text, read.verdict_at),
+                        f"{request_id}-verdict-{number}",
+                        plan.cache_salt,
+                    )
                 )
-            )
-            for number, (draft, read) in enumerate(zip(samples, parsed, strict=True))
-        ]
+                for number, (draft, read) in enumerate(zip(samples, parsed, strict=True))
+            ]
+    except ExceptionGroup as failed:
+        # An error of the engine's is told as one, and not as a group of them.
+        raise failed.exceptions[0] from failed
     readings = [task.result() for task in reading]
     if not drafts.samples:
         drafts.usage, drafts.queue_s = readings[0].usage, time.perf_counter() - began

@@ -34,12 +34,14 @@ class Plan:
     held: bool
     """Whether the engine holds the review to the template's headings and verdict line."""
     confidence: Confidence
+    cache_salt: str | None = None
+    """See :class:`app.engine.base.Generation`."""
 
     @property
     def fingerprint(self) -> str:
         """Differs where the same paper would be asked for, held or judged differently."""
-        nameless = self.generation and replace(self.generation, request_id="")
-        whole = repr(replace(self, id="", generation=nameless))
+        nameless = self.generation and replace(self.generation, request_id="", cache_salt=None)
+        whole = repr(replace(self, id="", generation=nameless, cache_salt=None))
         return hashlib.sha256(whole.encode("utf-8", "backslashreplace")).hexdigest()
 
 
@@ -66,6 +68,7 @@ class ReviewRules:
         model: ServedModel,
         tokenizer: Tokenizer,
         answer_format: dict[str, Any] | None = None,
+        cache_salt: str | None = None,
     ) -> Plan:
         """The plan for a request; ``answer_format`` is a structural tag in the template's place.
 
@@ -99,9 +102,10 @@ class ReviewRules:
             prompt_budget=budget,
             generation=None
             if asked.mode == "verdict"
-            else self._generation(review_id, asked, max_tokens, answer_format),
+            else self._generation(review_id, asked, max_tokens, answer_format, cache_salt),
             held=held,
             confidence=Confidence(self.calibration if suits else None, self.settings.abstain_band),
+            cache_salt=cache_salt,
         )
 
     def _template(self, name: str) -> Template:
@@ -119,6 +123,7 @@ class ReviewRules:
         asked: ReviewParameters,
         max_tokens: int,
         structure: dict[str, Any] | None,
+        cache_salt: str | None,
     ) -> Generation:
         defaults = self.settings
         return Generation(
@@ -130,6 +135,7 @@ class ReviewRules:
             seed=asked.seed,
             structure=structure,
             n=asked.samples,
+            cache_salt=cache_salt,
         )
 
 

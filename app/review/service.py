@@ -152,15 +152,20 @@ class ReviewService:
         parameters: ReviewParameters,
         answer_format: dict[str, Any] | None = None,
         review_id: str | None = None,
+        cache_salt: str | None = None,
     ) -> Prepared:
         """Check the request. Without ``review_id`` it is a new review, and gets one.
+
+        ``cache_salt`` is that of :class:`app.engine.base.Generation`.
 
         Raises:
             InvalidRequest: the parameters don't suit the model.
             EngineUnavailable: no model is running now.
         """
         engine = self._supervisor.engine()
-        plan = self._rules.plan(parameters, engine.model, engine.tokenizer, answer_format)
+        plan = self._rules.plan(
+            parameters, engine.model, engine.tokenizer, answer_format, cache_salt
+        )
         return Prepared(engine, replace(plan, id=review_id or plan.id), parameters)
 
     def start(

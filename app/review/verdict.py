@@ -48,13 +48,17 @@ def up_to_the_verdict(text: str, verdict_at: int | None) -> str:
 
 
 async def read_verdict(
-    engine: Engine, messages: Sequence[Message], prefix: str, request_id: str
+    engine: Engine,
+    messages: Sequence[Message],
+    prefix: str,
+    request_id: str,
+    cache_salt: str | None = None,
 ) -> Reading:
     """The model's probability of acceptance."""
     labels = verdict_labels(engine.tokenizer)
     accept_token, reject_token = labels.accept[0], labels.reject[0]
     found = await engine.read_labels(
-        LabelRead(request_id, messages, prefix, (accept_token, reject_token))
+        LabelRead(request_id, messages, prefix, (accept_token, reject_token), cache_salt)
     )
     if len(found.of) < 2:
         return Reading(None, {}, found.usage)

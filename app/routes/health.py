@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Response, Security
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from app import __version__
 from app.errors import EngineUnavailable
+from app.routes.responses import errors
+from app.routes.security import bearer_key
 from app.routes.state import StateDep
-from app.schemas.errors import ErrorEnvelope
 from app.schemas.health import Readiness, VersionInfo
 
 router = APIRouter(tags=["service"])
@@ -22,17 +23,21 @@ async def livez() -> Readiness:
     return Readiness()
 
 
-@router.get("/readyz", responses={503: {"model": ErrorEnvelope}})
+@router.get("/readyz", responses=errors(503))
 async def readyz(state: StateDep) -> Readiness:
-    """The model has answered, its engine and the store can be reached, and the service is not being
-    stopped; otherwise 503 with the reason."""
-    state.workers.check()
-    state.storage.check()
-    state.supervisor.engine()
+    """The model has answered, its engine and the store can be reached, and the service is not about
+    to end; otherwise 503 with the reason.
+    """
+    state.check_ready()
     return Readiness()
 
 
-@router.get("/metrics", response_class=Response)
+@router.get(
+    "/metrics",
+    response_class=Response,
+    dependencies=[Security(bearer_key)],
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **errors(401)},
+)
 async def metrics(state: StateDep) -> Response:
     """The service's metrics and the engine's, in Prometheus' text format."""
     page = state.metrics.page()

@@ -19,9 +19,10 @@ from app.errors import InvalidRequest
 from app.jobs.desk import Submission
 from app.paper.sources import File
 from app.review.service import Accepted, Completed, Event, Failed, Writing, finished
+from app.routes.responses import EVENTS, Responses, errors
 from app.routes.reviews import IdempotencyKey
 from app.routes.sse import EventStream, server_event
-from app.routes.state import StateDep, TenantDep
+from app.routes.state import State, StateDep, TenantDep
 from app.routes.submission import validated
 from app.schemas.chat import (
     CachedTokens,
@@ -46,13 +47,46 @@ _DATA_URL = re.compile(r"data:(?P<type>[^;,]*)(?P<base64>;base64)?,")
 _PDF = "application/pdf"
 
 
-@router.get("/models", response_model=None)
+_CHAT_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["messages"],
+                    "properties": {
+                        "model": {"type": "string"},
+                        "messages": {"type": "array", "items": {"type": "object"}},
+                    },
+                    "description": "OpenAI's; vLLM's own parameters, too.",
+                }
+            }
+        },
+    }
+}
+_CHAT_RESPONSES: Responses = {
+    200: {"content": {"application/json": {"schema": {"type": "object"}}, **EVENTS}},
+    **errors(404, 413, 422, 502),
+}
+
+
+@router.get(
+    "/models",
+    response_model=None,
+    responses={200: {"content": {"application/json": {"schema": {"type": "object"}}}}},
+)
 async def list_models(state: StateDep) -> Response:
     """OpenAI's list of the served models."""
     return _EngineAnswer(state.supervisor.engine(), b"")
 
 
-@router.post("/chat/completions", response_model=None)
+@router.post(
+    "/chat/completions",
+    response_model=None,
+    openapi_extra=_CHAT_BODY,
+    responses=_CHAT_RESPONSES,
+)
 async def create_chat_completion(
     request: Request, state: StateDep, tenant: TenantDep, key: IdempotencyKey = None
 ) -> Response:
@@ -66,7 +100,10 @@ async def create_chat_completion(
     body = await request.body()
     asked = await asyncio.to_thread(_paper_request, body)
     if asked is None:
-        return _EngineAnswer(state.supervisor.engine(), body)
+        engine = state.supervisor.engine()
+        if engine.takes_cache_salt and state.keyring.required:
+            body = await asyncio.to_thread(_salted, body, state, tenant)
+        return _EngineAnswer(engine, body)
     parameters, file = asked
     answer_format = _answer_format(parameters.response_format)
     ticket = await state.desk.submit(Submission(file, parameters, tenant, key, answer_format))
@@ -93,6 +130,23 @@ class _EngineAnswer(Response):
             return message or await receive()
 
         await self._engine.openai(scope, again, send)
+
+
+def _salted(body: bytes, state: State, tenant: str) -> bytes:
+    """The request with the tenant's own ``cache_salt``; the client's tells apart its users.
+
+    Raises:
+        InvalidRequest: it is no JSON object.
+    """
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest("The body is not JSON.", code="invalid_json") from error
+    if not isinstance(content, dict):
+        raise InvalidRequest("The body is no JSON object.", code="invalid_json")
+    within = json.dumps(content.get("cache_salt"))
+    content["cache_salt"] = state.keyring.cache_salt(tenant, within)
+    return json.dumps(content).encode()
 
 
 def _paper_request(body: bytes) -> tuple[PaperChatRequest, File] | None:

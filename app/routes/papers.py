@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -12,16 +12,16 @@ from app.engine.base import Tokenizer
 from app.errors import EngineUnavailable
 from app.paper.model import Paper
 from app.resources import paper_resource
+from app.routes.responses import Responses, errors
 from app.routes.state import State, StateDep
 from app.routes.submission import PAPER_BODY, read_paper_submission
-from app.schemas.errors import ErrorEnvelope
 from app.schemas.paper import PaperResource
 
 router = APIRouter(prefix="/v1/papers", tags=["papers"])
 
-_RESPONSES: dict[int | str, dict[str, Any]] = {
+_RESPONSES: Responses = {
     200: {"model": PaperResource, "content": {"application/pdf": {}}},
-    **{status: {"model": ErrorEnvelope} for status in (400, 413, 415, 422, 500, 502, 504)},
+    **errors(413, 415, 422, 502, 504),
 }
 
 
@@ -35,12 +35,13 @@ async def create_paper(
 ) -> Response:
     """Read a paper: its title, abstract and sections, and what is odd about it. No model works."""
     source, parameters = await read_paper_submission(request)
-    if overlay:
-        drawn = await cancel_on_disconnect(request.receive, state.reader.overlay(source))
-        return Response(drawn, media_type="application/pdf")
-    paper = await cancel_on_disconnect(
-        request.receive, state.reader.read(source, blind=parameters.blind)
-    )
+    with state.metrics.extracting():
+        if overlay:
+            drawn = await cancel_on_disconnect(request.receive, state.reader.overlay(source))
+            return Response(drawn, media_type="application/pdf")
+        paper = await cancel_on_disconnect(
+            request.receive, state.reader.read(source, blind=parameters.blind)
+        )
     body = await asyncio.to_thread(_json, paper, _tokenizer(state))
     return Response(body, media_type="application/json")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
@@ -14,10 +14,10 @@ from app.jobs.desk import LONGEST_KEY, Submission, Ticket
 from app.jobs.export import csv_of, markdown_of
 from app.jobs.resource import json_of, resource_of, review_of, summary_of
 from app.jobs.telling import Told
+from app.routes.responses import EVENTS, Responses, errors
 from app.routes.sse import EventStream, server_event
 from app.routes.state import State, StateDep, TenantDep
 from app.routes.submission import REVIEW_BODY, read_review_submission
-from app.schemas.errors import ErrorEnvelope
 from app.schemas.review import ReviewDeleted, ReviewList, ReviewResource
 from app.store.records import Filters
 from app.store.tables import Status
@@ -37,19 +37,11 @@ IdempotencyKey = Annotated[
 ]
 
 
-def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {status: {"model": ErrorEnvelope} for status in (*statuses, 500, 503)}
-
-
-_EVENTS = {"text/event-stream": {"schema": {"type": "string"}}}
-_ONE: dict[int | str, dict[str, Any]] = {
-    200: {"model": ReviewResource, "content": _EVENTS},
-    **_errors(400, 404),
-}
-_POST: dict[int | str, dict[str, Any]] = {
-    200: {"model": ReviewResource, "content": _EVENTS},
+_ONE: Responses = {200: {"model": ReviewResource, "content": EVENTS}, **errors(404)}
+_POST: Responses = {
+    200: {"model": ReviewResource, "content": EVENTS},
     202: {"model": ReviewResource, "description": "It is made in the background."},
-    **_errors(400, 404, 409, 413, 415, 422, 502, 504, 507),
+    **errors(404, 409, 413, 415, 422, 502, 504, 507),
 }
 
 
@@ -79,7 +71,7 @@ async def _taken_on(state: State, ticket: Ticket, headers: dict[str, str]) -> Re
     return _json(body, 200 if row.status == "completed" else 202, headers)
 
 
-@router.get("", responses=_errors(400))
+@router.get("")
 async def list_reviews(
     state: StateDep,
     tenant: TenantDep,
@@ -128,13 +120,13 @@ async def get_review(
     return _json(json_of(row))
 
 
-@router.post("/{review_id}/cancel", responses=_errors(404, 409))
+@router.post("/{review_id}/cancel", responses=errors(404, 409))
 async def cancel_review(review_id: str, state: StateDep, tenant: TenantDep) -> ReviewResource:
     """End a review that is queued or being made, in the engine too."""
     return resource_of(await state.desk.cancel(review_id, tenant))
 
 
-@router.delete("/{review_id}", responses=_errors(404))
+@router.delete("/{review_id}", responses=errors(404))
 async def delete_review(review_id: str, state: StateDep, tenant: TenantDep) -> ReviewDeleted:
     """Remove a review and its paper, at once; one that is being made ends."""
     await state.desk.delete(review_id, tenant)
@@ -144,7 +136,7 @@ async def delete_review(review_id: str, state: StateDep, tenant: TenantDep) -> R
 @router.get(
     "/{review_id}/paper",
     response_class=Response,
-    responses={200: {"content": {"application/pdf": {}}}, **_errors(404)},
+    responses={200: {"content": {"application/pdf": {}}}, **errors(404)},
 )
 async def get_paper(review_id: str, state: StateDep, tenant: TenantDep) -> Response:
     """The file that was reviewed."""
@@ -162,7 +154,7 @@ async def get_paper(review_id: str, state: StateDep, tenant: TenantDep) -> Respo
     response_class=Response,
     responses={
         200: {"content": {"text/markdown": {}, "text/csv": {}, "application/json": {}}},
-        **_errors(400, 404, 409),
+        **errors(404, 409),
     },
 )
 async def export_review(

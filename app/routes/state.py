@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -9,14 +10,16 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from app.auth import Keyring
 from app.engine.supervisor import Supervisor
+from app.errors import ShuttingDown
 from app.jobs.desk import Desk
 from app.jobs.telling import Told
-from app.jobs.workers import Workers
 from app.metrics import Metrics
 from app.paper.reader import PaperReader
 from app.review.service import Event, Failed
 from app.store.storage import Storage
+from app.tracing import Traces
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +27,31 @@ class State:
     supervisor: Supervisor
     reader: PaperReader
     storage: Storage
-    workers: Workers
     desk: Desk
     metrics: Metrics
+    traces: Traces
+    keyring: Keyring
+    stopping: asyncio.Event
+    """Set once the service has been told to end."""
+
+    def check_ready(self) -> None:
+        """
+        Raises:
+            ShuttingDown: the service has been told to end.
+            StoreUnavailable: the database can't be reached now.
+            EngineUnavailable: no model is running now.
+        """
+        if self.stopping.is_set():
+            raise ShuttingDown("The service is stopping.")
+        self.storage.check()
+        self.supervisor.engine()
 
     async def counted(self, told: AsyncGenerator[Told, None]) -> AsyncGenerator[Told, None]:
         """For an answer whose status is out before its work is done: an error is an event."""
         async with aclosing(told) as all_told:
             async for one in all_told:
-                if one.code:
-                    self.metrics.errors.labels(code=one.code).inc()
+                if one.error:
+                    self.metrics.failed(one.error)
                 yield one
 
     async def counted_events(
@@ -43,7 +61,7 @@ class State:
         async with aclosing(events) as all_events:
             async for event in all_events:
                 if isinstance(event, Failed):
-                    self.metrics.errors.labels(code=event.error.code).inc()
+                    self.metrics.failed(event.error)
                 yield event
 
 
@@ -52,10 +70,13 @@ def _state(request: Request) -> State:
     return state
 
 
-async def _tenant() -> str:
-    """Whose request this is; empty where there are no keys."""
-    return ""
-
-
 StateDep = Annotated[State, Depends(_state)]
+
+
+def _tenant(request: Request) -> str:
+    """Name of the request's API key; empty where the service has no keys."""
+    tenant: str = request.state.tenant
+    return tenant
+
+
 TenantDep = Annotated[str, Depends(_tenant)]

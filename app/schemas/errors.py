@@ -10,6 +10,8 @@ class ErrorDetail(Resource):
     type: str
     param: str | None
     code: str | int | None
+    request_id: str | None = None
+    """As in the header `X-Request-Id` and in the log; null in errors of vLLM's own chat."""
 
 
 class ErrorEnvelope(Resource):

@@ -92,6 +92,25 @@ async def test_greedy_is_the_same_again_and_read_from_the_cache(engine: Engine) 
     assert usage_of(last).cached > 0.8 * usage_of(last).prompt
 
 
+async def test_a_prefix_is_found_again_with_the_same_salt_only(engine: Engine) -> None:
+    assert engine.takes_cache_salt
+
+    async def cached(salt: str | None, number: int) -> int:
+        request = replace(ASK, request_id=f"salt-{salt}-{number}", cache_salt=salt, max_tokens=1)
+        _, last = await complete(engine, request)
+        return usage_of(last).cached
+
+    await cached(None, 0)
+    assert await cached(None, 1) > 0
+    for salt in ("alice's", "bob's"):
+        assert await cached(salt, 2) == 0
+        assert await cached(salt, 3) > 0
+        read = LabelRead(f"read-{salt}", ASK.messages, "I", (1, 2), cache_salt=salt)
+        assert (await engine.read_labels(read)).usage.cached > 0
+    read = LabelRead("read", ASK.messages, "I", (1, 2), cache_salt="nobody's")
+    assert (await engine.read_labels(read)).usage.cached == 0
+
+
 async def test_several_completions_of_one_prompt(engine: Engine) -> None:
     request = replace(ASK, request_id="three", n=3, temperature=1.0)
     texts = ["", "", ""]

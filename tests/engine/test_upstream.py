@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import aclosing
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
@@ -35,9 +36,11 @@ class Stub(BaseHTTPRequestHandler):
 
     answer: ClassVar[tuple[int, str, bytes] | None]
     asked: ClassVar[list[dict[str, Any]]]
+    owner: ClassVar[str | None] = None
 
     def do_GET(self) -> None:
-        self._send(200, "application/json", b'{"data": [{"id": "smollm2"}]}')
+        card = {"id": "smollm2"} | ({"owned_by": self.owner} if self.owner else {})
+        self._send(200, "application/json", json.dumps({"data": [card]}).encode())
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
@@ -169,6 +172,24 @@ async def test_a_model_that_it_does_not_have(stub: tuple[type[Stub], str]) -> No
 async def test_a_tokenizer_that_is_nowhere(stub: tuple[type[Stub], str]) -> None:
     with pytest.raises(ConfigurationError):
         await engine_launcher(upstream(stub[1], upstream_tokenizer="/no/such/folder"))()
+
+
+@pytest.mark.parametrize(("owner", "sent"), [("vllm", "secret"), ("openai", None), (None, None)])
+async def test_a_cache_salt_goes_to_vllm_and_to_nobody_else(
+    stub: tuple[type[Stub], str], owner: str | None, sent: str | None
+) -> None:
+    """Other servers refuse what they don't know, or would log it."""
+    handler, url = stub
+    handler.owner = owner
+    handler.answer = (400, JSON, b'{"error": {"message": "no"}}')
+    engine = await engine_launcher(upstream(url))()
+    read = LabelRead("labels", ASK.messages, "I", (1, 2), cache_salt="secret")
+    for ask in (complete(engine, replace(ASK, cache_salt="secret")), engine.read_labels(read)):
+        with pytest.raises(InvalidRequest):
+            await ask
+    await engine.close()
+    assert engine.takes_cache_salt == (owner == "vllm")
+    assert [asked.get("cache_salt") for asked in handler.asked] == [sent, sent]
 
 
 async def test_the_key_is_sent(stub: tuple[type[Stub], str]) -> None:

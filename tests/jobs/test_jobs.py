@@ -85,7 +85,7 @@ def papers(folder: Path) -> list[Path]:
 
 @pytest.fixture
 def settings(database_url: SecretStr | None) -> Settings:
-    return Settings(database_url=database_url, stop_s=0)
+    return Settings(database_url=database_url, shutdown_delay_s=0, shutdown_grace_s=0)
 
 
 def test_a_background_review(serve: Serve, settings: Settings) -> None:
@@ -505,7 +505,9 @@ def own_postgres() -> Any:
 
 def test_a_database_that_goes_away_and_comes_back(serve: Serve, own_postgres: Postgres) -> None:
     engine = scripted(delay_s=SLOW)
-    settings = Settings(database_url=SecretStr(own_postgres.new_database()), stop_s=0)
+    settings = Settings(
+        database_url=SecretStr(own_postgres.new_database()), shutdown_delay_s=0, shutdown_grace_s=0
+    )
     client = serve(engine, settings)
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(lambda: client.post("/v1/reviews", json=TEXT, timeout=60))

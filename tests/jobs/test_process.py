@@ -16,11 +16,12 @@ from pydantic import SecretStr
 from benchmarks.crash import crash
 from tests.jobs.test_jobs import code_of, get, post, review_of, wait_for
 from tests.papers import paper_html, typeset
+from tests.scripted_service import ScriptedService
 from tests.service import Service
 
 
 def scripted(tmp_path: Path, delay_s: float = 0.0, **environment: str) -> Service:
-    return Service(tmp_path / "log", SCRIPTED_DELAY_S=str(delay_s), **environment)
+    return ScriptedService(tmp_path / "log", SCRIPTED_DELAY_S=str(delay_s), **environment)
 
 
 def status_of(client: httpx.Client, path: str) -> int | None:
@@ -33,15 +34,14 @@ def status_of(client: httpx.Client, path: str) -> int | None:
 def test_told_to_stop_it_finishes_what_it_can(tmp_path: Path) -> None:
     """Readiness goes first, while it still answers; what it has taken on is completed."""
     with (
-        scripted(tmp_path, 0.1) as service,
+        scripted(tmp_path, 0.1, REVIEWER_SHUTDOWN_DELAY_S="1") as service,
         httpx.Client(base_url=service.url, timeout=60) as client,
     ):
         review_id = post(client, background=True).json()["id"]
         wait_for(lambda: get(client, review_id)["status"] == "in_progress")
         service.process.send_signal(signal.SIGTERM)
         wait_for(lambda: status_of(client, "/readyz") == 503)
-        assert client.get("/readyz").json()["error"]["code"] == "service_stopping"
-        assert code_of(post(client), 503) == "service_stopping"
+        assert client.get("/readyz").json()["error"]["code"] == "shutting_down"
         assert get(client, review_id)["status"] == "in_progress"
         assert service.process.wait(30) == -signal.SIGTERM
     with (
@@ -53,7 +53,9 @@ def test_told_to_stop_it_finishes_what_it_can(tmp_path: Path) -> None:
 
 def test_what_cannot_finish_goes_back_to_the_queue(tmp_path: Path) -> None:
     with (
-        scripted(tmp_path, 1.0, REVIEWER_STOP_S="0.5") as service,
+        scripted(
+            tmp_path, 1.0, REVIEWER_SHUTDOWN_GRACE_S="1", REVIEWER_SHUTDOWN_DELAY_S="0"
+        ) as service,
         httpx.Client(base_url=service.url, timeout=60) as client,
     ):
         ids = [post(client, background=True, reuse=False).json()["id"] for _ in range(3)]
@@ -73,7 +75,9 @@ def test_what_cannot_finish_goes_back_to_the_queue(tmp_path: Path) -> None:
 
 def test_a_client_that_waits_is_told_of_the_stop(tmp_path: Path) -> None:
     with (
-        scripted(tmp_path, 1.0, REVIEWER_STOP_S="0.5") as service,
+        scripted(
+            tmp_path, 1.0, REVIEWER_SHUTDOWN_GRACE_S="1", REVIEWER_SHUTDOWN_DELAY_S="0"
+        ) as service,
         httpx.Client(base_url=service.url, timeout=60) as client,
     ):
 
@@ -87,7 +91,7 @@ def test_a_client_that_waits_is_told_of_the_stop(tmp_path: Path) -> None:
 
         stopping = threading.Thread(target=stop_when_begun)
         stopping.start()
-        assert code_of(post(client), 503) == "service_stopping"
+        assert code_of(post(client), 503) == "shutting_down"
         stopping.join()
 
 

@@ -344,3 +344,22 @@ def test_a_title_in_small_capitals_with_umlauts() -> None:
         paper = extract_paper(document.tobytes(), ExtractOptions(max_pages=9))
     assert paper.title == "ÜBER PAPIERE DER GRÖSSE ACHT"
     assert headings(paper, "references") == ["Literatur"]
+
+
+def test_comments_in_the_margins_and_a_stamp_stay_out() -> None:
+    heights = range(150, 500, 37)
+    with pymupdf.open() as document:
+        for name in ("1 Introduction", "2 Methods"):
+            page = sheet(document, [*front(lines(ABSTRACT)), *section(name), *section("3 More")])
+            for y in heights:
+                place(page, 8, y, [("AB: why?", ROMAN, 8)])
+                place(page, 560, y, [("Rewrite this,", SANS, 7)])
+                place(page, 560, y + 9, [("says CD.", SANS, 7)])
+            page.insert_text((40, 700), "Draft of 1 January 2026", rotate=90)
+        paper = extract_paper(document.tobytes(), ExtractOptions(max_pages=50))
+    text = " ".join([paper.title, paper.abstract, *(part.text for part in paper.sections)])
+    assert "1 Introduction" in headings(paper)
+    for note in ("why?", "Rewrite", "says CD", "Draft"):
+        assert note not in text
+    assert paper.integrity.dropped["margin_note"] == 2 * 3 * len(heights)
+    assert paper.integrity.dropped["rotated"] == 2

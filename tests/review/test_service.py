@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from app.engine.base import ServedModel
+from app.engine.base import LabelLogprobs, LabelRead, ServedModel
 from app.engine.tokenizer import ChatTokenizer
 from app.errors import EngineError, EngineOverloaded, EngineUnavailable
 from app.review.structure import review_structure
@@ -377,3 +377,16 @@ def test_points_come_with_their_evidence(serve: Serve, tokenizer: ChatTokenizer)
     conclusion = [part for part in body["paper"]["sections"] if part["heading"] == "4 Conclusion"]
     assert best["page"] >= conclusion[0]["page"]
     assert best["bbox"][2] > best["bbox"][0] > 0
+
+
+class Mute(ScriptedEngine):
+    """Writes, and fails when it is asked for the verdict."""
+
+    async def read_labels(self, request: LabelRead) -> LabelLogprobs:  # noqa: ARG002
+        raise EngineOverloaded("The engine's queue is full.")
+
+
+def test_an_error_at_the_verdict_is_told_as_it_is(serve: Serve, tokenizer: ChatTokenizer) -> None:
+    response = serve(Mute(tokenizer), Settings()).post("/v1/reviews", json={**TEXT, "samples": 2})
+    assert response.status_code == 503
+    assert response.json()["error"]["code"] == "engine_overloaded"

@@ -33,7 +33,7 @@ def post_pdf(client: httpx.Client, data: bytes, **fields: Any) -> httpx.Response
 def error(response: httpx.Response) -> tuple[int, str, str | None]:
     detail = response.json()["error"]
     assert detail["message"]
-    assert set(detail) == {"message", "type", "param", "code"}
+    assert set(detail) == {"message", "type", "param", "code", "request_id"}
     return response.status_code, detail["code"], detail["param"]
 
 

@@ -1,0 +1,1 @@
+"""Many papers, one line of output each; the command ``reviewer batch``."""

@@ -1,0 +1,159 @@
+"""``reviewer batch``."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.console import err, errors_told, fail, out
+from app.logs import configure_logging
+from app.settings import API_KEY, load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Sequence
+
+    from app.batch.papers import BatchPaper
+    from app.batch.reviewer import Reviewer
+    from app.batch.runner import Runner
+
+SOME_FAILED, STOPPED, INTERRUPTED = 1, 3, 130
+
+
+def batch(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="A folder, or a CSV file with a column 'path' (relative to it), perhaps 'id', and "
+            "others, which are carried into the output.",
+            exists=True,
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--out", help="The output: one JSON line a paper. It is added to.")
+    ],
+    table: Annotated[
+        Path | None, typer.Option("--csv", help="Also write a table for spreadsheets, at the end.")
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(help="A running service; without it the model is loaded here.")
+    ] = None,
+    api_key: Annotated[
+        str | None,
+        typer.Option(
+            envvar=API_KEY, help="For the service. Others see a command line: better by variable."
+        ),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Alias, folder or hub id; see 'reviewer models'.")
+    ] = None,
+    template: Annotated[
+        str, typer.Option(help="What the reviews are asked for with: default, iclr, acl, ...")
+    ] = "default",
+    samples: Annotated[int, typer.Option(min=1, max=16, help="Reviews to draw of each paper.")] = 1,
+    verdict_only: Annotated[
+        bool, typer.Option("--verdict-only", help="Ask for the verdicts alone, by one token.")
+    ] = False,
+    concurrency: Annotated[
+        int, typer.Option(min=1, max=256, help="Papers at the service at the same time.")
+    ] = 8,
+    patience: Annotated[
+        float,
+        typer.Option(min=1, help="Seconds that the service may be silent before the run ends."),
+    ] = 900,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try all failed papers again.")
+    ] = False,
+) -> None:
+    """Review thousands of papers. The same command again goes on where the last one ended.
+
+    Exit status: 0 every paper has a review; 1 some failed, their lines say why; 2 the command can't
+    work as it is; 3 stopped half-way (service gone, disk full); 130 interrupted.
+    """
+    with errors_told():
+        from app.batch.ledger import Ledger
+        from app.batch.papers import find_papers
+        from app.batch.progress import ProgressDisplay
+        from app.batch.report import show_summary
+        from app.batch.runner import Runner
+        from app.batch.table import check_table, write_table
+        from app.batch.tally import Tally
+        from app.schemas.requests import ReviewParameters
+
+        configure_logging("warning", "console")
+        asked = ReviewParameters(
+            model=model if url else None,
+            template=template,
+            samples=samples,
+            mode="verdict" if verdict_only else "review",
+        )
+        _check_apart(source, output, table)
+        found = find_papers(source)
+        for notice in found.notices:
+            err.print(notice, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        if table:
+            check_table(table)
+        tally = Tally(len(found.papers))
+        with Ledger(output, asked, retry_failed=retry_failed) as ledger:
+            reviewer = _reviewer(url, api_key, model, concurrency, patience)
+            runner = Runner(reviewer, ledger, ProgressDisplay(tally, err), asked, patience)
+            status = _ended(runner, found.papers, concurrency)
+            if tally.told:
+                show_summary(tally, out)
+            if table:
+                write_table(table, ledger.lines)
+    raise typer.Exit(status or (SOME_FAILED if tally.statuses["failed"] else 0))
+
+
+def _check_apart(*paths: Path | None) -> None:
+    """Input, output and table must be three files."""
+    places = [path.resolve() for path in paths if path]
+    if len(set(places)) < len(places):
+        fail("the input, --out and --csv must be different files")
+
+
+def _reviewer(
+    url: str | None, api_key: str | None, model: str | None, at_once: int, timeout_s: float
+) -> Reviewer:
+    if url is None:
+        from app.batch.local import LocalReviewer
+
+        return LocalReviewer(load_settings(model=model))
+    from app.batch.remote import RemoteReviewer
+
+    return RemoteReviewer(url, api_key, at_once, timeout_s)
+
+
+def _ended(runner: Runner, papers: Sequence[BatchPaper], at_once: int) -> int:
+    """How the run ended: 0, or why it stopped before its end.
+
+    Raises:
+        ConfigurationError: another run would not fare better.
+    """
+    from app.batch.ledger import OutputFailed
+    from app.batch.runner import ServiceGone
+
+    try:
+        asyncio.run(_interruptible(runner.run(papers, at_once)))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        _stopped("interrupted; what was under way is dropped")
+        return INTERRUPTED
+    except (ServiceGone, OutputFailed) as error:
+        _stopped(f"{error.message} ({error.code})")
+        return STOPPED
+    return 0
+
+
+async def _interruptible(running: Coroutine[None, None, None]) -> None:
+    """SIGTERM ends it as Ctrl-C does."""
+    task = asyncio.ensure_future(running)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await task
+
+
+def _stopped(why: str) -> None:
+    told = f"reviewer: {why}. The same command goes on from here."
+    err.print(told, style="red", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,94 @@
+"""The output as a table that a spreadsheet can open without harm."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from app.errors import ConfigurationError
+
+Line = dict[str, Any]
+
+_COLUMNS = (
+    "path",
+    "id",
+    "sha256",
+    "status",
+    "decision",
+    "probability",
+    "calibrated",
+    "title",
+    "pages",
+    "hidden_text",
+    "truncated",
+    "model",
+    "template",
+    "error_code",
+    "error_message",
+    "duplicate_of",
+)
+_ABOUT_FORMULAS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a cell that a spreadsheet takes for a formula begins with (OWASP, CSV injection); the last
+four are the wide ones of East Asian fonts. Tabs and line ends are replaced before."""
+_BLANKS = re.compile(r"[\x00-\x20\x7f\s]+")
+
+
+def check_table(path: Path) -> None:
+    """
+    Raises:
+        ConfigurationError: the path holds something that is not a batch's table.
+        OSError: it can't be written.
+    """
+    if path.exists() and not path.is_file():
+        raise _refused(f"{path} is no file")
+    with path.open("ab+") as file:
+        file.seek(0)
+        begins = file.read(64)
+    if begins and not begins.startswith(_header(()).encode("utf-8-sig")[:64]):
+        raise _refused(f"{path} is no table of 'reviewer batch': name another --csv")
+
+
+def write_table(path: Path, lines: Callable[[], Iterable[Line]]) -> None:
+    """One row a paper. ``lines`` begins anew at each call."""
+    extra = list(dict.fromkeys(name for line in lines() for name in line["manifest"]))
+    new = path.with_name(f".{path.name}.new")
+    # Excel takes a file for UTF-8 by its byte order mark.
+    with new.open("w", encoding="utf-8-sig", errors="backslashreplace", newline="") as file:
+        file.write(_header(extra))
+        writer = csv.writer(file, quoting=csv.QUOTE_ALL)
+        for line in lines():
+            writer.writerow([safe(cell) for cell in _cells(line, extra)])
+    new.replace(path)
+
+
+def safe(cell: object) -> str:
+    """On one line, and read as text."""
+    text = _BLANKS.sub(" ", "" if cell is None else str(cell)).strip()
+    return f"'{text}" if text.startswith(_ABOUT_FORMULAS) else text
+
+
+def _header(extra: Iterable[str]) -> str:
+    names = [*_COLUMNS, *(f"manifest.{name}" for name in extra)]
+    quoted = (safe(name).replace('"', '""') for name in names)
+    return ",".join(f'"{name}"' for name in quoted) + "\r\n"
+
+
+def _cells(line: Line, extra: list[str]) -> Iterator[object]:
+    review, error = line.get("review") or {}, line.get("error") or {}
+    verdict, paper = review.get("verdict", {}), review.get("paper", {})
+    integrity = review.get("integrity", {})
+    yield from (line["path"], line["id"], line["sha256"], line["status"])
+    yield from (verdict.get("decision"), verdict.get("probability"), verdict.get("calibrated"))
+    yield from (paper.get("title"), paper.get("pages"))
+    yield len(integrity["hidden_text"]) if integrity else None
+    yield len(integrity["truncated"]) if integrity else None
+    yield from (line["model"], line["parameters"]["template"])
+    yield from (error.get("code"), error.get("message"), line.get("duplicate_of"))
+    yield from (line["manifest"].get(name) for name in extra)
+
+
+def _refused(message: str) -> ConfigurationError:
+    return ConfigurationError(message, code="output_refused")

@@ -1,0 +1,31 @@
+"""``reviewer keys``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from app.auth import checked_name, hash_of, new_key
+from app.errors import ConfigurationError
+
+keys = typer.Typer(help="API keys.", no_args_is_help=True)
+
+
+@keys.command()
+def create(name: Annotated[str, typer.Argument(help="Whose key it is; logs show it.")]) -> None:
+    """Make a key. It is shown once, and kept nowhere: the service knows its SHA-256."""
+    try:
+        checked_name(name)
+    except ConfigurationError as error:
+        raise typer.BadParameter(error.message) from error
+    key = new_key()
+    digest = hash_of(key)
+    sys.stdout.write(
+        f"{key}\n\n"
+        "That is the key; it is not shown again. Of these, either lets it in:\n"
+        f"  a line in the file of REVIEWER_API_KEYS_FILE:  {name} {digest}\n"
+        f"  REVIEWER_API_KEYS='{json.dumps({name: digest})}'\n"
+    )

@@ -1,0 +1,137 @@
+"""Who may ask how much, decided by a request's head: its body is not read before that."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from starlette.datastructures import MutableHeaders
+from throttled.rate_limiter import Quota, Rate
+from throttled.rate_limiter.gcra import GCRARateLimiter
+from throttled.store import MemoryStore
+
+from app.errors import Overloaded, RateLimited, ReviewerError
+from app.refusal import is_sending, refuse
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from app.auth import Keyring
+    from app.metrics import Metrics
+    from app.settings import Settings
+
+OPEN = frozenset({"/livez", "/readyz", "/version", "/docs", "/openapi.json"})
+"""Paths that need no key; every other does, also one that leads nowhere."""
+WORK = frozenset({"/v1/reviews", "/v1/papers", "/v1/chat/completions"})
+"""A POST to one of these takes one of ``max_reviews`` places for as long as it is answered."""
+_BUSY_KEY_RETRY_S = 5
+
+
+class Guard:
+    """ASGI middleware: 401 without a key, 429 for a key that asks too much, 503 when all is busy.
+
+    ``request.state.tenant`` is the key's name afterwards; empty where the service has no keys.
+    """
+
+    def __init__(
+        self, app: ASGIApp, keyring: Keyring, settings: Settings, metrics: Metrics
+    ) -> None:
+        self._app = app
+        self._keyring = keyring
+        self._rate = _Rate(settings)
+        self._places = _Places(settings, metrics)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in OPEN:
+            await self._app(scope, receive, send)
+            return
+        limits: dict[str, str] = {}
+
+        async def with_limits(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(limits)
+            await send(message)
+
+        works = scope["method"] == "POST" and scope["path"] in WORK
+        try:
+            tenant = self._keyring.tenant_of(_authorization(scope))
+            scope.setdefault("state", {})["tenant"] = tenant
+            if scope["path"].startswith("/v1/"):
+                self._rate.spend(tenant, limits)
+            if works:
+                self._places.take(tenant)
+        except ReviewerError as error:
+            await refuse(error, scope, receive, with_limits, linger=is_sending(scope))
+            return
+        try:
+            await self._app(scope, receive, with_limits)
+        finally:
+            if works:
+                self._places.leave(tenant)
+
+
+class _Rate:
+    """So many requests a minute for each tenant, in a bucket that fills again evenly."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._buckets: GCRARateLimiter | None = None
+        if settings.rate_limit_rpm is not None:
+            rate = Rate(timedelta(minutes=1), settings.rate_limit_rpm)
+            burst = settings.rate_limit_burst or settings.rate_limit_rpm
+            self._buckets = GCRARateLimiter(Quota(rate, burst), MemoryStore())
+
+    def spend(self, tenant: str, told: dict[str, str]) -> None:
+        """Count one request; ``told`` gets OpenAI's headers.
+
+        Raises:
+            RateLimited: it is one too many.
+        """
+        if self._buckets is None:
+            return
+        result = self._buckets.limit(tenant)
+        told["x-ratelimit-limit-requests"] = str(result.state.limit)
+        told["x-ratelimit-remaining-requests"] = str(result.state.remaining)
+        told["x-ratelimit-reset-requests"] = f"{math.ceil(result.state.reset_after)}s"
+        if result.limited:
+            wait = max(1, math.ceil(result.state.retry_after))
+            raise RateLimited(f"Too many requests; try again in {wait} s.", wait)
+
+
+class _Places:
+    """How much is worked on at the same time: in all, and for each tenant."""
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self._most = settings.max_reviews
+        self._most_each = settings.max_reviews_per_key
+        self._taken: Counter[str] = Counter()
+        self._metrics = metrics
+        metrics.places.set(self._most)
+
+    def take(self, tenant: str) -> None:
+        """
+        Raises:
+            RateLimited: the tenant has as many as it may.
+            Overloaded: all are taken.
+        """
+        if self._most_each is not None and self._taken[tenant] >= self._most_each:
+            raise RateLimited(
+                f"This key has {self._most_each} reviews at work, as many as it may.",
+                _BUSY_KEY_RETRY_S,
+            )
+        if self._taken.total() >= self._most:
+            raise Overloaded("The service is working on as many reviews as it takes.")
+        self._taken[tenant] += 1
+        self._metrics.places_taken.inc()
+
+    def leave(self, tenant: str) -> None:
+        self._taken[tenant] -= 1
+        if not self._taken[tenant]:
+            del self._taken[tenant]
+        self._metrics.places_taken.dec()
+
+
+def _authorization(scope: Scope) -> str | None:
+    found: bytes | None = dict(scope["headers"]).get(b"authorization")
+    return None if found is None else found.decode("latin-1")

@@ -1,0 +1,130 @@
+"""One pipeline for all logs: ours, uvicorn's and vLLM's, as JSON or for a person.
+
+Exceptions are logged by their types and places alone: their messages may hold a paper's text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, MutableMapping
+from pathlib import Path
+from typing import Any, Literal
+
+import structlog
+from structlog.contextvars import merge_contextvars
+from structlog.stdlib import ExtraAdder, ProcessorFormatter, add_log_level, add_logger_name
+
+LogFormat = Literal["json", "console"]
+Entry = MutableMapping[str, Any]
+
+log = logging.getLogger(__name__)
+
+_WORDS_ONLY = re.compile(r"[:<(]")
+
+
+def configure_logging(level: str, log_format: LogFormat | None) -> None:
+    """Everything that is logged in this process goes to standard error, in one form."""
+    terminal = sys.stderr.isatty()
+    handler = logging.StreamHandler()
+    handler.setFormatter(_formatter(log_format or ("console" if terminal else "json"), terminal))
+    logging.root.handlers = [handler]
+    # What libraries say at DEBUG may be what they were given.
+    logging.root.setLevel(max(logging.INFO, logging.getLevelName(level.upper())))
+    logging.getLogger("app").setLevel(level.upper())
+    logging.captureWarnings(True)
+    # Else a message that can't be put together is printed with what it was to be made of.
+    logging.raiseExceptions = False
+    # Each request that the upstream engine sends would be a line.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    threading.excepthook = _thread_died
+
+
+def configure_engine_process() -> None:
+    """A plugin of vLLM's (``vllm.general_plugins``): the same form in the engine's processes."""
+    if logging.root.handlers or os.environ.get("VLLM_CONFIGURE_LOGGING") != "0":
+        return
+    asked = os.environ.get("REVIEWER_LOG_FORMAT")
+    configure_logging("info", "json" if asked == "json" else "console" if asked else None)
+    logging.getLogger("vllm").setLevel(os.environ.get("VLLM_LOGGING_LEVEL", "ERROR").upper())
+
+
+def log_loop_faults() -> None:
+    """Faults that no task waits for; asyncio's own words for them hold the exception's text."""
+
+    def told(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        log.error("a fault in the event loop: %s", _WORDS_ONLY.split(context["message"])[0])
+        if error := context.get("exception"):
+            log.error("it was", exc_info=error)
+
+    asyncio.get_running_loop().set_exception_handler(told)
+
+
+def _thread_died(died: threading.ExceptHookArgs) -> None:
+    log.error("a thread died", exc_info=died.exc_value)
+
+
+def _formatter(log_format: LogFormat, colours: bool) -> ProcessorFormatter:
+    renderer: Any = structlog.processors.JSONRenderer()
+    if log_format == "console":
+        renderer = structlog.dev.ConsoleRenderer(colors=colours)
+    return ProcessorFormatter(
+        foreign_pre_chain=[
+            merge_contextvars,
+            add_log_level,
+            add_logger_name,
+            ExtraAdder(),
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _name_process,
+            _without_messages,
+        ],
+        processors=[ProcessorFormatter.remove_processors_meta, _without_nothing, renderer],
+    )
+
+
+def _name_process(_: Any, __: str, entry: Entry) -> Entry:
+    record: logging.LogRecord = entry["_record"]
+    if record.processName != "MainProcess":
+        entry["process"] = record.processName
+    return entry
+
+
+def _without_nothing(_: Any, __: str, entry: Entry) -> Entry:
+    # uvicorn says the same again, with escape sequences for a terminal.
+    return {
+        name: value
+        for name, value in entry.items()
+        if value is not None and name != "color_message"
+    }
+
+
+def _without_messages(_: Any, __: str, entry: Entry) -> Entry:
+    """The exception, and those behind it, as types and places."""
+    exc_info = entry.pop("exc_info", None)
+    error = exc_info[1] if isinstance(exc_info, tuple) else exc_info
+    if isinstance(error, BaseException):
+        entry["exception"] = list(_outline(error, set()))
+    return entry
+
+
+def _outline(error: BaseException | None, seen: set[int]) -> Iterator[str]:
+    if error is None or id(error) in seen:
+        return
+    seen.add(id(error))
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [f"{_short(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames]
+    yield f"{type(error).__module__}.{type(error).__qualname__} at {' > '.join(places)}"
+    if isinstance(error, BaseExceptionGroup):
+        for part in error.exceptions:
+            yield from _outline(part, seen)
+    yield from _outline(error.__cause__ or error.__context__, seen)
+
+
+def _short(filename: str) -> str:
+    """The file below the folder that it is installed in."""
+    return "/".join(Path(filename).parts[-3:])

@@ -1,0 +1,45 @@
+"""uvicorn, with an end in steps: not ready any more, then no new connections, then no more time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from app.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Server(uvicorn.Server):
+    """Serves an application of :func:`app.main.create_app` until a signal ends it."""
+
+    def __init__(self, app: FastAPI, settings: Settings) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=settings.host,
+                port=settings.port,
+                log_config=None,
+                # app.access has a line for each request, without what the client chose.
+                access_log=False,
+                timeout_graceful_shutdown=settings.shutdown_grace_s,
+            )
+        )
+        self._stopping: asyncio.Event = app.state.stopping
+        self._delay_s = settings.shutdown_delay_s
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """After the first signal; SIGINT comes from a person, who does not want to wait."""
+        self._stopping.set()
+        if signal.SIGINT not in self._captured_signals:
+            log.info("stopping: not ready any more, and still answering for %g s", self._delay_s)
+            await asyncio.sleep(self._delay_s)
+        await super().shutdown(sockets)

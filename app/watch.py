@@ -1,0 +1,107 @@
+"""Watches a review's events: counts them, and times its stages."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from app.errors import ReviewerError
+from app.metrics import HIDDEN_KINDS, Metrics, code_of
+from app.review.service import (
+    Accepted,
+    Completed,
+    Decided,
+    Event,
+    Extracted,
+    Judging,
+    Prompted,
+)
+from app.schemas.review import Review
+from app.tracing import NO_TRACES, Traces
+
+_STAGE_AFTER: dict[type[Event], str | None] = {
+    Accepted: "extraction",
+    Extracted: "packing",
+    Prompted: "generation",
+    Judging: "verdict",
+    Decided: None,
+}
+"""What is being done once an event has come."""
+
+
+async def watched(
+    events: AsyncGenerator[Event, None], metrics: Metrics, traces: Traces = NO_TRACES
+) -> AsyncGenerator[Event, None]:
+    """The events, unchanged; a review that is not completed is failed or cancelled."""
+    stages = _Stages(metrics, traces)
+    status = "cancelled"
+    try:
+        async with aclosing(events):
+            async for event in events:
+                if type(event) in _STAGE_AFTER:
+                    stages.enter(_STAGE_AFTER[type(event)])
+                if isinstance(event, Completed):
+                    status = "completed"
+                    _count(event.review, metrics)
+                yield event
+    except (GeneratorExit, asyncio.CancelledError):
+        raise
+    except BaseException as error:
+        status = "failed"
+        stages.failed(error)
+        raise
+    finally:
+        stages.enter(None)
+        if status != "completed":
+            metrics.reviews.labels(status=status, decision="none").inc()
+        stages.end(status)
+
+
+class _Stages:
+    """Where one review is, and since when."""
+
+    def __init__(self, metrics: Metrics, traces: Traces) -> None:
+        self._metrics = metrics
+        self._trace = traces.review()
+        self._stage: str | None = None
+        self._since = 0
+        # Spans want the time of day, and durations a clock that nobody sets.
+        self._epoch = time.time_ns() - time.perf_counter_ns()
+
+    def enter(self, stage: str | None) -> None:
+        now = self._epoch + time.perf_counter_ns()
+        if self._stage is not None:
+            self._metrics.stage.labels(stage=self._stage).dec()
+            self._trace.stage(self._stage, self._since, now)
+            if self._stage == "extraction" and stage == "packing":
+                self._metrics.extraction.observe((now - self._since) / 1e9)
+        if stage is not None:
+            self._metrics.stage.labels(stage=stage).inc()
+        self._stage, self._since = stage, now
+
+    def failed(self, error: BaseException) -> None:
+        if self._stage == "extraction":
+            code = code_of(error) if isinstance(error, ReviewerError) else ReviewerError.code
+            self._metrics.extraction_failures.labels(code=code).inc()
+
+    def end(self, status: str) -> None:
+        self._trace.end(status)
+
+
+def _count(review: Review, metrics: Metrics) -> None:
+    decision = review.verdict.decision or "none"
+    metrics.reviews.labels(status="completed", decision=decision).inc()
+    if review.verdict.probability is not None:
+        metrics.probability.observe(review.verdict.probability)
+    if review.integrity.truncated:
+        metrics.truncated.inc()
+    for found in review.integrity.hidden_text:
+        kind = found.kind if found.kind in HIDDEN_KINDS else "other"
+        metrics.hidden_text.labels(kind=kind).inc()
+    metrics.tokens.labels(kind="prompt").inc(review.usage.prompt_tokens)
+    metrics.tokens.labels(kind="completion").inc(review.usage.completion_tokens)
+    metrics.tokens.labels(kind="cached").inc(review.usage.cached_tokens)
+    metrics.queue_wait.observe(review.timings.queue_s)
+    metrics.generation.observe(review.timings.generate_s)

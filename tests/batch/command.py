@@ -1,0 +1,67 @@
+"""``reviewer batch`` as a person calls it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.papers import paper_html, typeset
+
+REVIEWER = Path(sys.executable).with_name("reviewer")
+
+Line = dict[str, Any]
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "200", **more}
+
+
+def batch(*words: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [REVIEWER, "batch", *words],
+        env=environment(**more),
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+def begin(*words: str | Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [REVIEWER, "batch", *words],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def lines(out: Path) -> list[Line]:
+    """Of a file that ends with a whole line."""
+    text = out.read_text(encoding="utf-8")
+    assert not text or text.endswith("\n")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def by_path(out: Path) -> dict[str, Line]:
+    found = {line["path"]: line for line in lines(out)}
+    assert len(found) == len(lines(out))
+    return found
+
+
+def tiny_papers(folder: Path, count: int) -> Path:
+    """So many PDFs, each its own."""
+    folder.mkdir(exist_ok=True)
+    for number, pdf in enumerate(tiny_pdfs(count)):
+        (folder / f"{number:03}.pdf").write_bytes(pdf)
+    return folder
+
+
+def tiny_pdfs(count: int) -> Iterator[bytes]:
+    for number in range(count):
+        yield typeset(paper_html(f"Paper Number {number}", words_per_section=10))

@@ -1,0 +1,418 @@
+"""``reviewer batch`` against the real service around the engine double."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import pty
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.batch.command import REVIEWER, batch, begin, by_path, environment, lines, tiny_papers
+from tests.papers import blank_pdf, encrypted_pdf, paper_html, typeset
+from tests.scripted import ScriptedService
+from tests.service import SMALL
+
+PAPERS = 200
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedService]:
+    with ScriptedService(tmp_path_factory.mktemp("service") / "log") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_papers(tmp_path_factory.mktemp("papers"), PAPERS)
+
+
+@pytest.fixture
+def few(tmp_path: Path, papers: Path) -> Path:
+    """Six of the papers, in a folder of their own."""
+    folder = tmp_path / "few"
+    folder.mkdir()
+    for number in range(6):
+        shutil.copy(papers / f"{number:03}.pdf", folder)
+    return folder
+
+
+def until_it_holds(out: Path, count: int, process: subprocess.Popen[str]) -> None:
+    ends = time.monotonic() + 120
+    while time.monotonic() < ends:
+        if out.exists() and out.read_bytes().count(b"\n") >= count:
+            return
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    raise AssertionError(f"{out} does not come to {count} lines")
+
+
+def end(process: subprocess.Popen[str], how: signal.Signals) -> tuple[int, str]:
+    process.send_signal(how)
+    _, told = process.communicate(timeout=60)
+    return process.returncode, told
+
+
+def test_killed_again_and_again_every_paper_comes_out_once(
+    quick: ScriptedService, papers: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "reviews.jsonl"
+    words = (papers, "--out", out, "--url", quick.url)
+    generator = random.Random(5)  # noqa: S311
+    for held in (30, 90, 150):
+        running = begin(*words)
+        until_it_holds(out, held, running)
+        end(running, signal.SIGKILL)
+        # As if the kill had come in the middle of a write.
+        last = out.read_bytes().splitlines()[-1]
+        with out.open("ab") as file:
+            file.write(last[: generator.randrange(1, len(last))])
+    done = batch(*words)
+    assert done.returncode == 0, done.stderr
+    found = by_path(out)
+    assert sorted(found) == [f"{number:03}.pdf" for number in range(PAPERS)]
+    assert len({line["sha256"] for line in found.values()}) == PAPERS
+    for name, line in found.items():
+        assert line["status"] == "completed"
+        assert line["review"]["paper"]["title"] == f"Paper Number {int(name[:3])}"
+        assert line["review"]["paper"]["sha256"] == line["sha256"]
+    assert "200 papers: 200 reviewed, 0 failed (1" in done.stdout
+
+
+def test_what_is_done_is_not_asked_for_again(
+    quick: ScriptedService, few: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "reviews.jsonl"
+    assert batch(few, "--out", out, "--url", quick.url).returncode == 0
+    before = out.read_bytes()
+    # No service is needed for that.
+    again = batch(few, "--out", out, "--url", "http://127.0.0.1:9", "--csv", tmp_path / "t.csv")
+    assert again.returncode == 0, again.stderr
+    assert out.read_bytes() == before
+    assert "6 papers: 6 reviewed, 0 failed (6 of them in earlier runs)" in again.stdout
+    assert len((tmp_path / "t.csv").read_text().splitlines()) == 7
+    # A new name is no new paper; a new paper is.
+    (few / "000.pdf").rename(few / "renamed.pdf")
+    (few / "new.pdf").write_bytes(typeset(paper_html("A New Paper")))
+    assert batch(few, "--out", out, "--url", quick.url).returncode == 0
+    assert out.read_bytes().startswith(before)
+    assert [line["path"] for line in lines(out)[6:]] == ["new.pdf"]
+    # A file that has changed is a new paper: the old one's review stays.
+    (few / "new.pdf").write_bytes(typeset(paper_html("A Newer Paper")))
+    assert batch(few, "--out", out, "--url", quick.url).returncode == 0
+    titles = [line["review"]["paper"]["title"] for line in lines(out)[6:]]
+    assert titles == ["A New Paper", "A Newer Paper"]
+
+
+def test_a_manifest_with_everything_that_goes_wrong(
+    quick: ScriptedService, few: Path, tmp_path: Path
+) -> None:
+    (few / "locked.pdf").write_bytes(encrypted_pdf())
+    (few / "empty.pdf").write_bytes(b"")
+    (few / "text.pdf").write_bytes(b"This is no PDF.")
+    (few / "blank.pdf").write_bytes(blank_pdf())
+    shutil.copy(few / "000.pdf", few / "same.pdf")
+    rows = [
+        ("000.pdf", "1", "main"),
+        ("same.pdf", "2", "=1+1"),
+        ("locked.pdf", "3", "+1"),
+        ("missing.pdf", "4", "-1"),
+        ("empty.pdf", "5", "@x"),
+        ("text.pdf", "6", '"quoted", and\nbroken'),
+        ("blank.pdf", "7", "\t=1"),
+        ("../few", "8", "＝1"),
+        ("001.pdf", "9", ""),
+        ("001.pdf", "9", ""),
+    ]
+    manifest = few / "manifest.csv"
+    with manifest.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("path", "id", "=track"), *rows])
+    out, table = tmp_path / "reviews.jsonl", tmp_path / "reviews.csv"
+    words = (manifest, "--out", out, "--csv", table, "--url", quick.url)
+    done = batch(*words)
+    assert done.returncode == 1, done.stderr
+    assert "row 11 of the manifest names 001.pdf again: reviewed once" in done.stderr
+    assert "same.pdf: the same paper as another, reviewed once" in done.stderr
+    assert "9 papers: 2 reviewed, 6 failed, 1 the same paper as another" in done.stdout
+    assert "file_not_found 2" in done.stdout
+    found = by_path(out)
+    assert {path: line.get("error", {}).get("code") for path, line in found.items()} == {
+        "000.pdf": None,
+        "same.pdf": None,
+        "locked.pdf": "pdf_encrypted",
+        "missing.pdf": "file_not_found",
+        "empty.pdf": "pdf_empty",
+        "text.pdf": "not_a_pdf",
+        "blank.pdf": "pdf_no_text",
+        "../few": "file_not_found",
+        "001.pdf": None,
+    }
+    assert found["same.pdf"]["duplicate_of"] == "000.pdf"
+    assert found["same.pdf"]["status"] == "duplicate"
+    assert found["locked.pdf"]["error"]["type"] == "invalid_request_error"
+    assert {path: (line["id"], line["manifest"]) for path, line in found.items()} == {
+        path: (id_, {"=track": track}) for path, id_, track in rows
+    }
+    check_the_table(table)
+
+    # Only what is missing is looked for again; with --retry-failed all that failed is.
+    before = Counter(line["review"]["id"] for line in found.values() if "review" in line)
+    (few / "missing.pdf").write_bytes(typeset(paper_html("A Paper Found")))
+    assert batch(*words).returncode == 1
+    found = by_path(out)
+    assert found["missing.pdf"]["review"]["paper"]["title"] == "A Paper Found"
+    assert {line["path"] for line in lines(out)[-2:]} == {"missing.pdf", "../few"}
+    assert batch(*words, "--retry-failed").returncode == 1
+    assert {line["path"] for line in lines(out)[-5:]} >= {"locked.pdf", "empty.pdf", "text.pdf"}
+    assert len(by_path(out)) == 9
+    assert before < Counter(line["review"]["id"] for line in lines(out) if "review" in line)
+
+
+def check_the_table(table: Path) -> None:
+    """One row a paper, and no cell that a spreadsheet would run."""
+    raw = table.read_text(encoding="utf-8-sig")
+    assert len(raw.splitlines()) == 10
+    header, *rows = csv.reader(raw.splitlines())
+    assert header[-1] == "manifest.=track"
+    by_name = {row[0]: dict(zip(header, row, strict=True)) for row in rows}
+    assert by_name["000.pdf"]["decision"] == "accept"
+    assert 0 < float(by_name["000.pdf"]["probability"]) < 1
+    assert by_name["locked.pdf"]["error_code"] == "pdf_encrypted"
+    assert {row["manifest.=track"] for row in by_name.values()} == {
+        "main",
+        "'=1+1",
+        "'+1",
+        "'-1",
+        "'@x",
+        '"quoted", and broken',
+        "'=1",
+        "'＝1",
+        "",
+    }
+    assert not [cell for row in rows for cell in row if cell.startswith(("=", "+", "-", "@"))]
+    # Quoted, every one of them.
+    assert any(line.startswith('"000.pdf","1","') for line in raw.splitlines())
+
+
+def test_interrupted(quick: ScriptedService, papers: Path, tmp_path: Path) -> None:
+    out = tmp_path / "reviews.jsonl"
+    words = (papers, "--out", out, "--url", quick.url)
+    for how, held in ((signal.SIGINT, 10), (signal.SIGTERM, 40)):
+        running = begin(*words)
+        until_it_holds(out, held, running)
+        status, told = end(running, how)
+        assert status == 130
+        assert "The same command goes on from here." in told
+        assert "Traceback" not in told
+        assert held <= len(by_path(out)) < PAPERS
+    assert batch(*words).returncode == 0
+    assert len(by_path(out)) == PAPERS
+
+
+def test_a_service_that_is_down_at_first_and_dies_later(tmp_path: Path) -> None:
+    papers = tiny_papers(tmp_path / "papers", 60)
+    out = tmp_path / "reviews.jsonl"
+    service = ScriptedService(tmp_path / "log", delay_s=0.02)
+    running = begin(papers, "--out", out, "--url", service.url)
+    try:
+        time.sleep(1)
+        service.start()
+        until_it_holds(out, 20, running)
+        service.end(signal.SIGKILL)
+        time.sleep(1)
+        service.start(wait=False)
+        _, told = running.communicate(timeout=200)
+    finally:
+        running.kill()
+        running.wait()
+        service.end(signal.SIGTERM)
+    assert running.returncode == 0, told
+    assert "does not answer" in told
+    assert len(by_path(out)) == 60
+    assert {line["status"] for line in lines(out)} == {"completed"}
+
+
+def test_two_runs_on_one_output(quick: ScriptedService, papers: Path, tmp_path: Path) -> None:
+    out = tmp_path / "reviews.jsonl"
+    running = begin(papers, "--out", out, "--url", quick.url)
+    until_it_holds(out, 1, running)
+    second = batch(papers, "--out", tmp_path / ".." / tmp_path.name / out.name, "--url", quick.url)
+    end(running, signal.SIGKILL)
+    assert second.returncode == 2
+    assert "another run is writing" in second.stderr
+    by_path(out)
+
+
+def test_a_disk_that_is_full(quick: ScriptedService, few: Path, tmp_path: Path) -> None:
+    out = tmp_path / "reviews.jsonl"
+    room = 10_000
+
+    def little_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+
+    words = (few, "--out", out, "--url", quick.url)
+    done = subprocess.run(
+        [REVIEWER, "batch", *words],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        preexec_fn=little_room,
+        timeout=120,
+    )
+    assert done.returncode == 3, done.stderr
+    assert "can't be written: File too large" in done.stderr
+    assert "The same command goes on" in done.stderr
+    assert 0 < len(by_path(out)) < 6
+    assert batch(*words).returncode == 0
+    assert len(by_path(out)) == 6
+
+
+def test_another_run_s_output(quick: ScriptedService, few: Path, tmp_path: Path) -> None:
+    out = tmp_path / "reviews.jsonl"
+    assert batch(few, "--out", out, "--url", quick.url).returncode == 0
+    before = out.read_bytes()
+    other = batch(few, "--out", out, "--url", quick.url, "--template", "iclr")
+    assert other.returncode == 2
+    assert "holds another run's reviews (line 1: scripted, template default" in other.stderr
+    assert "this run: template iclr" in other.stderr
+    assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "content", [b"%PDF-1.7 a paper", b"a\nb\n", b'{"path": 1}\n', b'{"path":"x"}\n{"pa', b"[1]"]
+)
+def test_an_output_that_is_somebody_s_file(few: Path, tmp_path: Path, content: bytes) -> None:
+    out = tmp_path / "reviews.jsonl"
+    out.write_bytes(content)
+    done = batch(few, "--out", out, "--url", "http://127.0.0.1:9")
+    assert done.returncode == 2
+    assert "is no output of 'reviewer batch'" in done.stderr
+    assert out.read_bytes() == content
+
+
+def test_a_table_that_is_somebody_s_file(few: Path, tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("name,salary\n")
+    done = batch(few, "--out", tmp_path / "o", "--csv", table, "--url", "http://127.0.0.1:9")
+    assert done.returncode == 2
+    assert "is no table of 'reviewer batch'" in done.stderr
+    assert table.read_text() == "name,salary\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--out", "no/such/folder/o.jsonl"), "there is no folder"),
+        (("--out", "."), "is no file"),
+        (("--out", "/dev/null"), "is no file"),
+        (("--out", "o.jsonl", "--csv", "o.jsonl"), "must be different files"),
+        (("--out", "o.jsonl", "--csv", "no/such/t.csv"), "No such file"),
+        (("--out", "o.jsonl", "--csv", "."), "is no file"),
+        (("--out", "o.jsonl", "--concurrency", "0"), "--concurrency"),
+        ((), "Missing option '--out'"),
+        (("--out", "o.jsonl", "--url", "nonsense"), "nonsense"),
+        (("--out", "o.jsonl", "--url", "http://localhost:99999"), "is no address"),
+        (("--out", "o.jsonl", "--api-key", "clé"), "characters that no key has"),
+    ],
+)
+def test_what_cannot_work_ends_with_a_message(
+    few: Path, tmp_path: Path, words: tuple[str, ...], told: str
+) -> None:
+    inside = [
+        str(tmp_path / word) if word.endswith((".", ".jsonl", ".csv")) else word for word in words
+    ]
+    inside += [] if "--url" in words else ["--url", "http://127.0.0.1:9"]
+    done = batch(few, *inside)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_input_is_never_the_output(tmp_path: Path) -> None:
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("path\nfew/000.pdf\n")
+    done = batch(manifest, "--out", tmp_path / "o.jsonl", "--csv", manifest)
+    assert done.returncode == 2
+    assert manifest.read_text() == "path\nfew/000.pdf\n"
+
+
+def test_a_template_that_is_not_there(quick: ScriptedService, few: Path, tmp_path: Path) -> None:
+    out = tmp_path / "reviews.jsonl"
+    done = batch(few, "--out", out, "--url", quick.url, "--template", "nips")
+    assert done.returncode == 2
+    assert "(unknown_template)" in done.stderr
+    assert not lines(out)
+
+
+def test_progress_on_a_terminal(quick: ScriptedService, few: Path, tmp_path: Path) -> None:
+    (few / "locked.pdf").write_bytes(encrypted_pdf())
+    reading, writing = pty.openpty()
+    process = subprocess.Popen(
+        [REVIEWER, "batch", few, "--out", tmp_path / "reviews.jsonl", "--url", quick.url],
+        env=environment(TERM="xterm"),
+        stdout=subprocess.PIPE,
+        stderr=writing,
+        text=True,
+    )
+    os.close(writing)
+    shown = b""
+    while chunk := read_terminal(reading):
+        shown += chunk
+    os.close(reading)
+    summary, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    screen = shown.decode()
+    assert "7/7" in screen
+    assert "a minute, 0:00:00 left, 1 failed" in screen
+    assert "locked.pdf: pdf_encrypted" in screen
+    assert "accept rate 100.0%" in summary
+    assert "Failures: pdf_encrypted 1" in summary
+
+
+def read_terminal(reading: int) -> bytes:
+    try:
+        return os.read(reading, 65536)
+    except OSError:  # Linux' way to say that the other end is closed
+        return b""
+
+
+def test_the_summary_s_numbers_are_the_output_s(
+    quick: ScriptedService, few: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "reviews.jsonl"
+    done = batch(few, "--out", out, "--url", quick.url)
+    probabilities = [line["review"]["verdict"]["probability"] for line in lines(out)]
+    told = [int(line.split()[-1]) for line in done.stdout.splitlines() if line.startswith("  ")]
+    assert told == [
+        sum(index <= 10 * probability < index + 1 for probability in probabilities)
+        for index in range(10)
+    ]
+    assert json.loads(out.read_text().splitlines()[0])["model"] == "scripted"
+
+
+def test_with_an_engine_of_its_own(few: Path, tmp_path: Path) -> None:
+    """The real small model."""
+    (few / "locked.pdf").write_bytes(encrypted_pdf())
+    out = tmp_path / "reviews.jsonl"
+    words = (few, "--out", out, "--verdict-only", "--concurrency", "4")
+    done = batch(*words, **SMALL)
+    assert done.returncode == 1, done.stderr
+    found = by_path(out)
+    assert found["locked.pdf"]["error"]["code"] == "pdf_encrypted"
+    assert {line["model"] for line in found.values()} == {"smollm2"}
+    assert "7 papers: 6 reviewed, 1 failed" in done.stdout
+    assert "6 reviews: Written by a tiny model" in done.stdout
+    # All is done: nothing is loaded.
+    began = time.monotonic()
+    assert batch(*words, **SMALL).returncode == 1
+    assert time.monotonic() - began < 10

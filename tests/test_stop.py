@@ -1,0 +1,77 @@
+"""SIGTERM: not ready at once, still answering for a moment, then running reviews may finish."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from tests.routes.test_reviews import TEXT, wait_for
+from tests.service import Service, TouchyService
+
+
+@contextmanager
+def reviewing(service: Service) -> Iterator[list[httpx.Response | httpx.TransportError]]:
+    """A review under way; its answer, or what became of it, once the block has ended."""
+    answers: list[httpx.Response | httpx.TransportError] = []
+
+    def ask() -> None:
+        try:
+            answers.append(httpx.post(f"{service.url}/v1/reviews", json=TEXT, timeout=60))
+        except httpx.TransportError as error:
+            answers.append(error)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    stage = 'reviewer_reviews_in_stage{stage="generation"} 1.0'
+    wait_for(lambda: stage in httpx.get(f"{service.url}/metrics").text, 20)
+    yield answers
+    thread.join()
+
+
+def test_running_reviews_finish_and_readiness_is_the_first_to_go(tmp_path: Path) -> None:
+    told = {"SCRIPTED_DELAY_S": "0.2", "REVIEWER_SHUTDOWN_DELAY_S": "2"}
+    with TouchyService(tmp_path / "log", **told) as service:
+        with reviewing(service) as answers:
+            service.process.send_signal(signal.SIGTERM)
+            # New connections, each of them: the service is still there for everybody else.
+            wait_for(lambda: httpx.get(f"{service.url}/readyz").status_code == 503, 1)
+            unready = httpx.get(f"{service.url}/readyz")
+            assert unready.json()["error"]["code"] == "shutting_down"
+            assert httpx.get(f"{service.url}/livez").status_code == 200
+            late = httpx.post(f"{service.url}/v1/reviews", json=TEXT, timeout=60)
+            assert late.status_code == 200
+        (answer,) = answers
+        assert isinstance(answer, httpx.Response)
+        assert answer.json()["status"] == "completed"
+        assert service.process.wait(10) == -signal.SIGTERM
+
+
+def test_what_does_not_finish_in_time_is_aborted(tmp_path: Path) -> None:
+    told = {
+        "SCRIPTED_DELAY_S": "3",
+        "REVIEWER_SHUTDOWN_DELAY_S": "0",
+        "REVIEWER_SHUTDOWN_GRACE_S": "1",
+    }
+    with TouchyService(tmp_path / "log", **told) as service:
+        with reviewing(service) as answers:
+            began = time.monotonic()
+            service.process.send_signal(signal.SIGTERM)
+            service.process.wait(20)
+            took = time.monotonic() - began
+        (answer,) = answers
+        assert isinstance(answer, httpx.Response)
+        assert answer.status_code == 503
+        assert answer.json()["error"]["code"] == "shutting_down"
+        assert 1 <= took < 15
+
+
+def test_a_person_does_not_wait(tmp_path: Path) -> None:
+    with TouchyService(tmp_path / "log", REVIEWER_SHUTDOWN_DELAY_S="60") as service:
+        service.process.send_signal(signal.SIGINT)
+        service.process.wait(20)

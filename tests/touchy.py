@@ -1,0 +1,54 @@
+"""``reviewer serve`` around an engine double, in a process of its own.
+
+    python -m tests.touchy --port PORT
+
+``SCRIPTED_DELAY_S`` is a pause before each line of a review, ``SCRIPTED_TEXT`` a text that reviews
+have in them. A paper that says CRASH-THE-ENGINE gets an exception with the whole prompt in it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from app.auth import check_exposure
+from app.engine.base import Delta, Generation, LabelLogprobs, LabelRead
+from app.engine.models import SMOLLM2, locate
+from app.engine.tokenizer import ChatTokenizer
+from app.logs import configure_logging
+from app.main import create_app
+from app.server import Server
+from app.settings import load_settings
+from tests.doubles import WHOLE_REVIEW, ScriptedEngine
+
+
+class TouchyEngine(ScriptedEngine):
+    async def generate(self, request: Generation) -> AsyncGenerator[Delta, None]:
+        said = "\n".join(message.content for message in request.messages)
+        if "CRASH-THE-ENGINE" in said:
+            raise ValueError(said)
+        async with aclosing(super().generate(request)) as deltas:
+            async for delta in deltas:
+                yield delta
+
+    async def read_labels(self, request: LabelRead) -> LabelLogprobs:
+        if any("CRASH-THE-VERDICT" in message.content for message in request.messages):
+            raise ValueError(request.prefix)
+        return await super().read_labels(request)
+
+
+def main() -> None:
+    settings = load_settings(port=int(sys.argv[sys.argv.index("--port") + 1]))
+    check_exposure(settings)
+    configure_logging(settings.log_level, settings.log_format)
+    tokenizer = ChatTokenizer.load(locate(SMOLLM2, settings.cache_dir))
+    text = WHOLE_REVIEW.replace("It counts", f"{os.environ.get('SCRIPTED_TEXT', '')} It counts")
+    delay = float(os.environ.get("SCRIPTED_DELAY_S", "0"))
+    engine = TouchyEngine(tokenizer, [text], delay_s=delay)
+    Server(create_app(settings, engine), settings).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -2,8 +2,8 @@
 
     python -m benchmarks.store [--database URL]
 
-A thousand reviews are made over HTTP by an engine double. Then single ones are asked for, and pages
-of twenty, plain and filtered, at random. The clients run in a process of their own.
+One review that an engine double made is copied a thousand times. Then single ones are asked for, and
+pages of twenty, plain and filtered, at random. The clients run in a process of their own.
 
 What the store adds to a review is the difference between two routes of one application that take
 turns with the same papers: the service's own, and one that calls the same use case without a store,
@@ -28,18 +28,21 @@ from typing import Any
 import httpx
 from fastapi import FastAPI, Request, Response
 from pydantic import SecretStr
+from sqlalchemy import select, text
 
 from app.main import create_app
 from app.review.plan import ReviewRules
 from app.review.service import ReviewService, finished
 from app.routes.submission import read_review_submission
 from app.settings import Settings
+from app.store.storage import Storage
+from app.store.tables import ReviewRow
 from benchmarks.overhead import serving
 from benchmarks.report import Value, report
 from tests.doubles import ScriptedEngine, WordTokenizer
 from tests.postgres import Postgres
 
-REVIEWS, ASKED, PAIRS = 1000, 500, 200
+REVIEWS, ASKED, PAIRS = 1000, 500, 100
 WORDS = 1500
 """Of a paper's body: about 13 kB, which are stored in a file."""
 
@@ -50,13 +53,20 @@ def paper(number: int) -> dict[str, Any]:
     return {"title": f"Paper {number}", "abstract": "A", "body": f"# Introduction\n\n{words}"}
 
 
-def make(url: str, count: int) -> list[str]:
-    """In the client's process: the ids of so many new reviews."""
-    with httpx.Client(base_url=url, timeout=60) as client:
-        return [
-            client.post("/v1/reviews", json=paper(n)).raise_for_status().json()["id"]
-            for n in range(count)
-        ]
+async def fill(storage: Storage, count: int) -> list[str]:
+    """So many copies of one review that was made, a second apart; returns their ids."""
+    names = [column.name for column in ReviewRow.__table__.columns]
+    changed = {"id": ":id", "created": ":created"}
+    copied = ", ".join(changed.get(name, name) for name in names)
+    copy = text(
+        f"INSERT INTO reviews ({', '.join(names)}) SELECT {copied} FROM reviews WHERE id = :of"  # noqa: S608
+    )
+    async with storage._database.write() as session:
+        of = await session.scalar(select(ReviewRow.id).limit(1))
+        ids = [f"rev_{number:032x}" for number in range(count)]
+        for number, review_id in enumerate(ids):
+            await session.execute(copy, {"id": review_id, "created": 1e9 + number, "of": of})
+    return ids
 
 
 def ask(url: str, paths: Sequence[str]) -> list[float]:
@@ -121,7 +131,7 @@ async def measure(settings: Settings) -> tuple[list[dict[str, Value]], list[tupl
     with ProcessPoolExecutor(1, mp_context=spawn) as clients:
         async with serving(app) as url:
             pairs = await loop.run_in_executor(clients, compare, url, PAIRS + 10)
-            ids = await loop.run_in_executor(clients, make, url, REVIEWS)
+            ids = await fill(app.state.reviewer.storage, REVIEWS)
             sample = [f"/v1/reviews/{generator.choice(ids)}" for _ in range(ASKED)]
             lists = [
                 generator.choice(["", "?decision=accept", "?status=completed&order=asc"])

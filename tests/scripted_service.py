@@ -1,4 +1,6 @@
-"""The real service around an engine double that needs no model: ``python -m tests.scripted_service``.
+"""The real service around an engine double that needs no model.
+
+    python -m tests.scripted_service --port PORT
 
 The double takes ``SCRIPTED_DELAY_S`` for each line of its review; everything else is set as the
 real service is, by ``REVIEWER_`` variables and ``--port``.

@@ -42,7 +42,8 @@ def test_reviews_and_what_they_took(serve: Serve, tokenizer: Tokenizer) -> None:
     client = serve(ScriptedEngine(tokenizer, texts, model=model), Settings())
     hiding = typeset(paper_html(words_per_section=400) + HIDDEN)
     for data in (hiding, paper_pdf(), paper_pdf(), encrypted_pdf()):
-        client.post("/v1/reviews", files={"file": ("p.pdf", data)}, timeout=60)
+        file = {"file": ("p.pdf", data)}
+        client.post("/v1/reviews", files=file, data={"reuse": "false"}, timeout=60)
     now = values(client)
     assert now['reviewer_reviews_total{decision="accept",status="completed"}'] == 1
     assert now['reviewer_reviews_total{decision="reject",status="completed"}'] == 1

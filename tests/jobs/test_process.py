@@ -19,6 +19,8 @@ from tests.papers import paper_html, typeset
 from tests.scripted_service import ScriptedService
 from tests.service import Service
 
+AT_ONCE = {"REVIEWER_SHUTDOWN_DELAY_S": "0", "REVIEWER_SHUTDOWN_GRACE_S": "1"}
+
 
 def scripted(tmp_path: Path, delay_s: float = 0.0, **environment: str) -> Service:
     return ScriptedService(tmp_path / "log", SCRIPTED_DELAY_S=str(delay_s), **environment)
@@ -53,9 +55,7 @@ def test_told_to_stop_it_finishes_what_it_can(tmp_path: Path) -> None:
 
 def test_what_cannot_finish_goes_back_to_the_queue(tmp_path: Path) -> None:
     with (
-        scripted(
-            tmp_path, 1.0, REVIEWER_SHUTDOWN_GRACE_S="1", REVIEWER_SHUTDOWN_DELAY_S="0"
-        ) as service,
+        scripted(tmp_path, 1.0, **AT_ONCE) as service,
         httpx.Client(base_url=service.url, timeout=60) as client,
     ):
         ids = [post(client, background=True, reuse=False).json()["id"] for _ in range(3)]
@@ -75,9 +75,7 @@ def test_what_cannot_finish_goes_back_to_the_queue(tmp_path: Path) -> None:
 
 def test_a_client_that_waits_is_told_of_the_stop(tmp_path: Path) -> None:
     with (
-        scripted(
-            tmp_path, 1.0, REVIEWER_SHUTDOWN_GRACE_S="1", REVIEWER_SHUTDOWN_DELAY_S="0"
-        ) as service,
+        scripted(tmp_path, 1.0, **AT_ONCE) as service,
         httpx.Client(base_url=service.url, timeout=60) as client,
     ):
 

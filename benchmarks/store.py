@@ -2,8 +2,8 @@
 
     python -m benchmarks.store [--database URL]
 
-One review that an engine double made is copied a thousand times. Then single ones are asked for, and
-pages of twenty, plain and filtered, at random. The clients run in a process of their own.
+One review that an engine double made is copied a thousand times. Then single ones are asked for,
+and pages of twenty, plain and filtered, at random. The clients run in a process of their own.
 
 What the store adds to a review is the difference between two routes of one application that take
 turns with the same papers: the service's own, and one that calls the same use case without a store,

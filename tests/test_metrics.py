@@ -78,14 +78,14 @@ def test_a_review_that_nobody_waits_for_is_cancelled(serve: Serve, tokenizer: To
 def test_requests_by_route_and_never_by_path(serve: Serve, tokenizer: Tokenizer) -> None:
     client = serve(ScriptedEngine(tokenizer), Settings())
     client.get("/nowhere/marker-in-a-path?marker=in-a-query")
-    client.get("/v1/reviews")
+    client.put("/v1/reviews")
     client.post("/v1/papers", files={"file": ("p.pdf", paper_pdf())})
     client.post("/v1/papers", files={"file": ("p.pdf", encrypted_pdf())})
     page = client.get("/metrics").text
     assert "marker" not in page
     for labels in (
         'method="GET",route="other",status="404"',
-        'method="GET",route="/v1/reviews",status="405"',
+        'method="PUT",route="/v1/reviews",status="405"',
         'method="POST",route="/v1/papers",status="200"',
         'method="POST",route="/v1/papers",status="422"',
     ):

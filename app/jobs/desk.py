@@ -114,9 +114,12 @@ class Desk:
         Raises:
             ReviewerError: that of the review, or ``ReviewCancelled``.
         """
+        run = self._board.runs.get(ticket.id)
         async with aclosing(self.events(ticket)) as events:
             async for event in events:
                 match event:
+                    case Completed() if run and run.body:
+                        return run.body
                     case Completed(review=review):
                         return await asyncio.to_thread(review.model_dump_json)
                     case Failed(error=error):

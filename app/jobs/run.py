@@ -94,6 +94,8 @@ class Run:
         self.job = job
         self.events: Log[Event] = Log()
         self.told: Log[Told] = Log()
+        self.body: str | None = None
+        """The finished review's JSON, once it is known."""
         self.returned = False
         """Whether it went back to the queue because the engine could not take it."""
         self._place = place
@@ -201,11 +203,11 @@ class Run:
 
     async def _complete(self, event: Completed, review: Review) -> None:
         review = review.model_copy(update={"background": self.job.background})
-        whole = await asyncio.to_thread(review.model_dump_json)
-        last = self._teller.complete(event, whole)
+        whole, packed, last = await asyncio.to_thread(self._packed, event, review)
+        self.body = whole
         outcome = Outcome(
             review=whole,
-            events=await asyncio.to_thread(pack, [*self.told.entries, last]),
+            events=packed,
             title=review.paper.title.replace("\0", ""),
             sha256=review.paper.sha256,
             decision=review.verdict.decision,
@@ -217,6 +219,12 @@ class Run:
             self.events.append(Completed(review))
 
         await self._write(self._once(lambda: self._store.complete(self.job.claim, outcome)), tell)
+
+    def _packed(self, event: Completed, review: Review) -> tuple[str, bytes, Told]:
+        """Milliseconds: off the loop."""
+        whole = review.model_dump_json()
+        last = self._teller.complete(event, whole)
+        return whole, pack([*self.told.entries, last]), last
 
     async def _fail(self, event: Failed) -> None:
         end = list(self._teller.tell(event))

@@ -173,12 +173,14 @@ def _sqlite_engine(url: URL) -> AsyncEngine:
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
         options = connection.get_execution_options()
+        if not options.get("immediate"):
+            return  # a single SELECT is a transaction of its own
         durable = bool(options.get("durable"))
         if durable != connection.info.get("durable", False):
             connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             connection.info["durable"] = durable
-        # One that reads first and writes later could not: what it has read may be outdated.
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("immediate") else "BEGIN")
+        # Begun as a reader it could not go on as a writer: what it has read may be outdated.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
 

@@ -125,8 +125,8 @@ class Workers:
         run = Run(job, self._place)
 
         def ended(_: object) -> None:
-            # The engine can't take it now: no hurry to try the next one.
-            if not run.returned:
+            # Where the engine can't take it now, there is no hurry to try the next one.
+            if job.background and not run.returned:
                 self.wake()
 
         run.task.add_done_callback(ended)

@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     ColumnElement,
     Insert,
     Select,
+    Table,
     and_,
     case,
     delete,
@@ -41,6 +42,8 @@ from app.store.tables import ENDED, RUNNING, IdempotencyKey, ReviewRow
 _OURS_TO_ANSWER_FOR = 500
 """Errors from this status on are not the request's fault, so that its key may try again."""
 
+_REVIEWS = cast(Table, ReviewRow.__table__)
+"""Written to without the ORM, which would look for objects to keep in step."""
 _ACCEPTED = [field.name for field in fields(NewReview) if field.name in ReviewRow.__table__.c]
 
 
@@ -91,7 +94,7 @@ class Store:
         async with self._database.write(durable=new.background, guarding=guarding) as session:
             if new.key and (known := await _known(session, new)):
                 return known
-            await session.execute(insert(ReviewRow).values(**_columns(new), **state))
+            await session.execute(insert(_REVIEWS).values(**_columns(new), **state))
             if new.key:
                 await session.execute(_key(new, new.id))
             if new.content and new.data is not None and not self.papers.has(new.content):
@@ -173,7 +176,7 @@ class Store:
         """
         async with self._database.write() as session:
             await session.execute(
-                update(ReviewRow)
+                update(_REVIEWS)
                 .where(
                     ReviewRow.id == review_id,
                     ReviewRow.tenant == tenant,
@@ -227,6 +230,7 @@ class Store:
                 lost=ReviewRow.lost + case((ReviewRow.status == "in_progress", 1), else_=0),
             )
             .returning(ReviewRow)
+            .execution_options(synchronize_session=False)
         )
         async with self._database.write() as session:
             row: ReviewRow | None = await session.scalar(claimed)
@@ -236,7 +240,7 @@ class Store:
         """A sign of life for what one owner works on; returns those of the claims that are void."""
         owners = {claim.owner for claim in claims}
         renewed = (
-            update(ReviewRow)
+            update(_REVIEWS)
             .where(
                 ReviewRow.id.in_([claim.id for claim in claims]),
                 ReviewRow.status == "in_progress",
@@ -277,7 +281,7 @@ class Store:
 
     async def _conclude(self, claim: Claim, **values: Any) -> bool:
         concluded = (
-            update(ReviewRow)
+            update(_REVIEWS)
             .where(_held(claim))
             .values(owner=None, lease_until=None, **values)
             .returning(ReviewRow.id)
@@ -295,7 +299,7 @@ class Store:
         """What a link led to."""
         await asyncio.to_thread(self.papers.save, content, data)
         kept = (
-            update(ReviewRow)
+            update(_REVIEWS)
             .where(_held(claim))
             .values(source="file", name=name, content=content, sha256=content)
             .returning(ReviewRow.id)
@@ -327,7 +331,7 @@ class Store:
                 (and_(ReviewRow.background, ReviewRow.lost + 1 >= max_attempts), spent),
             ):
                 failed = (
-                    update(ReviewRow)
+                    update(_REVIEWS)
                     .where(*abandoned, which)
                     .values(status="failed", owner=None, lease_until=None, error=_told(error))
                     .returning(ReviewRow.id)

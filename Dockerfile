@@ -28,11 +28,12 @@ RUN python3 -m pip install --no-cache-dir --no-deps . \
     && rm -rf build ./*.egg-info \
     && useradd --uid 10001 --create-home --home-dir /data reviewer \
     && install --directory --owner=reviewer --group=reviewer \
-        /data/huggingface /data/vllm /data/reviewer
+        /data/huggingface /data/vllm /data/reviewer /data/reviews
 
 ENV HF_HOME=/data/huggingface \
     VLLM_CACHE_ROOT=/data/vllm \
     REVIEWER_CACHE_DIR=/data/reviewer \
+    REVIEWER_DATA_DIR=/data/reviews \
     REVIEWER_HOST=0.0.0.0 \
     REVIEWER_PORT=8000
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_ASKED_ALL_THE_TIME = frozenset(("/livez", "/readyz", "/metrics"))
 CLIENT_LEFT = 499
 """nginx's status for a client that hung up; nobody reads the answer."""
 
@@ -80,7 +81,7 @@ class Access:
         self._metrics.answered(scope["method"], route, status, seconds)
         # What a client chose, its path and its query among it, is not in the log.
         log.log(
-            logging.INFO if route.startswith("/v1") or error is not None else logging.DEBUG,
+            logging.DEBUG if route in _ASKED_ALL_THE_TIME else logging.INFO,
             "request",
             extra={
                 "method": scope["method"],

@@ -62,12 +62,14 @@ def serve(
     from app.auth import check_exposure
     from app.main import create_app
     from app.server import Server
+    from app.store.storage import check_store
 
     with errors_told():
         settings = load_settings(host=host, port=port, model=model, no_auth=no_auth or None)
         check_exposure(settings)
         configure_logging(settings.log_level, settings.log_format)
         app = create_app(settings)
+        asyncio.run(check_store(settings))
     if _is_trial(settings):
         logging.getLogger(__name__).warning(TRIAL_WARNING)
     server = Server(app, settings)

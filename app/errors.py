@@ -4,6 +4,12 @@ ReviewerError                      500  internal_error
 ├── InvalidRequest                 400  (the code says what: missing_field, invalid_value, ...)
 │   ├── UrlNotAllowed              400  url_not_allowed
 │   ├── ModelNotFound              404  model_not_found
+│   ├── ReviewNotFound             404  review_not_found
+│   ├── PaperNotStored             404  paper_not_stored
+│   ├── IdempotencyMismatch        409  idempotency_key_mismatch
+│   ├── ReviewCancelled            409  review_cancelled
+│   ├── ReviewFinished             409  review_finished
+│   ├── ReviewNotCompleted         409  review_not_completed
 │   ├── UploadTooLarge             413  pdf_too_large
 │   ├── UnsupportedMediaType       415  unsupported_media_type
 │   └── InvalidApiKey              401  invalid_api_key
@@ -29,11 +35,16 @@ ReviewerError                      500  internal_error
 │   ├── EngineUnavailable          503  engine_unavailable
 │   ├── EngineOverloaded           503  engine_overloaded
 │   └── UpstreamError              502  upstream_error
+├── StoreUnavailable               503  store_unavailable
+│   └── StorageFull                507  storage_full
+├── Interrupted                    503  interrupted
+├── AttemptsExhausted              500  attempts_exhausted
 └── ConfigurationError             (never over HTTP: the command prints it and exits with 2)
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import uuid
 from typing import Any, ClassVar
@@ -41,6 +52,8 @@ from typing import Any, ClassVar
 from structlog.contextvars import get_contextvars
 
 log = logging.getLogger(__name__)
+
+_FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class ReviewerError(Exception):
@@ -90,6 +103,42 @@ class InvalidRequest(ReviewerError):
 class ModelNotFound(InvalidRequest):
     status = 404
     code = "model_not_found"
+
+
+class ReviewNotFound(InvalidRequest):
+    """No review of this id, or it is another tenant's: the answer is the same."""
+
+    status = 404
+    code = "review_not_found"
+
+
+class PaperNotStored(InvalidRequest):
+    status = 404
+    code = "paper_not_stored"
+
+
+class IdempotencyMismatch(InvalidRequest):
+    """The key came before, with another request."""
+
+    status = 409
+    code = "idempotency_key_mismatch"
+
+
+class ReviewCancelled(InvalidRequest):
+    status = 409
+    code = "review_cancelled"
+
+
+class ReviewFinished(InvalidRequest):
+    """There is nothing left to cancel."""
+
+    status = 409
+    code = "review_finished"
+
+
+class ReviewNotCompleted(InvalidRequest):
+    status = 409
+    code = "review_not_completed"
 
 
 class UrlNotAllowed(InvalidRequest):
@@ -242,6 +291,41 @@ class UpstreamError(EngineError):
 
     status = 502
     code = "upstream_error"
+
+
+class StoreUnavailable(ReviewerError):
+    """The database or the data folder can't be reached; the service goes on trying."""
+
+    status = 503
+    type = "service_unavailable_error"
+    code = "store_unavailable"
+    retry_after = 5
+
+
+class StorageFull(StoreUnavailable):
+    status = 507
+    code = "storage_full"
+    retry_after = 60
+
+
+def is_full_disk(error: Exception) -> bool:
+    """Whether a disk, a quota or a limit of file sizes is what stopped a write."""
+    return isinstance(error, OSError) and error.errno in _FULL_DISK
+
+
+class Interrupted(ReviewerError):
+    """The process that worked on a review for a waiting client has ended."""
+
+    status = 503
+    type = "service_unavailable_error"
+    code = "interrupted"
+    retry_after = 1
+
+
+class AttemptsExhausted(ReviewerError):
+    """The process or the engine ended each time that it worked on this review."""
+
+    code = "attempts_exhausted"
 
 
 class ConfigurationError(ReviewerError):

@@ -23,6 +23,10 @@ from app.engine.launcher import engine_launcher
 from app.engine.supervisor import Launch, Supervisor
 from app.errors import InvalidRequest, ReviewerError
 from app.guard import Guard
+from app.jobs.board import Board
+from app.jobs.desk import Desk
+from app.jobs.run import Workplace
+from app.jobs.workers import Workers
 from app.logs import log_loop_faults
 from app.metrics import Metrics
 from app.paper.reader import PaperReader
@@ -34,6 +38,7 @@ from app.routes.responses import OF_ALL
 from app.routes.security import bearer_key
 from app.routes.state import State
 from app.settings import Settings
+from app.store.storage import Storage
 from app.tracing import traces_to
 from app.uploads import BodyLimit
 
@@ -54,17 +59,38 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         log_loop_faults()
+        storage = Storage(settings)
+        await storage.start()
         async with PaperReader(settings) as reader:
-            service = ReviewService(rules, supervisor, reader)
+            place = Workplace(
+                settings,
+                storage.store,
+                ReviewService(rules, supervisor, reader),
+                Board(storage.store),
+                keyring.cache_salt,
+                metrics,
+                traces,
+            )
+            workers = Workers(place, supervisor, stopping)
             app.state.reviewer = State(
-                supervisor, reader, service, metrics, traces, keyring, stopping
+                supervisor,
+                reader,
+                storage,
+                Desk(place, workers),
+                metrics,
+                traces,
+                keyring,
+                stopping,
             )
             await supervisor.start()
+            workers.start()
             try:
                 yield
             finally:
                 stopping.set()
+                await workers.stop()
                 await supervisor.stop()
+                await storage.stop()
                 await asyncio.to_thread(traces.close)
 
     app = FastAPI(

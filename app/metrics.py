@@ -39,6 +39,7 @@ _OWN_CODES = frozenset(
         "unknown_parameter",
         "invalid_json",
         "unknown_template",
+        "background_not_kept",
         "too_many_files",
         "invalid_base64",
         "invalid_schema",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 from pathlib import Path
 from typing import Literal
 
-from platformdirs import user_cache_path
+from platformdirs import user_cache_path, user_data_path
 from pydantic import Field, HttpUrl, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -37,7 +38,8 @@ class Settings(BaseSettings):
     """After SIGTERM, how long the service is not ready but still answers everything, for load
     balancers to notice, in seconds. Ctrl-C does not wait."""
     shutdown_grace_s: int = Field(30, ge=0)
-    """Then, how long running requests may take to finish before they are aborted, in seconds."""
+    """Then, how long running requests may take to finish before they are aborted, and background
+    reviews before they go back to the queue, in seconds."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much the service logs. vLLM's own log follows `VLLM_LOGGING_LEVEL` (`ERROR`)."""
     log_format: Literal["json", "console"] | None = None
@@ -124,6 +126,24 @@ class Settings(BaseSettings):
     top_p: float = Field(0.9, gt=0, le=1)
     """Default of a review's `top_p`."""
 
+    data_dir: Path = user_data_path("scientific-reviewer")
+    """Where papers are kept, and the database unless `database_url` names one. Processes that share
+    a database share this folder."""
+    database_url: SecretStr | None = None
+    """`postgresql://user:password@host/name`, for several processes or machines. By default SQLite
+    in `data_dir`."""
+    retention: str = Field("forever", pattern=r"^(none|forever|days:[1-9]\d{0,4})$")
+    """How long reviews and papers are kept: `forever`, `days:30`, or `none`, which keeps neither
+    once the answer is given. What is older is removed, also what another setting has let in."""
+    background_reviews: int = Field(8, ge=0)
+    """Background reviews that this process works on at the same time. With 0 it only takes them on,
+    for others that share its database."""
+    lease_s: float = Field(30, ge=1)
+    """Seconds without a sign of life from the process that works on a review, after which it counts
+    as abandoned and is begun again."""
+    max_attempts: int = Field(5, ge=1)
+    """Attempts at a background review, each of which ended with its process or its engine, after
+    which it has failed."""
     max_upload_mb: float = Field(50, gt=0)
     """Largest request body, in megabytes (10^6 bytes)."""
     max_pages: int = Field(200, ge=1)
@@ -170,6 +190,18 @@ class Settings(BaseSettings):
         if self.abstain_band and self.abstain_band[0] > self.abstain_band[1]:
             raise ValueError("abstain_low is above abstain_high")
         return self
+
+    @property
+    def keeps_reviews(self) -> bool:
+        """Whether anything is left once an answer is given."""
+        return self.retention != "none"
+
+    @property
+    def kept_s(self) -> float:
+        """Seconds that reviews are kept; infinite for `forever`."""
+        if self.retention == "forever":
+            return math.inf
+        return 86_400.0 * int(self.retention.removeprefix("days:")) if self.keeps_reviews else 0.0
 
     @property
     def abstain_band(self) -> tuple[float, float] | None:

@@ -5,7 +5,7 @@
 A bag of words (TF-IDF of words and pairs, logistic regression), cross-validated by paper, is
 trained on first pages as they were extracted, on what blinding leaves of them, and on the abstracts
 alone. AUROC with 95 % intervals from 2,000 bootstraps over papers; the last column is the paired
-difference to the abstracts. Needs requirements/benchmarks.txt.
+difference to the abstracts. Needs requirements/training.txt.
 """
 
 from __future__ import annotations

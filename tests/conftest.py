@@ -12,12 +12,14 @@ import httpx
 import openai
 import pytest
 import uvicorn
+from pydantic import SecretStr
 
 from app.engine.models import SMOLLM2, locate
 from app.engine.tokenizer import ChatTokenizer
 from app.main import create_app
 from app.settings import Settings
 from tests.doubles import ScriptedEngine
+from tests.postgres import Postgres
 from tests.service import SMALL, Service, free_port
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -26,6 +28,29 @@ SHARED = Path(__file__).parents[2] / "shared"
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test has a store of its own, unless it says otherwise."""
+    folder = tmp_path / "data"
+    monkeypatch.setenv("REVIEWER_DATA_DIR", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with Postgres() as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> SecretStr | None:
+    """An empty database of each kind, one after the other; None for the data folder's own."""
+    if request.param == "sqlite":
+        return None
+    postgres: Postgres = request.getfixturevalue("postgres")
+    return SecretStr(postgres.new_database())
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from app.engine.base import (
     Generation,
     LabelLogprobs,
     LabelRead,
+    Message,
     ServedModel,
     Tokenizer,
     Usage,
@@ -46,6 +48,27 @@ Some.
 
 ## Final Recommendation
 I recommend this paper for ACCEPTANCE."""
+
+
+class WordTokenizer:
+    """Implements :class:`app.engine.base.Tokenizer`: a token is a word with the space before it.
+
+    It is there in no time, where a model's own takes seconds to load.
+    """
+
+    special_tokens: frozenset[str] = frozenset()
+
+    def __init__(self) -> None:
+        self._ids: dict[str, int] = {}
+
+    def encode(self, text: str) -> list[int]:
+        return [self._ids.setdefault(word, len(self._ids)) for word in re.findall(r"\s*\S+", text)]
+
+    def count_each(self, texts: Sequence[str]) -> list[int]:
+        return [len(self.encode(text)) for text in texts]
+
+    def render(self, messages: Sequence[Message], prefix: str = "") -> str:
+        return "\n".join(message.content for message in messages) + f"\n{prefix}"
 
 
 class ScriptedEngine:

@@ -41,10 +41,15 @@ class Service:
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith("REVIEWER_")
         }
-        with log.open("w") as output:
+        with log.open("a") as output:
             self.process = subprocess.Popen(
                 [*self.command, "--port", str(self.port)],
-                env={**inherited, "HF_HUB_OFFLINE": "1", **environment},
+                env={
+                    **inherited,
+                    "HF_HUB_OFFLINE": "1",
+                    "REVIEWER_DATA_DIR": str(log.with_name("data")),
+                    **environment,
+                },
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )

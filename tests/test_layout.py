@@ -45,6 +45,23 @@ ALLOWED = {
     "app.resources": {"app.schemas", "app.paper.model", "app.engine.base"},
     "app.uploads": {"app.errors", "app.refusal"},
     "app.settings": {"app.errors"},
+    "app.store": {"app.store", "app.errors", "app.settings"},
+    "app.jobs": {
+        "app",
+        "app.jobs",
+        "app.store",
+        "app.review.service",
+        "app.review.streaming",
+        "app.engine.supervisor",
+        "app.paper.model",
+        "app.paper.sources",
+        "app.errors",
+        "app.metrics",
+        "app.schemas",
+        "app.settings",
+        "app.tracing",
+        "app.watch",
+    },
     "app.engine.base": set(),
     "app.engine": {"app.engine", "app.errors", "app.settings", "app.disconnect"},
     "app.paper": {"app.paper", "app.errors", "app.settings"},
@@ -61,11 +78,13 @@ ALLOWED = {
     "app.routes": {
         "app",
         "app.routes",
+        "app.jobs",
+        "app.store.records",
+        "app.store.storage",
+        "app.store.tables",
         "app.auth",
         "app.tracing",
-        "app.watch",
         "app.review.service",
-        "app.review.streaming",
         "app.engine.base",
         "app.engine.supervisor",
         "app.paper",
@@ -135,7 +154,7 @@ def test_heavy_and_web_libraries_stay_in_their_rooms(file: Path) -> None:
     module, roots = module_of(file), {name.split(".")[0] for name in imports_of(file)}
     if module != "app.engine.vllm":
         assert "vllm" not in roots
-    if module.startswith(("app.paper", "app.review")):
+    if module.startswith(("app.paper", "app.review", "app.store", "app.jobs")):
         assert not roots & {"fastapi", "starlette", "torch", "transformers"}
     assert "training" not in roots
 
@@ -184,8 +203,8 @@ def test_the_readme_has_every_setting_and_its_default() -> None:
 
 
 def documented_default(name: str) -> str:
-    if name == "cache_dir":
-        return "the user's cache folder"
+    if name in ("cache_dir", "data_dir"):
+        return f"the user's {name.removesuffix('_dir')} folder"
     default = Settings.model_fields[name].default
     return (
         "–"

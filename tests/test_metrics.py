@@ -42,7 +42,8 @@ def test_reviews_and_what_they_took(serve: Serve, tokenizer: Tokenizer) -> None:
     client = serve(ScriptedEngine(tokenizer, texts, model=model), Settings())
     hiding = typeset(paper_html(words_per_section=400) + HIDDEN)
     for data in (hiding, paper_pdf(), paper_pdf(), encrypted_pdf()):
-        client.post("/v1/reviews", files={"file": ("p.pdf", data)}, timeout=60)
+        file = {"file": ("p.pdf", data)}
+        client.post("/v1/reviews", files=file, data={"reuse": "false"}, timeout=60)
     now = values(client)
     assert now['reviewer_reviews_total{decision="accept",status="completed"}'] == 1
     assert now['reviewer_reviews_total{decision="reject",status="completed"}'] == 1
@@ -77,14 +78,14 @@ def test_a_review_that_nobody_waits_for_is_cancelled(serve: Serve, tokenizer: To
 def test_requests_by_route_and_never_by_path(serve: Serve, tokenizer: Tokenizer) -> None:
     client = serve(ScriptedEngine(tokenizer), Settings())
     client.get("/nowhere/marker-in-a-path?marker=in-a-query")
-    client.get("/v1/reviews")
+    client.put("/v1/reviews")
     client.post("/v1/papers", files={"file": ("p.pdf", paper_pdf())})
     client.post("/v1/papers", files={"file": ("p.pdf", encrypted_pdf())})
     page = client.get("/metrics").text
     assert "marker" not in page
     for labels in (
         'method="GET",route="other",status="404"',
-        'method="GET",route="/v1/reviews",status="405"',
+        'method="PUT",route="/v1/reviews",status="405"',
         'method="POST",route="/v1/papers",status="200"',
         'method="POST",route="/v1/papers",status="422"',
     ):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml  # type: ignore[import-untyped]
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, model_validator
 
 from training.errors import RecipeError
 
@@ -221,63 +221,93 @@ class Merge(_Section):
 
 
 class Label(_Section):
-    """What counts as the truth about a paper."""
+    """What counts as the truth about a paper. A paper without it is left out of the figures."""
 
     source: Literal["official", "rating"] = "official"
     """`official`: the venue's decision. `rating`: the mean of the human ratings."""
-    threshold: float | None = None
-    """With `rating`: accepted from this mean on, on the source's own scale."""
+    thresholds: dict[str, float] = {}
+    """With `rating`: for each venue, the mean from which a paper counts as accepted, on the venue's
+    own scale."""
 
     @model_validator(mode="after")
-    def _threshold_with_rating(self) -> Self:
-        if (self.source == "rating") != (self.threshold is not None):
-            raise ValueError("threshold goes with source 'rating', and only with it")
+    def _thresholds_with_rating(self) -> Self:
+        if (self.source == "rating") != bool(self.thresholds):
+            raise ValueError("thresholds go with source 'rating', and only with it")
         return self
 
 
-class Benchmark(_Section):
-    """Reviews of the papers in `collect.benchmark`, by the service's engine and code."""
+class Reviewing(_Section):
+    """How papers are reviewed by the service's engine and code."""
 
-    name: str = Field("peerread", pattern=r"^[a-z0-9][a-z0-9_-]*$")
-    """Beginning of the files' names: `peerread_ft_full.jsonl`."""
-    models: tuple[Literal["tuned", "base"], ...] = Field(("tuned", "base"), min_length=1)
-    label: Label = Label()
+    mode: Literal["review", "verdict"] = "review"
+    """As the service's `mode`: `verdict` writes no reviews, and reads their verdicts alone."""
     format: Literal["structured", "free"] = "free"
     """As the service's `format`: `free` is how the model was published."""
     temperature: float = Field(0.2, ge=0, le=2)
     top_p: float = Field(0.9, gt=0, le=1)
     max_tokens: int = Field(1400, ge=1)
+    """Of one review."""
     max_model_len: int = Field(12288, ge=1024)
     """Tokens of prompt and review together."""
     prompt_tokens: int | None = Field(None, ge=512)
     """Upper limit of a prompt in tokens. None: what `max_model_len` leaves beside the review."""
-    samples: int = Field(1, ge=1)
-    """Reviews of one paper; the probability is their mean."""
+    samples: int = Field(1, ge=1, le=16)
+    """Reviews of one paper; the probability is their mean. 1 in mode `verdict`."""
     concurrency: int = Field(16, ge=1)
     """Papers under way at the same time."""
+    most: int | None = Field(None, ge=1)
+    """Most papers, the first ones. None: all."""
+    label: Label = Label()
+
+    @model_validator(mode="after")
+    def _verdicts_have_no_samples(self) -> Self:
+        if self.mode == "verdict" and self.samples > 1:
+            raise ValueError("samples above 1 go with mode 'review'")
+        return self
+
+
+class Benchmark(Reviewing):
+    """Reviews of the papers in `collect.benchmark`, by the service's engine and code."""
+
+    name: str = Field("peerread", pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    """Beginning of the files' names: `peerread_ft_full.jsonl`."""
+    models: tuple[Literal["tuned", "base"], ...] = Field(("tuned", "base"), min_length=1)
+    """`tuned`: what merge made. `base`: `model.base`."""
+    upstream_url: HttpUrl | None = None
+    """An OpenAI-compatible server, up to and including its `/v1`, that runs the model in place of
+    this machine; then `models` names one."""
+    upstream_model: str = "auto"
+    """As the upstream calls it. `auto`: the first model that it lists."""
+    baselines_from: Literal["benchmark", "train"] = "benchmark"
+    """What length-only and bag-of-words are fitted to: the benchmark's own papers, words by
+    cross-validation; or the papers that collect gathered to train on."""
     bootstrap: int = Field(2000, ge=100)
     """Resamples of the papers behind each interval."""
     confidence: float = Field(0.95, gt=0, lt=1)
     """Coverage of each interval."""
-    bins: int = Field(10, ge=2)
-    """Of the calibration error and the reliability diagram."""
-    most: int | None = Field(None, ge=1)
-    """Most papers, the first ones. None: all."""
+    length_classes: int = Field(10, ge=1)
+    """Classes of about as many papers each that lengths are matched by."""
+
+    @model_validator(mode="after")
+    def _an_upstream_runs_one_model(self) -> Self:
+        if self.upstream_url is not None and len(self.models) != 1:
+            raise ValueError("an upstream_url runs one model: name it in models")
+        return self
 
 
-class Calibrate(_Section):
+class Calibrate(Reviewing):
     """A map from the model's probability to the measured one, fitted on the validation split."""
 
     method: Literal["temperature", "platt", "isotonic"] = "temperature"
-    label: Label = Label()
-    prompt_tokens: int | None = Field(None, ge=512)
-    """As the benchmark's."""
     coverages: tuple[Probability, ...] = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
     """Shares of papers decided on, for the table of the abstain band."""
     folds: int = Field(5, ge=2)
-    """Of the cross-validation behind the figures "after"."""
-    most: int | None = Field(None, ge=1)
-    """Most validation papers, the first ones. None: all."""
+    """Of the cross-validation behind the figures "after"; fewer where a class has fewer papers."""
+    target_precision: float = Field(0.8, gt=0, le=1)
+    """Share of decisions that are to be right: what the suggested abstain band is to reach."""
+    bootstrap: int = Field(2000, ge=100)
+    """As the benchmark's."""
+    confidence: float = Field(0.95, gt=0, lt=1)
 
 
 class Card(_Section):

@@ -96,6 +96,34 @@ class ReviewRow(_Row, frozen=True):
     """What became of the paper."""
 
 
+class ReviewedRow(_Row, frozen=True):
+    """What a model said of one paper, beside what people did."""
+
+    paper: str
+    venue: str
+    title: str
+    official: Decision | None
+    mean_rating: float | None
+    model: str
+    decision: Decision | None
+    """None where the text states none and the model can't be asked."""
+    decided_by: Literal["review_line", "probe"] | None
+    """As the service's `verdict.source`."""
+    probability: float | None
+    """Of acceptance, as the model has it."""
+    samples: tuple[float, ...]
+    text: str
+    """The review, whole; empty where only the verdict was read."""
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    truncated: int
+    """Sections that the model has not seen whole."""
+    seconds: float
+    """From the paper's sending to its verdict, others being under way."""
+
+
 class Rejected(_Row, frozen=True):
     """What a stage left out, and why."""
 
@@ -122,16 +150,20 @@ def load_papers(path: Path) -> dict[str, PaperRow]:
     return papers
 
 
+def unblinded_paper(row: PaperRow) -> Paper:
+    """The paper as it would be sent to the service, which blinds it."""
+    return paper_from_sections(
+        row.title, row.abstract, [(part.heading, part.text) for part in row.sections]
+    )
+
+
 def blinded_paper(row: PaperRow) -> Paper:
     """The paper as the service would see it, blinded.
 
     Raises:
         InputInvalid: it has no text.
     """
-    paper = paper_from_sections(
-        row.title, row.abstract, [(part.heading, part.text) for part in row.sections]
-    )
-    blind = blind_paper(paper)
+    blind = blind_paper(unblinded_paper(row))
     if not any(section.kind == "body" and section.paragraphs for section in blind.sections):
         raise InputInvalid(f"the paper {row.id} has no text")
     return blind

@@ -64,10 +64,16 @@ class PaperReader:
         """
         return await self._pool.run(function, *args, returns=returns)
 
+    async def fetch(self, link: Link) -> File:
+        """
+        Raises:
+            FetchFailed: the host does not answer with a paper.
+            InvalidRequest: the link is refused.
+        """
+        return File(await self._fetcher.fetch(link.url))
+
     async def _file(self, source: File | Link) -> File:
-        if isinstance(source, Link):
-            return File(await self._fetcher.fetch(source.url))
-        return source
+        return await self.fetch(source) if isinstance(source, Link) else source
 
     def _options(self, *, blind: bool) -> ExtractOptions:
         return ExtractOptions(

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from app.engine.base import ServedModel
 from app.errors import ConfigurationError
 
-_SMALLEST = 1e-9
+SMALLEST = 1e-9
 """Probabilities nearer to 0 or 1 than this count as this: their logit is finite."""
 
 
@@ -101,7 +101,7 @@ def load_calibration(path: Path) -> Calibration:
 
 
 def _logit(probability: float) -> float:
-    held = min(max(probability, _SMALLEST), 1 - _SMALLEST)
+    held = min(max(probability, SMALLEST), 1 - SMALLEST)
     return math.log(held / (1 - held))
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.engine.base import Generation, ServedModel, Tokenizer
@@ -35,6 +36,13 @@ class Plan:
     confidence: Confidence
     cache_salt: str | None = None
     """See :class:`app.engine.base.Generation`."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Differs where the same paper would be asked for, held or judged differently."""
+        nameless = self.generation and replace(self.generation, request_id="", cache_salt=None)
+        whole = repr(replace(self, id="", generation=nameless, cache_salt=None))
+        return hashlib.sha256(whole.encode("utf-8", "backslashreplace")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

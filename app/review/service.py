@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.engine.base import Engine
@@ -15,7 +15,7 @@ from app.engine.supervisor import Supervisor
 from app.errors import PaperError, ReviewerError, unexpected
 from app.paper.model import Paper
 from app.paper.reader import PaperReader
-from app.paper.sources import Source
+from app.paper.sources import File, Link, Source
 from app.review.drafting import Drafts, Judged, judge, verdict_of, write
 from app.review.evidence import Support, find_supports
 from app.review.injection import with_hidden_text
@@ -46,6 +46,13 @@ class Accepted:
     sections: tuple[SectionSpec, ...]
     held: bool
     """See :class:`app.review.plan.Plan`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What the link led to."""
+
+    file: File
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +104,16 @@ class Failed:
     error: ReviewerError
 
 
-Event = Accepted | Extracted | Prompted | Writing | Judging | Decided | Completed | Failed
+Event = Accepted | Fetched | Extracted | Prompted | Writing | Judging | Decided | Completed | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request that has been checked against the model that will answer it."""
+
+    engine: Engine
+    plan: Plan
+    parameters: ReviewParameters
 
 
 async def finished(events: AsyncGenerator[Event, None]) -> Review:
@@ -106,6 +122,8 @@ async def finished(events: AsyncGenerator[Event, None]) -> Review:
         async for event in events:
             if isinstance(event, Completed):
                 return event.review
+            if isinstance(event, Failed):
+                raise event.error
     raise AssertionError("events end with Completed or an error")
 
 
@@ -129,14 +147,14 @@ class ReviewService:
         self._supervisor = supervisor
         self._reader = reader
 
-    def start(
+    def prepare(
         self,
-        source: Source,
         parameters: ReviewParameters,
         answer_format: dict[str, Any] | None = None,
+        review_id: str | None = None,
         cache_salt: str | None = None,
-    ) -> AsyncGenerator[Event, None]:
-        """Check the request, and return the review's events. Closing them aborts the work.
+    ) -> Prepared:
+        """Check the request. Without ``review_id`` it is a new review, and gets one.
 
         ``cache_salt`` is that of :class:`app.engine.base.Generation`.
 
@@ -148,20 +166,34 @@ class ReviewService:
         plan = self._rules.plan(
             parameters, engine.model, engine.tokenizer, answer_format, cache_salt
         )
-        return self._events(engine, plan, source, parameters)
+        return Prepared(engine, replace(plan, id=review_id or plan.id), parameters)
 
-    async def _events(
-        self, engine: Engine, plan: Plan, source: Source, parameters: ReviewParameters
+    def start(
+        self,
+        source: Source,
+        parameters: ReviewParameters,
+        answer_format: dict[str, Any] | None = None,
     ) -> AsyncGenerator[Event, None]:
-        """
+        """:meth:`prepare` and :meth:`events` in one."""
+        return self.events(self.prepare(parameters, answer_format), source)
+
+    async def events(
+        self, prepared: Prepared, source: Source, created: float | None = None
+    ) -> AsyncGenerator[Event, None]:
+        """The review's events; closing them aborts the work. ``created`` is now unless given.
+
         Raises:
             InvalidRequest: the paper leaves no room for itself, or the link is refused.
             PaperError: the paper can't be read.
             EngineError: the model can't answer.
         """
-        created, started = int(time.time()), time.perf_counter()
+        engine, plan, parameters = prepared.engine, prepared.plan, prepared.parameters
+        created, started = int(created or time.time()), time.perf_counter()
         yield Accepted(plan.id, created, engine.model.name, plan.template.sections, plan.held)
 
+        if isinstance(source, Link):
+            source = await self._reader.fetch(source)
+            yield Fetched(source)
         paper = await self._reader.read(source, blind=parameters.blind)
         extract_s = time.perf_counter() - started
         yield Extracted(paper)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing
+from collections.abc import Iterator
 from itertools import count
 
 from app.review.resource import paper_info, review_integrity
@@ -31,11 +30,14 @@ from app.schemas.events import (
 )
 
 
-class _Narrator:
-    """Turns one review's events into the client's; keeps each sample's place in its sections."""
+class Narrator:
+    """Turns one review's events into the client's; keeps each sample's place in its sections.
 
-    def __init__(self) -> None:
-        self._numbers = count()
+    The client's are numbered from ``first``.
+    """
+
+    def __init__(self, first: int = 0) -> None:
+        self._numbers = count(first)
         self._accepted: Accepted | None = None
         self._samples: dict[int, SectionStream] = {}
 
@@ -86,12 +88,3 @@ class _Narrator:
                 yield ReviewSectionCompleted(
                     sequence_number=number, sample=sample, section=piece.field, value=value
                 )
-
-
-async def narrate(events: AsyncGenerator[Event, None]) -> AsyncGenerator[StreamEvent, None]:
-    """The client's events. Closing it closes ``events``."""
-    narrator = _Narrator()
-    async with aclosing(events):
-        async for event in events:
-            for told in narrator.tell(event):
-                yield told

@@ -25,8 +25,8 @@ async def livez() -> Readiness:
 
 @router.get("/readyz", responses=errors(503))
 async def readyz(state: StateDep) -> Readiness:
-    """The model has answered, its engine lives, and the service is not about to end; otherwise 503
-    with the reason.
+    """The model has answered, its engine and the store can be reached, and the service is not about
+    to end; otherwise 503 with the reason.
     """
     state.check_ready()
     return Readiness()

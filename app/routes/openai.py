@@ -16,9 +16,11 @@ from fastapi import APIRouter, Request, Response
 from app.disconnect import cancel_on_disconnect
 from app.engine.base import Engine
 from app.errors import InvalidRequest
+from app.jobs.desk import Submission
 from app.paper.sources import File
 from app.review.service import Accepted, Completed, Event, Failed, Writing, finished
 from app.routes.responses import EVENTS, Responses, errors
+from app.routes.reviews import IdempotencyKey
 from app.routes.sse import EventStream, server_event
 from app.routes.state import State, StateDep, TenantDep
 from app.routes.submission import validated
@@ -85,7 +87,9 @@ async def list_models(state: StateDep) -> Response:
     openapi_extra=_CHAT_BODY,
     responses=_CHAT_RESPONSES,
 )
-async def create_chat_completion(request: Request, state: StateDep, tenant: TenantDep) -> Response:
+async def create_chat_completion(
+    request: Request, state: StateDep, tenant: TenantDep, key: IdempotencyKey = None
+) -> Response:
     """OpenAI's chat completions.
 
     Where the last message holds a `file` part with a PDF, the paper is put into the reviewer's
@@ -102,11 +106,12 @@ async def create_chat_completion(request: Request, state: StateDep, tenant: Tena
         return _EngineAnswer(engine, body)
     parameters, file = asked
     answer_format = _answer_format(parameters.response_format)
-    events = state.start_review(file, parameters, tenant, answer_format)
+    ticket = await state.desk.submit(Submission(file, parameters, tenant, key, answer_format))
+    events = state.desk.events(ticket)
     if parameters.stream:
         options = parameters.stream_options
         with_usage = options is not None and options.include_usage
-        return EventStream(_chunks(state.streamed(events), with_usage=with_usage))
+        return EventStream(_chunks(state.counted_events(events), with_usage=with_usage))
     review = await cancel_on_disconnect(request.receive, finished(events))
     return Response(_completion(review).model_dump_json(), media_type="application/json")
 

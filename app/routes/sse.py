@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -28,8 +28,11 @@ class EventStream(StreamingResponse):
 
     media_type = "text/event-stream"
 
-    def __init__(self, content: AsyncGenerator[bytes, None]) -> None:
-        super().__init__(content, headers={"cache-control": "no-store", "x-accel-buffering": "no"})
+    def __init__(
+        self, content: AsyncGenerator[bytes, None], headers: Mapping[str, str] | None = None
+    ) -> None:
+        fixed = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        super().__init__(content, headers={**fixed, **(headers or {})})
         self._content = content
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:

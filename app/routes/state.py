@@ -6,58 +6,59 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Request
 
 from app.auth import Keyring
 from app.engine.supervisor import Supervisor
 from app.errors import ShuttingDown
+from app.jobs.desk import Desk
+from app.jobs.telling import Told
 from app.metrics import Metrics
 from app.paper.reader import PaperReader
-from app.paper.sources import Source
-from app.review.service import Event, Failed, ReviewService, with_failure
-from app.schemas.requests import ReviewParameters
+from app.review.service import Event, Failed
+from app.store.storage import Storage
 from app.tracing import Traces
-from app.watch import watched
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     supervisor: Supervisor
     reader: PaperReader
-    reviews: ReviewService
+    storage: Storage
+    desk: Desk
     metrics: Metrics
     traces: Traces
     keyring: Keyring
     stopping: asyncio.Event
     """Set once the service has been told to end."""
 
-    def start_review(
-        self,
-        source: Source,
-        parameters: ReviewParameters,
-        tenant: str,
-        answer_format: dict[str, Any] | None = None,
-    ) -> AsyncGenerator[Event, None]:
-        """:meth:`ReviewService.start`, and its reviews are counted."""
-        salt = self.keyring.cache_salt(tenant)
-        events = self.reviews.start(source, parameters, answer_format, salt)
-        return watched(events, self.metrics, self.traces)
-
     def check_ready(self) -> None:
         """
         Raises:
             ShuttingDown: the service has been told to end.
+            StoreUnavailable: the database can't be reached now.
             EngineUnavailable: no model is running now.
         """
         if self.stopping.is_set():
             raise ShuttingDown("The service is stopping.")
+        self.storage.check()
         self.supervisor.engine()
 
-    async def streamed(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+    async def counted(self, told: AsyncGenerator[Told, None]) -> AsyncGenerator[Told, None]:
         """For an answer whose status is out before its work is done: an error is an event."""
-        async with aclosing(with_failure(events)) as all_events:
+        async with aclosing(told) as all_told:
+            async for one in all_told:
+                if one.error:
+                    self.metrics.failed(one.error)
+                yield one
+
+    async def counted_events(
+        self, events: AsyncGenerator[Event, None]
+    ) -> AsyncGenerator[Event, None]:
+        """The same, for events as they are."""
+        async with aclosing(events) as all_events:
             async for event in all_events:
                 if isinstance(event, Failed):
                     self.metrics.failed(event.error)

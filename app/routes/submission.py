@@ -10,7 +10,7 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import UploadFile
 
-from app.errors import InvalidRequest, UnsupportedMediaType
+from app.errors import InvalidRequest, StorageFull, UnsupportedMediaType, is_full_disk
 from app.paper.sources import File, Link, Source
 from app.paper.text import paper_from_text
 from app.schemas.requests import (
@@ -58,7 +58,7 @@ async def read_paper_submission(request: Request) -> tuple[File | Link, PaperPar
         InvalidRequest: with a code that says what is wrong.
     """
     if _kind(request) == "multipart/form-data":
-        file, fields = await _read_form(request)
+        file, fields = await _received_form(request)
         return file, validated(PaperParameters, fields)
     asked = validated(PaperUrlRequest, await _read_json(request))
     return Link(asked.url), asked
@@ -71,7 +71,7 @@ async def read_review_submission(request: Request) -> tuple[Source, ReviewParame
         InvalidRequest: with a code that says what is wrong.
     """
     if _kind(request) == "multipart/form-data":
-        file, fields = await _read_form(request)
+        file, fields = await _received_form(request)
         return file, validated(ReviewParameters, fields)
     body = await _read_json(request)
     if isinstance(body, dict) and "url" in body:
@@ -88,6 +88,16 @@ def _kind(request: Request) -> str:
     raise UnsupportedMediaType(
         "Send a file as multipart/form-data with a part named 'file', or application/json."
     )
+
+
+async def _received_form(request: Request) -> tuple[File, Mapping[str, Any]]:
+    try:
+        return await _read_form(request)
+    except OSError as error:
+        # Larger files lie on the disk while they arrive.
+        if is_full_disk(error):
+            raise StorageFull("There is no room on the disk for this file.") from error
+        raise
 
 
 async def _read_form(request: Request) -> tuple[File, Mapping[str, Any]]:

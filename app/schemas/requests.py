@@ -49,6 +49,11 @@ class ReviewParameters(PaperParameters):
     much work as the review again."""
     stream: bool = False
     """Answer with server-sent events while the review is written."""
+    background: bool = False
+    """Answer 202 with the review's id at once, and make it without a client that waits."""
+    reuse: bool = True
+    """Answer with a stored review of yours where the same file or text was reviewed by the same
+    model with the same parameters. `false` makes a new one."""
 
 
 class ReviewUrlRequest(ReviewParameters, PaperUrlRequest):

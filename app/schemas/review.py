@@ -6,6 +6,7 @@ from typing import Literal
 
 from app.paper.model import BBox, SectionKind
 from app.schemas.base import Resource
+from app.schemas.errors import ErrorDetail
 from app.schemas.paper import PaperIntegrity
 
 
@@ -117,25 +118,85 @@ class Timings(Resource):
     generate_s: float
 
 
-class Review(Resource):
+Status = Literal["queued", "in_progress", "completed", "failed", "cancelled"]
+
+
+class ReviewResource(Resource):
+    """A review in any of its states. What is not known yet, or never will be, is null."""
+
     id: str
     object: Literal["review"] = "review"
     created: int
     """Unix time in seconds."""
-    status: Literal["completed"] = "completed"
+    status: Status
+    background: bool = False
+    """Whether it is made without a client that waits."""
+    reused: bool = False
+    """Whether the request got a review that was stored already."""
     model: str
-    notice: str | None
-    """What a reader of this review must know: that a trial model wrote it, for instance."""
     mode: Literal["review", "verdict"]
     template: str
+    error: ErrorDetail | None = None
+    """Why there is no review: of a `failed` one."""
+    notice: str | None = None
+    """What a reader of this review must know: that a trial model wrote it, for instance."""
+    paper: PaperInfo | None = None
+    review: ReviewSections | None = None
+    """Null in mode `verdict`."""
+    verdict: Verdict | None = None
+    integrity: Integrity | None = None
+    usage: TokenUsage | None = None
+    timings: Timings | None = None
+    finish_reason: str | None = None
+    """`stop`, or `length` where the review was cut off by `max_tokens`."""
+    text: str | None = None
+    """The model's markdown, whole."""
+
+
+class Review(ReviewResource):
+    """A completed review."""
+
+    status: Literal["completed"] = "completed"
+    notice: str | None
     paper: PaperInfo
     review: ReviewSections | None
-    """Null in mode `verdict`."""
     verdict: Verdict
     integrity: Integrity
     usage: TokenUsage
     timings: Timings
     finish_reason: str
-    """`stop`, or `length` where the review was cut off by `max_tokens`."""
     text: str
-    """The model's markdown, whole."""
+
+
+class ReviewSummary(Resource):
+    """A review as it stands in a list."""
+
+    id: str
+    object: Literal["review.summary"] = "review.summary"
+    created: int
+    """Unix time in seconds."""
+    status: Status
+    background: bool
+    model: str
+    template: str
+    title: str | None
+    """Of the paper; null until it has been reviewed."""
+    sha256: str
+    """Of the paper's file; empty for a text."""
+    decision: str | None
+    probability: float | None
+    error: ErrorDetail | None
+
+
+class ReviewList(Resource):
+    object: Literal["list"] = "list"
+    data: list[ReviewSummary]
+    has_more: bool
+    next: str | None
+    """The `cursor` of the next page; null on the last one."""
+
+
+class ReviewDeleted(Resource):
+    id: str
+    object: Literal["review.deleted"] = "review.deleted"
+    deleted: Literal[True] = True

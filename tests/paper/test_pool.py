@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -98,6 +99,33 @@ async def test_whatever_a_worker_sends_costs_one_request(pool: WorkerPool, damag
         await number(pool, DAMAGE[damage])
     assert await number(pool, "6 * 7") == 42
     assert len(workers()) == 1
+
+
+@pytest.mark.parametrize(
+    "telling",
+    [
+        "_send(channel, FAULT, b'the text of a paper')",
+        "_send(channel, FAULT, b'KeyError at x.py:1 the text of a paper')",
+        "_send(channel, RESULT, msgspec.msgpack.encode('the text of a paper'))",
+        "_send(channel, REFUSAL, b'the text of a paper')",
+        "{}['the text of a paper']",
+    ],
+)
+async def test_a_worker_that_a_document_has_taken_over_writes_nothing_into_the_log(
+    pool: WorkerPool, caplog: pytest.LogCaptureFixture, telling: str
+) -> None:
+    with pytest.raises(ExtractionCrashed):
+        await number(pool, telling)
+    assert "ended the process" in caplog.text
+    assert "the text of a paper" not in "".join(r.getMessage() for r in caplog.records)
+
+
+async def test_an_ordinary_fault_is_told_with_its_place(
+    pool: WorkerPool, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(ExtractionCrashed):
+        await pool.run(read_file, b"words", None, ExtractOptions(200), returns=Paper)  # type: ignore[arg-type]
+    assert re.search(r"ended the process that read it: \w+ at \w+\.py:\d+", caplog.text)
 
 
 async def test_what_libraries_print_is_no_answer(pool: WorkerPool) -> None:

@@ -18,6 +18,7 @@ def recipe_file(folder: Path, **sections: dict[str, Any]) -> Path:
         "card": {"title": "Test"},
         **sections,
     }
+    folder.mkdir(exist_ok=True)
     path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump(recipe), encoding="utf-8")
     return path

@@ -108,5 +108,5 @@ def test_teacher_targets_need_a_teacher(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", ["2e-5", "2.0e-05", "0.00002"])
 def test_numbers_are_numbers_however_they_are_written(tmp_path: Path, number: str) -> None:
     path = tmp_path / "recipe.yaml"
-    path.write_text(SMOKE.replace("learning_rate: 2e-4", f"learning_rate: {number}"))
+    path.write_text(SMOKE.replace("learning_rate: 5e-4", f"learning_rate: {number}"))
     assert load_recipe(path).sft.learning_rate == 2e-5

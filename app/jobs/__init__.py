@@ -1,0 +1,1 @@
+"""Reviews as jobs: accepted, claimed, made, written down; waited for, resumed, cancelled."""

@@ -1,0 +1,75 @@
+"""Completed reviews as files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+
+from app.schemas.review import Point, Review
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def markdown_of(review: Review) -> str:
+    """For a person: the verdict, the model's text, and what the paper holds of its points."""
+    verdict = review.verdict
+    parts = [f"# Review of “{review.paper.title}”"]
+    if review.notice:
+        parts.append(f"> {review.notice}")
+    told = f"**{verdict.decision or 'no decision'}**"
+    if verdict.probability is not None:
+        told += f", probability of acceptance {verdict.probability:.2f}"
+        told += "" if verdict.calibrated else " (not calibrated)"
+    parts += [f"Verdict: {told}", review.text.strip()]
+    points = [*review.review.strengths, *review.review.weaknesses] if review.review else []
+    evidence = [line for point in points for line in _evidence(point)]
+    if evidence:
+        parts += ["## Evidence in the paper", "\n".join(evidence)]
+    day = time.strftime("%Y-%m-%d", time.gmtime(review.created))
+    parts.append(
+        f"---\n\n{review.id}, {day}, by {review.model} with the template {review.template}."
+    )
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _evidence(point: Point) -> list[str]:
+    found = [f"  - page {passage.page}: “{passage.quote}”" for passage in point.evidence[:1]]
+    if point.unsupported:
+        found.append(f"  - not in the paper: {', '.join(point.unsupported)}")
+    return [f"- {' '.join(point.text.split())}", *found] if found else []
+
+
+def csv_of(review: Review) -> str:
+    """A head and one row, for a spreadsheet."""
+    verdict, sections = review.verdict, review.review
+    values = {
+        "id": review.id,
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(review.created)),
+        "title": review.paper.title,
+        "sha256": review.paper.sha256,
+        "model": review.model,
+        "template": review.template,
+        "decision": verdict.decision or "",
+        "probability": verdict.probability,
+        "calibrated": verdict.calibrated,
+        "summary": sections.summary if sections else "",
+        "strengths": _lines(sections.strengths) if sections else "",
+        "weaknesses": _lines(sections.weaknesses) if sections else "",
+        "truncated": bool(review.integrity.truncated),
+        "hidden_text": len(review.integrity.hidden_text),
+    }
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow(values)
+    writer.writerow([_harmless(value) for value in values.values()])
+    return file.getvalue()
+
+
+def _lines(points: list[Point]) -> str:
+    return "\n".join(point.text for point in points)
+
+
+def _harmless(value: object) -> object:
+    """A text that a spreadsheet would take for a formula, and run, gets an apostrophe."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

@@ -1,0 +1,40 @@
+"""What happens to a review, for all who follow it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Log(Generic[T]):
+    """Grows until it is closed. Each follower sees all of it, from its beginning on."""
+
+    def __init__(self) -> None:
+        self.entries: list[T] = []
+        self._closed = False
+        self._changed = asyncio.Event()
+
+    def append(self, entry: T) -> None:
+        self.entries.append(entry)
+        self._wake()
+
+    def close(self) -> None:
+        self._closed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def follow(self) -> AsyncGenerator[T, None]:
+        seen = 0
+        while True:
+            while seen < len(self.entries):
+                yield self.entries[seen]
+                seen += 1
+            if self._closed:
+                return
+            await self._changed.wait()

@@ -1,0 +1,53 @@
+"""Where a paper is, as the store keeps it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from app.errors import PaperNotStored
+from app.paper.model import Paper
+from app.paper.sources import File, Link, Source
+from app.store.papers import address
+from app.store.records import SourceKind
+from app.store.tables import ReviewRow
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSource:
+    """``content`` is the address of ``data``; both are None for a link."""
+
+    kind: SourceKind
+    name: str
+    content: str | None = None
+    data: bytes | None = field(default=None, repr=False)
+
+    @property
+    def sha256(self) -> str:
+        """Of a file; empty for a text, and for a link, which is no file yet."""
+        return self.content or "" if self.kind == "file" else ""
+
+
+def stored(source: Source) -> StoredSource:
+    """Takes a while for a large file: off the loop."""
+    match source:
+        case File(data=data, name=name):
+            return StoredSource("file", name.replace("\0", ""), address(data), data)
+        case Paper():
+            data = msgspec.json.encode(source)
+            return StoredSource("text", "", address(data), data)
+        case Link(url=url):
+            return StoredSource("link", url.replace("\0", ""))
+
+
+def restored(row: ReviewRow, data: bytes | None) -> Source:
+    """
+    Raises:
+        PaperNotStored: the data folder has lost it.
+    """
+    if row.source == "link":
+        return Link(row.name)
+    if data is None:
+        raise PaperNotStored("The paper of this review is no longer in the data folder.")
+    return File(data, row.name) if row.source == "file" else msgspec.json.decode(data, type=Paper)

@@ -1,0 +1,158 @@
+"""Works through the queue in the service's own process, and gives signs of life."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import uuid
+from collections.abc import Awaitable, Callable
+
+from app.engine.supervisor import Supervisor
+from app.errors import PaperNotStored, StoreUnavailable
+from app.jobs.run import Ending, Job, Run, Workplace
+from app.jobs.sources import restored
+from app.schemas.requests import ReviewParameters
+from app.store.records import Claim
+from app.store.tables import ReviewRow
+
+log = logging.getLogger(__name__)
+
+_LOOK_S = 1.0
+"""Between two looks into the queue for what other processes have put there, or left behind."""
+_CLOSING_S = 5.0
+"""For writing down that reviews were stopped."""
+
+
+class Workers:
+    """Claims background reviews, some at a time, and keeps the claims of all that run here."""
+
+    def __init__(self, place: Workplace, supervisor: Supervisor, stopping: asyncio.Event) -> None:
+        """``stopping`` is set when the service has been told to end."""
+        self.owner = uuid.uuid4().hex
+        """This process, as its claims name it."""
+        self._place = place
+        self._supervisor = supervisor
+        self._work = asyncio.Event()
+        self._stopping = stopping
+        self._tasks: list[asyncio.Task[None]] = []
+        self._ends = math.inf
+        """When what runs has to be finished, once that is known, by the loop's clock."""
+
+    def start(self) -> None:
+        duties = (self._claim, self._renew, self._reap, self._place.board.watch)
+        self._tasks = [asyncio.create_task(_lasting(duty)) for duty in duties]
+        self._tasks.append(asyncio.create_task(self._retire()))
+
+    def wake(self) -> None:
+        """There is something in the queue, or room to take it on."""
+        self._work.set()
+
+    async def _retire(self) -> None:
+        """Once the service is to end: claim nothing more, and let nobody wait for what may come."""
+        await self._stopping.wait()
+        settings = self._place.settings
+        grace_s = settings.shutdown_delay_s + settings.shutdown_grace_s
+        self._ends = asyncio.get_running_loop().time() + grace_s
+        self._tasks[0].cancel()
+        self._place.board.close()
+
+    async def stop(self) -> None:
+        """Let what runs finish while there is time; the rest goes back to the queue.
+
+        A client that still waits gets an error.
+        """
+        self._stopping.set()
+        await asyncio.gather(self._tasks[0], self._tasks[-1], return_exceptions=True)
+        board = self._place.board
+        running = [run.task for run in board.runs.values()]
+        if running:
+            left = max(0.0, self._ends - asyncio.get_running_loop().time())
+            log.info("stopping: %d reviews have %.0f s left", len(running), left)
+            await asyncio.wait(running, timeout=left)
+        for run in tuple(board.runs.values()):
+            run.stop(Ending.STOPPING)
+        unfinished = [run.task for run in board.runs.values()]
+        if unfinished:
+            _, stuck = await asyncio.wait(unfinished, timeout=_CLOSING_S)
+            for task in stuck:  # the store is away: the claims will run out
+                task.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _room(self) -> bool:
+        running = sum(run.job.background for run in self._place.board.runs.values())
+        return running < self._place.settings.background_reviews and not self._supervisor.unready
+
+    async def _claim(self) -> None:
+        settings, store = self._place.settings, self._place.store
+        self._work.clear()
+        if self._room():
+            row = await store.claim(self.owner, settings.lease_s, settings.max_attempts)
+            if row:
+                await self._begin(row)
+                return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_S):
+                await self._work.wait()
+
+    async def _begin(self, row: ReviewRow) -> None:
+        claim = Claim(row.id, self.owner, row.attempt)
+        store = self._place.store
+        data = await asyncio.to_thread(store.papers.load, row.content) if row.content else None
+        try:
+            source = restored(row, data)
+        except PaperNotStored as error:
+            await store.fail(claim, error, None)
+            self._place.board.changed(row.id)
+            return
+        job = Job(
+            claim=claim,
+            created=row.created,
+            tenant=row.tenant,
+            background=True,
+            source=source,
+            parameters=ReviewParameters.model_validate(row.parameters),
+            answer_format=row.answer_format,
+            lost=row.lost,
+        )
+        self.run(job)
+
+    def run(self, job: Job) -> Run:
+        """Begin what has been claimed."""
+        run = Run(job, self._place)
+
+        def ended(_: object) -> None:
+            # Where the engine can't take it now, there is no hurry to try the next one.
+            if job.background and not run.returned:
+                self.wake()
+
+        run.task.add_done_callback(ended)
+        return run
+
+    async def _renew(self) -> None:
+        await asyncio.sleep(self._place.settings.lease_s / 3)
+        runs = {run.job.claim: run for run in self._place.board.runs.values()}
+        if runs:
+            for claim in await self._place.store.renew(runs.keys(), self._place.settings.lease_s):
+                runs[claim].stop(Ending.TAKEN)
+
+    async def _reap(self) -> None:
+        await asyncio.sleep(self._place.settings.lease_s / 3)
+        for review_id in await self._place.store.reap(self._place.settings.max_attempts):
+            self._place.board.changed(review_id)
+
+
+async def _lasting(duty: Callable[[], Awaitable[None]]) -> None:
+    """Again and again; a store that is away only makes it wait."""
+    while True:
+        try:
+            await duty()
+        except StoreUnavailable:
+            await asyncio.sleep(_LOOK_S)
+        except Exception:
+            # Were it to end, claims would run out and the queue would stand still unseen.
+            log.exception("a background duty failed; going on")
+            await asyncio.sleep(_LOOK_S)

@@ -1,0 +1,1 @@
+"""Reviews at rest: rows in a database, papers in a folder. Knows nothing of how they are made."""

@@ -1,0 +1,219 @@
+"""One database, SQLite or PostgreSQL: its connections, transactions and faults."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from sqlalchemy import URL, Connection, Double, event, exc, func, make_url, select, text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+from app.errors import ConfigurationError, StorageFull, StoreUnavailable, is_full_disk
+from app.store.migrate import migrate
+
+_BUSY_S = 10.0
+"""Longest that SQLite waits for another process's transaction."""
+_CONNECT_S = 5.0
+_STATEMENT_S = 30.0
+_NO_FAULT_OF_OURS = ("08", "53", "57", "58")
+"""PostgreSQL's classes of errors: connection, resources, intervention by an operator, system."""
+
+
+class epoch(FunctionElement[float]):  # noqa: N801  # an SQL function
+    """Unix time in seconds by the database's clock, which all its processes share."""
+
+    type = Double()
+    inherit_cache = True
+
+
+@compiles(epoch, "postgresql")
+def _epoch_postgresql(*_: object, **__: object) -> str:
+    return "EXTRACT(EPOCH FROM clock_timestamp())::double precision"
+
+
+@compiles(epoch, "sqlite")
+def _epoch_sqlite(*_: object, **__: object) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+class Database:
+    """Connections to one database. Every fault of it is told as ``StoreUnavailable``."""
+
+    def __init__(self, url: str | None, folder: Path) -> None:
+        """
+        Raises:
+            ConfigurationError: the URL is none, or names another kind of database.
+        """
+        self._url = _url(url, folder)
+        self._sqlite = self._url.get_backend_name() == "sqlite"
+        self._engine = _sqlite_engine(self._url) if self._sqlite else _postgresql_engine(self._url)
+        self._writing = asyncio.Lock()
+        self._migrated = False
+
+    async def migrate(self) -> None:
+        """
+        Raises:
+            ConfigurationError: newer code has migrated it further.
+            StoreUnavailable: it can't be reached.
+        """
+        async with self._write() as session:
+            await (await session.connection()).run_sync(migrate)
+        self._migrated = True
+
+    async def check(self) -> None:
+        """
+        Raises:
+            StoreUnavailable: it does not answer.
+        """
+        async with self.read() as session:
+            await session.execute(text("SELECT version_num FROM alembic_version"))
+
+    @asynccontextmanager
+    async def read(self) -> AsyncGenerator[AsyncSession, None]:
+        self._ready()
+        with _faults_told():
+            async with AsyncSession(self._engine, expire_on_commit=False) as session:
+                yield session
+
+    @asynccontextmanager
+    async def write(
+        self, *, durable: bool = False, guarding: Sequence[str] = ()
+    ) -> AsyncGenerator[AsyncSession, None]:
+        """A transaction, committed at the end.
+
+        With ``durable`` it outlasts a power cut, which costs SQLite a wait for the disk; without,
+        only the end of the process. Those that are ``guarding`` the same name run one after
+        another, whichever process they are in.
+        """
+        self._ready()
+        async with self._write(durable=durable) as session:
+            if not self._sqlite:
+                for name in sorted(guarding):  # in one order, so that nobody waits in a circle
+                    lock = func.pg_advisory_xact_lock(func.hashtextextended(name, 0))
+                    await session.execute(select(lock))
+            yield session
+
+    def _ready(self) -> None:
+        if not self._migrated:
+            raise StoreUnavailable("The database has not been reached yet.")
+
+    @asynccontextmanager
+    async def _write(self, *, durable: bool = False) -> AsyncGenerator[AsyncSession, None]:
+        if not self._sqlite:
+            async with self._transaction() as session:
+                yield session
+            return
+        # SQLite has one writer at a time: they wait here in order, not there by polling.
+        async with self._writing, self._transaction(immediate=True, durable=durable) as session:
+            yield session
+
+    @asynccontextmanager
+    async def _transaction(self, **options: bool) -> AsyncGenerator[AsyncSession, None]:
+        with _faults_told():
+            opened = AsyncSession(self._engine, expire_on_commit=False)
+            async with opened as session, session.begin():
+                await session.connection(execution_options=options)
+                yield session
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+def _url(given: str | None, folder: Path) -> URL:
+    if given is None:
+        return URL.create("sqlite+aiosqlite", database=str(folder / "reviews.db"))
+    try:
+        url = make_url(given)
+        backend = url.get_backend_name()
+    except exc.ArgumentError as error:
+        # Neither the URL nor the exception's text, which may hold a password.
+        raise ConfigurationError("database_url is no URL.", param="database_url") from error
+    if backend in ("postgresql", "postgres"):
+        query = dict(url.query)
+        if "sslmode" in query:  # libpq's name of what asyncpg calls ssl
+            query["ssl"] = query.pop("sslmode")
+        return url.set(drivername="postgresql+asyncpg", query=query)
+    if backend == "sqlite" and url.database:
+        return url.set(drivername="sqlite+aiosqlite")
+    raise ConfigurationError(
+        "database_url has to begin with postgresql:// or sqlite:///.", param="database_url"
+    )
+
+
+def _postgresql_engine(url: URL) -> AsyncEngine:
+    return create_async_engine(
+        url,
+        # A connection that a restart of the database has cut is noticed before it is used.
+        pool_pre_ping=True,
+        pool_timeout=_CONNECT_S,
+        connect_args={"timeout": _CONNECT_S, "command_timeout": _STATEMENT_S},
+    )
+
+
+def _sqlite_engine(url: URL) -> AsyncEngine:
+    engine = create_async_engine(url, connect_args={"timeout": _BUSY_S}, pool_timeout=_CONNECT_S)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def set_up(connection: Any, _: object) -> None:
+        # Transactions begin where we say so, not where the driver guesses.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        options = connection.get_execution_options()
+        if not options.get("immediate"):
+            return  # a single SELECT is a transaction of its own
+        durable = bool(options.get("durable"))
+        if durable != connection.info.get("durable", False):
+            connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            connection.info["durable"] = durable
+        # Begun as a reader it could not go on as a writer: what it has read may be outdated.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+@contextmanager
+def _faults_told() -> Iterator[None]:
+    """Turns the drivers' exceptions into ours, unless they tell of a mistake in a statement."""
+    try:
+        yield
+    except exc.IntegrityError:
+        raise
+    except (exc.SQLAlchemyError, asyncpg.PostgresError, OSError, TimeoutError) as error:
+        if _is_full(error):
+            raise StorageFull("The database's disk is full.") from error
+        if _is_out(error):
+            raise StoreUnavailable("The database can't be reached now.") from error
+        raise
+
+
+def _is_out(error: Exception) -> bool:
+    if isinstance(error, exc.DBAPIError):
+        sqlstate = getattr(error.orig, "sqlstate", None) or ""
+        return (
+            isinstance(error, exc.OperationalError | exc.InterfaceError)
+            or error.connection_invalidated
+            or isinstance(error.orig, sqlite3.DatabaseError)
+            or sqlstate.startswith(_NO_FAULT_OF_OURS)
+        )
+    # Those of the drivers come from connecting: a wrong password, a database that is not there.
+    return isinstance(error, exc.TimeoutError | asyncpg.PostgresError | OSError | TimeoutError)
+
+
+def _is_full(error: Exception) -> bool:
+    cause = error.orig if isinstance(error, exc.DBAPIError) else None
+    full = getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    return full or getattr(cause, "sqlstate", None) == "53100" or is_full_disk(error)

@@ -1,0 +1,103 @@
+"""Papers in a folder, each under the SHA-256 of its bytes: the same one is stored once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from app.errors import StorageFull, StoreUnavailable, is_full_disk
+
+_UNFINISHED = ".part"
+
+
+def address(data: bytes) -> str:
+    """Under which these bytes are stored."""
+    return hashlib.sha256(data).hexdigest()
+
+
+class PaperFiles:
+    """The folder. Everything in it is readable by the service's user alone. Blocking."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def path(self, content: str) -> Path:
+        return self._folder / content[:2] / content
+
+    def save(self, content: str, data: bytes, *, durable: bool = False) -> None:
+        """All of it or nothing. With ``durable`` it outlasts a power cut.
+
+        Raises:
+            StorageFull: the disk is full.
+            StoreUnavailable: the folder can't be written to.
+        """
+        path = self.path(content)
+        with _faults_told():
+            if not path.exists():
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                part = path.with_name(f"{uuid.uuid4().hex}{_UNFINISHED}")
+                try:
+                    part.touch(mode=0o600)
+                    part.write_bytes(data)
+                    part.replace(path)
+                except OSError:
+                    part.unlink(missing_ok=True)
+                    raise
+            if durable:
+                _sync(path)
+                _sync(path.parent)
+
+    def load(self, content: str) -> bytes | None:
+        """None where it is not there.
+
+        Raises:
+            StoreUnavailable: the folder can't be read.
+        """
+        with _faults_told():
+            try:
+                return self.path(content).read_bytes()
+            except FileNotFoundError:
+                return None
+
+    def has(self, content: str) -> bool:
+        return self.path(content).exists()
+
+    def remove(self, content: str) -> None:
+        with _faults_told():
+            self.path(content).unlink(missing_ok=True)
+
+    def untouched(self, seconds: float) -> Iterator[str]:
+        """Addresses of what was stored so long ago; what was never finished is removed."""
+        before = time.time() - seconds
+        for path in self._folder.glob("??/*"):
+            try:
+                old = path.stat().st_mtime < before
+            except FileNotFoundError:
+                continue
+            if old and path.suffix == _UNFINISHED:
+                path.unlink(missing_ok=True)
+            elif old:
+                yield path.name
+
+
+def _sync(path: Path) -> None:
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+@contextmanager
+def _faults_told() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if is_full_disk(error):
+            raise StorageFull("The data folder's disk is full.") from error
+        raise StoreUnavailable("The data folder can't be used now.") from error

@@ -1,0 +1,101 @@
+"""What goes into the store, and how its lists are asked for."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from app.errors import InvalidRequest
+from app.store.tables import ReviewRow, Status
+
+SourceKind = Literal["file", "text", "link"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewReview:
+    """A review that has been accepted; see :class:`app.store.tables.ReviewRow`.
+
+    ``data`` is what is stored of the source, under the address ``content``.
+    """
+
+    id: str
+    tenant: str
+    created: float
+    background: bool
+    source: SourceKind
+    name: str
+    content: str | None
+    data: bytes | None = field(repr=False)
+    sha256: str
+    parameters: dict[str, Any]
+    answer_format: dict[str, Any] | None
+    reuse_key: str | None
+    model: str
+    template: str
+    key: str | None
+    """The client's, for this request; None where it sent none."""
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to write down what becomes of a review; void once somebody else has it."""
+
+    id: str
+    owner: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """A completed review."""
+
+    review: str = field(repr=False)
+    """The whole resource as JSON."""
+    events: bytes = field(repr=False)
+    title: str = field(repr=False)
+    sha256: str
+    decision: str | None
+    probability: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """Which reviews a list holds. Times are Unix times in seconds; both ends are exclusive."""
+
+    status: Status | None = None
+    decision: str | None = None
+    """``none`` for completed ones without a decision."""
+    created_after: float | None = None
+    created_before: float | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    rows: Sequence[ReviewRow]
+    next: str | None
+    """The cursor of the page that follows; None on the last one."""
+
+
+def cursor_after(row: ReviewRow) -> str:
+    """The place behind ``row``; it stays valid when the row is gone."""
+    return base64.urlsafe_b64encode(f"{row.created!r} {row.id}".encode()).decode().rstrip("=")
+
+
+def place_of(cursor: str) -> tuple[float, str]:
+    """
+    Raises:
+        InvalidRequest: this is no cursor of ours.
+    """
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        created, _, review_id = base64.urlsafe_b64decode(padded).decode().partition(" ")
+        return float(created), review_id.replace("\0", "")
+    except (binascii.Error, ValueError) as error:
+        raise InvalidRequest(
+            "The cursor is none: take it from the page before, as it is.", "cursor"
+        ) from error

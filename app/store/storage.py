@@ -1,0 +1,134 @@
+"""The store of one process: opened at start, watched, opened again when it was away, swept."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import tempfile
+import time
+from pathlib import Path
+
+from app.errors import ConfigurationError, StoreUnavailable
+from app.settings import Settings
+from app.store.database import Database
+from app.store.papers import PaperFiles
+from app.store.store import Store
+
+log = logging.getLogger(__name__)
+
+_LOOK_S = 2.0
+"""Between two looks at the database."""
+_SWEEP_S = 60.0
+_SWEPT_AT_ONCE = 100
+_ORPHANED_S = 3600.0
+"""Age from which a paper without a row is one that nobody is about to store a row for."""
+
+
+class Storage:
+    """Owns the store's connections; everybody else borrows ``store``."""
+
+    def __init__(self, settings: Settings) -> None:
+        """
+        Raises:
+            ConfigurationError: the database's URL is none.
+        """
+        self._settings = settings
+        url = settings.database_url
+        self._database = Database(url.get_secret_value() if url else None, settings.data_dir)
+        self.store = Store(self._database, PaperFiles(settings.data_dir / "papers"))
+        self.unready: str | None = "the database has not been opened"
+        """Why nothing can be stored now, in words for a person; None when it can."""
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def check(self) -> None:
+        """
+        Raises:
+            StoreUnavailable: the database can't be reached now.
+        """
+        if self.unready:
+            raise StoreUnavailable(f"The store is not ready: {self.unready}.")
+
+    async def start(self) -> None:
+        """Open it; where the database can't be reached, go on trying in the background.
+
+        Raises:
+            ConfigurationError: it will never work: a folder that can't be written to, a database
+                of a newer version.
+        """
+        _check_folder(self._settings.data_dir)
+        try:
+            await self._look()
+        except ConfigurationError:
+            await self._database.close()
+            raise
+        self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._sweep())]
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._database.close()
+
+    async def _look(self) -> None:
+        try:
+            if self.unready:
+                await self._database.migrate()
+            await self._database.check()
+        except StoreUnavailable as error:
+            if self.unready != error.message:
+                log.error("%s", error.message, exc_info=error.__cause__)
+            self.unready = error.message
+        else:
+            if self.unready:
+                log.info("the database is ready")
+            self.unready = None
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            try:
+                await self._look()
+            except ConfigurationError as error:
+                # The service has begun without it, and its other duties go on.
+                if self.unready != error.message:
+                    log.error("%s", error.message)
+                self.unready = error.message
+
+    async def _sweep(self) -> None:
+        while True:
+            with contextlib.suppress(StoreUnavailable):
+                await self.sweep()
+            await asyncio.sleep(_SWEEP_S)
+
+    async def sweep(self) -> None:
+        """Remove what is older than ``retention`` allows, and papers that have lost their row."""
+        before = time.time() - self._settings.kept_s
+        while await self.store.remove_ended(before, _SWEPT_AT_ONCE) == _SWEPT_AT_ONCE:
+            pass
+        untouched = self.store.papers.untouched(_ORPHANED_S)
+        while content := await asyncio.to_thread(next, untouched, None):
+            await self.store.remove_unused(content)
+
+
+async def check_store(settings: Settings) -> None:
+    """Try the store before the service starts, to tell at once what will never work.
+
+    Raises:
+        ConfigurationError: see :meth:`Storage.start`.
+    """
+    storage = Storage(settings)
+    await storage.start()
+    await storage.stop()
+
+
+def _check_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ConfigurationError(
+            f"The data folder {folder} can't be written to: {reason}.", param="data_dir"
+        ) from error

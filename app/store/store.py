@@ -1,0 +1,473 @@
+"""The repository of reviews: rows, their claims, and the papers that belong to them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import fields
+from typing import Any, cast
+
+from sqlalchemy import (
+    ColumnElement,
+    Insert,
+    Select,
+    Table,
+    and_,
+    case,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import undefer
+
+from app.errors import (
+    AttemptsExhausted,
+    IdempotencyMismatch,
+    Interrupted,
+    ReviewerError,
+    ReviewNotFound,
+    StoreUnavailable,
+)
+from app.store.database import Database, epoch
+from app.store.papers import PaperFiles
+from app.store.records import Claim, Filters, NewReview, Outcome, Page, cursor_after, place_of
+from app.store.tables import ENDED, RUNNING, IdempotencyKey, ReviewRow
+
+_OURS_TO_ANSWER_FOR = 500
+"""Errors from this status on are not the request's fault, so that its key may try again."""
+
+_REVIEWS = cast(Table, ReviewRow.__table__)
+"""Written to without the ORM, which would look for objects to keep in step."""
+_ACCEPTED = [field.name for field in fields(NewReview) if field.name in ReviewRow.__table__.c]
+
+
+class Store:
+    """Every review of all tenants. Whatever a client asks for is looked up with its tenant.
+
+    All methods raise ``StoreUnavailable`` where database or folder can't be reached.
+    """
+
+    def __init__(self, database: Database, papers: PaperFiles) -> None:
+        self._database = database
+        self.papers = papers
+
+    # -- what clients do ------------------------------------------------------------------------
+
+    async def accept(self, new: NewReview, claim: Claim | None, lease_s: float) -> str | None:
+        """Store it: claimed at once by whoever makes it now, or queued.
+
+        Returns:
+            The id of the review that the client's key stands for already; then nothing is stored.
+
+        Raises:
+            IdempotencyMismatch: the key came with another request.
+        """
+        if new.content is None or new.data is None:
+            return await self._insert(new, claim, lease_s)
+        await asyncio.to_thread(self.papers.save, new.content, new.data, durable=new.background)
+        known: str | None = new.id
+        try:
+            known = await self._insert(new, claim, lease_s)
+        finally:
+            if known:
+                with suppress(StoreUnavailable):
+                    await self.remove_unused(new.content)
+        return known
+
+    async def _insert(self, new: NewReview, claim: Claim | None, lease_s: float) -> str | None:
+        state: dict[str, Any] = {"status": "queued", "attempt": 0, "lost": 0, "title": ""}
+        if claim:
+            state |= {
+                "status": "in_progress",
+                "owner": claim.owner,
+                "attempt": claim.attempt,
+                "lease_until": epoch() + lease_s,
+            }
+        guarding = [f"content {new.content}"] if new.content else []
+        guarding += [f"key {new.tenant} {new.key}"] if new.key else []
+        async with self._database.write(durable=new.background, guarding=guarding) as session:
+            if new.key and (known := await _known(session, new)):
+                return known
+            await session.execute(insert(_REVIEWS).values(**_columns(new), **state))
+            if new.key:
+                await session.execute(_key(new, new.id))
+            if new.content and new.data is not None and not self.papers.has(new.content):
+                # The last review that used it was deleted a moment ago.
+                self.papers.save(new.content, new.data)
+        return None
+
+    async def bind(self, new: NewReview, review_id: str) -> str | None:
+        """Let the client's key stand for a stored review.
+
+        Returns:
+            The id of the review that it stands for already; then nothing has changed.
+
+        Raises:
+            IdempotencyMismatch: the key came with another request.
+        """
+        async with self._database.write(guarding=[f"key {new.tenant} {new.key}"]) as session:
+            if known := await _known(session, new):
+                return known
+            if await session.scalar(_of_tenant(review_id, new.tenant)) is None:
+                raise _not_found(review_id)
+            await session.execute(_key(new, review_id))
+            return None
+
+    async def reusable(self, tenant: str, reuse_key: str) -> str | None:
+        """The id of the newest completed review that is the same."""
+        query = (
+            select(ReviewRow.id)
+            .where(
+                ReviewRow.tenant == tenant,
+                ReviewRow.reuse_key == reuse_key,
+                ReviewRow.status == "completed",
+            )
+            .order_by(ReviewRow.created.desc())
+            .limit(1)
+        )
+        async with self._database.read() as session:
+            found: str | None = await session.scalar(query)
+            return found
+
+    async def get(self, review_id: str, tenant: str, *, whole: bool = False) -> ReviewRow:
+        """The row; ``review`` and ``events`` only with ``whole``.
+
+        Raises:
+            ReviewNotFound: there is none of this tenant.
+        """
+        query = _of_tenant(review_id, tenant)
+        if whole:
+            query = query.options(undefer(ReviewRow.review), undefer(ReviewRow.events))
+        async with self._database.read() as session:
+            return _found(await session.scalar(query), review_id)
+
+    async def page(
+        self, tenant: str, filters: Filters, *, limit: int, newest_first: bool, cursor: str | None
+    ) -> Page:
+        """
+        Raises:
+            InvalidRequest: the cursor is none.
+        """
+        place = tuple_(ReviewRow.created, ReviewRow.id)
+        query = select(ReviewRow).where(ReviewRow.tenant == tenant, *_conditions(filters))
+        if cursor:
+            after = tuple_(*place_of(cursor))
+            query = query.where(place < after if newest_first else place > after)
+        order = [
+            column.desc() if newest_first else column.asc()
+            for column in (ReviewRow.created, ReviewRow.id)
+        ]
+        async with self._database.read() as session:
+            rows = list(await session.scalars(query.order_by(*order).limit(limit + 1)))
+        more = len(rows) > limit
+        return Page(rows[:limit], cursor_after(rows[limit - 1]) if more else None)
+
+    async def cancel(self, review_id: str, tenant: str) -> ReviewRow:
+        """Whoever works on it learns of it by its next renewal. One that has ended stays as it is.
+
+        Raises:
+            ReviewNotFound: there is none of this tenant.
+        """
+        async with self._database.write() as session:
+            await session.execute(
+                update(_REVIEWS)
+                .where(
+                    ReviewRow.id == review_id,
+                    ReviewRow.tenant == tenant,
+                    ReviewRow.status.in_(RUNNING),
+                )
+                .values(status="cancelled", owner=None, lease_until=None)
+            )
+            row = await session.scalar(_of_tenant(review_id, tenant))
+            return _found(row, review_id)
+
+    async def delete(self, review_id: str, tenant: str) -> None:
+        """The row, and its paper unless another review needs it.
+
+        Raises:
+            ReviewNotFound: there is none of this tenant.
+        """
+        row = await self.get(review_id, tenant)
+        if not await self._remove(row.id, row.content):
+            raise _not_found(review_id)
+
+    # -- what workers do ------------------------------------------------------------------------
+
+    async def claim(self, owner: str, lease_s: float, max_attempts: int) -> ReviewRow | None:
+        """The oldest background review that waits or was abandoned, now the owner's."""
+        abandoned = and_(
+            ReviewRow.status == "in_progress",
+            ReviewRow.lease_until < epoch(),
+            ReviewRow.lost + 1 < max_attempts,
+        )
+        # SQLite leaves the locking out; its transactions run one after another.
+        candidate = (
+            select(ReviewRow.id)
+            .where(
+                ReviewRow.status.in_(RUNNING),
+                ReviewRow.background,
+                or_(ReviewRow.status == "queued", abandoned),
+            )
+            .order_by(ReviewRow.created)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+            .scalar_subquery()
+        )
+        claimed = (
+            update(ReviewRow)
+            .where(ReviewRow.id == candidate)
+            .values(
+                status="in_progress",
+                owner=owner,
+                lease_until=epoch() + lease_s,
+                attempt=ReviewRow.attempt + 1,
+                lost=ReviewRow.lost + case((ReviewRow.status == "in_progress", 1), else_=0),
+            )
+            .returning(ReviewRow)
+            .execution_options(synchronize_session=False)
+        )
+        async with self._database.write() as session:
+            row: ReviewRow | None = await session.scalar(claimed)
+            return row
+
+    async def renew(self, claims: Collection[Claim], lease_s: float) -> set[Claim]:
+        """A sign of life for what one owner works on; returns those of the claims that are void."""
+        owners = {claim.owner for claim in claims}
+        renewed = (
+            update(_REVIEWS)
+            .where(
+                ReviewRow.id.in_([claim.id for claim in claims]),
+                ReviewRow.status == "in_progress",
+                ReviewRow.owner.in_(owners),
+            )
+            .values(lease_until=epoch() + lease_s)
+            .returning(ReviewRow.id, ReviewRow.owner, ReviewRow.attempt)
+        )
+        async with self._database.write() as session:
+            rows = await session.execute(renewed)
+            return set(claims) - {Claim(row.id, row.owner, row.attempt) for row in rows}
+
+    async def complete(self, claim: Claim, outcome: Outcome) -> bool:
+        """False where the claim is void: then nothing has changed. So for all that take a claim."""
+        return await self._conclude(
+            claim,
+            status="completed",
+            review=outcome.review,
+            events=outcome.events,
+            title=outcome.title,
+            sha256=outcome.sha256,
+            decision=outcome.decision,
+            probability=outcome.probability,
+        )
+
+    async def fail(self, claim: Claim, error: ReviewerError, events: bytes | None) -> bool:
+        return await self._conclude(claim, status="failed", error=_told(error), events=events)
+
+    async def give_up(self, claim: Claim) -> bool:
+        """Nobody waits for it any more."""
+        return await self._conclude(claim, status="cancelled")
+
+    async def give_back(self, claim: Claim, *, lost: bool) -> bool:
+        """Back into the queue. ``lost`` counts it as an attempt that ended with its engine."""
+        return await self._conclude(
+            claim, status="queued", lost=ReviewRow.lost + 1 if lost else ReviewRow.lost
+        )
+
+    async def _conclude(self, claim: Claim, **values: Any) -> bool:
+        concluded = (
+            update(_REVIEWS)
+            .where(_held(claim))
+            .values(owner=None, lease_until=None, **values)
+            .returning(ReviewRow.id)
+        )
+        async with self._database.write() as session:
+            return await session.scalar(concluded) is not None
+
+    async def forget(self, claim: Claim) -> bool:
+        """Its row is gone, as if it had never been."""
+        gone = delete(ReviewRow).where(_held(claim)).returning(ReviewRow.id)
+        async with self._database.write() as session:
+            return await session.scalar(gone) is not None
+
+    async def keep_paper(self, claim: Claim, content: str, name: str, data: bytes) -> bool:
+        """What a link led to."""
+        await asyncio.to_thread(self.papers.save, content, data)
+        kept = (
+            update(_REVIEWS)
+            .where(_held(claim))
+            .values(source="file", name=name, content=content, sha256=content)
+            .returning(ReviewRow.id)
+        )
+        async with self._database.write(guarding=[f"content {content}"]) as session:
+            if await session.scalar(kept) is None:
+                return False
+            if not self.papers.has(content):
+                self.papers.save(content, data)
+            return True
+
+    async def reap(self, max_attempts: int) -> Sequence[str]:
+        """Fail what was abandoned and is not begun again; returns the ids.
+
+        That is what a client waited for, who has lost its connection with the process, and what
+        has cost too many processes.
+        """
+        spent = AttemptsExhausted(f"Given up after {max_attempts} attempts that ended abnormally.")
+        interrupted = Interrupted("The process that worked on this review has ended.")
+        abandoned = (ReviewRow.status == "in_progress", ReviewRow.lease_until < epoch())
+        ids: list[str] = []
+        query = select(ReviewRow.id).where(*abandoned)
+        async with self._database.read() as session:
+            if await session.scalar(query.limit(1)) is None:
+                return ids
+        async with self._database.write() as session:
+            for which, error in (
+                (~ReviewRow.background, interrupted),
+                (and_(ReviewRow.background, ReviewRow.lost + 1 >= max_attempts), spent),
+            ):
+                failed = (
+                    update(_REVIEWS)
+                    .where(*abandoned, which)
+                    .values(status="failed", owner=None, lease_until=None, error=_told(error))
+                    .returning(ReviewRow.id)
+                )
+                ids += await session.scalars(failed)
+        return ids
+
+    async def ended(self, ids: Collection[str]) -> set[str]:
+        """Which of them have ended or are gone."""
+        query = select(ReviewRow.id).where(ReviewRow.id.in_(ids), ReviewRow.status.in_(RUNNING))
+        async with self._database.read() as session:
+            return set(ids) - set(await session.scalars(query))
+
+    async def counts(self) -> Mapping[str, int]:
+        """How many reviews wait and how many are being made, by their status."""
+        query = (
+            select(ReviewRow.status, func.count())
+            .where(ReviewRow.status.in_(RUNNING))
+            .group_by(ReviewRow.status)
+        )
+        async with self._database.read() as session:
+            found: dict[str, int] = dict(iter(await session.execute(query)))
+        return {status: found.get(status, 0) for status in RUNNING}
+
+    # -- what the sweeper does ------------------------------------------------------------------
+
+    async def remove_ended(self, before: float, limit: int) -> int:
+        """Remove up to ``limit`` reviews that were accepted before then and have ended."""
+        query = (
+            select(ReviewRow.id, ReviewRow.content)
+            .where(ReviewRow.status.in_(ENDED), ReviewRow.created < before)
+            .limit(limit)
+        )
+        async with self._database.read() as session:
+            rows = (await session.execute(query)).all()
+        for review_id, content in rows:
+            await self._remove(review_id, content)
+        return len(rows)
+
+    async def remove_unused(self, content: str) -> None:
+        """A paper that no row knows of."""
+        async with self._database.write(guarding=[f"content {content}"]) as session:
+            await self._drop_paper(session, content)
+
+    async def _remove(self, review_id: str, content: str | None) -> bool:
+        guarding = [f"content {content}"] if content else []
+        async with self._database.write(guarding=guarding) as session:
+            gone = delete(ReviewRow).where(ReviewRow.id == review_id).returning(ReviewRow.content)
+            row = (await session.execute(gone)).first()
+            # A link may have become a file since it was read.
+            for stored in {content, row.content if row else None} - {None}:
+                await self._drop_paper(session, str(stored))
+            return row is not None
+
+    async def _drop_paper(self, session: AsyncSession, content: str) -> None:
+        used = select(ReviewRow.id).where(ReviewRow.content == content).limit(1)
+        if await session.scalar(used) is None:
+            self.papers.remove(content)
+
+
+def _held(claim: Claim) -> ColumnElement[bool]:
+    return and_(
+        ReviewRow.id == claim.id,
+        ReviewRow.owner == claim.owner,
+        ReviewRow.attempt == claim.attempt,
+        ReviewRow.status == "in_progress",
+    )
+
+
+def _of_tenant(review_id: str, tenant: str) -> Select[ReviewRow]:
+    return select(ReviewRow).where(ReviewRow.id == review_id, ReviewRow.tenant == tenant)
+
+
+def _found(row: ReviewRow | None, review_id: str) -> ReviewRow:
+    if row is None:
+        raise _not_found(review_id)
+    return row
+
+
+def _not_found(review_id: str) -> ReviewNotFound:
+    return ReviewNotFound(f"There is no review {review_id[:80]!r}.", param="review_id")
+
+
+def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if filters.status:
+        found.append(ReviewRow.status == filters.status)
+    if filters.decision == "none":
+        found += [ReviewRow.status == "completed", ReviewRow.decision.is_(None)]
+    elif filters.decision:
+        found.append(ReviewRow.decision == filters.decision)
+    if filters.created_after is not None:
+        found.append(ReviewRow.created > filters.created_after)
+    if filters.created_before is not None:
+        found.append(ReviewRow.created < filters.created_before)
+    if filters.sha256:
+        found.append(ReviewRow.sha256 == filters.sha256)
+    return found
+
+
+def _columns(new: NewReview) -> dict[str, Any]:
+    return {name: getattr(new, name) for name in _ACCEPTED}
+
+
+def _key(new: NewReview, review_id: str) -> Insert:
+    return insert(IdempotencyKey).values(
+        tenant=new.tenant, key=new.key, fingerprint=new.fingerprint, review_id=review_id
+    )
+
+
+async def _known(session: AsyncSession, new: NewReview) -> str | None:
+    """The review that the client's key stands for.
+
+    A key whose review ended without an answer, by no fault of the request, is free again.
+    """
+    query = (
+        select(IdempotencyKey, ReviewRow)
+        .join(ReviewRow, ReviewRow.id == IdempotencyKey.review_id)
+        .where(IdempotencyKey.tenant == new.tenant, IdempotencyKey.key == new.key)
+    )
+    found = (await session.execute(query)).first()
+    if found is None:
+        return None
+    key, row = found
+    if key.fingerprint != new.fingerprint:
+        raise IdempotencyMismatch(
+            "This Idempotency-Key came before, with another request.", param="Idempotency-Key"
+        )
+    status = row.error["status"] if row.error else 0
+    if row.status == "cancelled" or status >= _OURS_TO_ANSWER_FOR:
+        await session.delete(key)
+        await session.flush()
+        return None
+    review_id: str = row.id
+    return review_id
+
+
+def _told(error: ReviewerError) -> dict[str, Any]:
+    return {"status": error.status, **error.envelope()["error"]}

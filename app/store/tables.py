@@ -1,0 +1,94 @@
+"""The database's tables. ``migrations/`` makes them; a test holds the two together."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from sqlalchemy import JSON, Double, ForeignKey, Index, LargeBinary, MetaData, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+Status = Literal["queued", "in_progress", "completed", "failed", "cancelled"]
+RUNNING: tuple[Status, ...] = ("queued", "in_progress")
+ENDED: tuple[Status, ...] = ("completed", "failed", "cancelled")
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {float: Double, str: Text, dict[str, Any]: JSON}  # noqa: RUF012
+
+
+class ReviewRow(Base):
+    """A review, and the job that makes it."""
+
+    __tablename__ = "reviews"
+    __table_args__ = (
+        Index(None, "tenant", "created", "id"),
+        Index(None, "status", "created"),
+        Index(None, "tenant", "reuse_key"),
+        Index(None, "tenant", "sha256"),
+        Index(None, "content"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    tenant: Mapped[str]
+    """Whose it is; empty where there are no keys."""
+    created: Mapped[float]
+    """Unix time in seconds, by the process that accepted it."""
+    status: Mapped[str]
+    background: Mapped[bool]
+
+    owner: Mapped[str | None]
+    """The process that works on it."""
+    lease_until: Mapped[float | None]
+    """Unix time in seconds, by the database's clock."""
+    attempt: Mapped[int] = mapped_column(default=0)
+    """How often work on it has begun. With the owner it fences what that attempt may write."""
+    lost: Mapped[int] = mapped_column(default=0)
+    """Attempts that ended with their process or their engine."""
+
+    source: Mapped[str]
+    """``file``, ``text`` or ``link``."""
+    name: Mapped[str]
+    """The file's name, or the link."""
+    content: Mapped[str | None]
+    """SHA-256 of what is stored of the source; None where nothing is."""
+    parameters: Mapped[dict[str, Any]]
+    answer_format: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    reuse_key: Mapped[str | None]
+    """The same for whatever would get the same review."""
+
+    model: Mapped[str]
+    template: Mapped[str]
+    sha256: Mapped[str]
+    """Of the paper's file, as the API shows it; empty until it is known, and for a text."""
+    title: Mapped[str]
+    decision: Mapped[str | None]
+    probability: Mapped[float | None]
+    error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """``status``, ``message``, ``type``, ``param`` and ``code`` of the error that ended it."""
+
+    # Last in the row and read on demand: SQLite keeps what is long on pages of its own.
+    review: Mapped[str | None] = mapped_column(deferred=True, deferred_raiseload=True)
+    """The whole resource as JSON."""
+    events: Mapped[bytes | None] = mapped_column(
+        LargeBinary, deferred=True, deferred_raiseload=True
+    )
+    """What was told while it was made, packed by whoever tells it."""
+
+
+class IdempotencyKey(Base):
+    """A client's key, and the review that it stands for."""
+
+    __tablename__ = "idempotency_keys"
+
+    tenant: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    fingerprint: Mapped[str]
+    """Of the request that came with it."""
+    review_id: Mapped[str] = mapped_column(ForeignKey(ReviewRow.id, ondelete="CASCADE"), index=True)

@@ -1,0 +1,152 @@
+"""The service as a process: told to stop, killed, out of disk."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from pydantic import SecretStr
+
+from benchmarks.crash import crash
+from tests.jobs.test_jobs import code_of, get, post, review_of, wait_for
+from tests.papers import paper_html, typeset
+from tests.scripted_service import ScriptedService
+from tests.service import Service
+
+AT_ONCE = {"REVIEWER_SHUTDOWN_DELAY_S": "0", "REVIEWER_SHUTDOWN_GRACE_S": "1"}
+
+
+def scripted(tmp_path: Path, delay_s: float = 0.0, **environment: str) -> Service:
+    return ScriptedService(tmp_path / "log", SCRIPTED_DELAY_S=str(delay_s), **environment)
+
+
+def status_of(client: httpx.Client, path: str) -> int | None:
+    try:
+        return client.get(path).status_code
+    except httpx.TransportError:
+        return None
+
+
+def test_told_to_stop_it_finishes_what_it_can(tmp_path: Path) -> None:
+    """Readiness goes first, while it still answers; what it has taken on is completed."""
+    with (
+        scripted(tmp_path, 0.1, REVIEWER_SHUTDOWN_DELAY_S="1") as service,
+        httpx.Client(base_url=service.url, timeout=60) as client,
+    ):
+        review_id = post(client, background=True).json()["id"]
+        wait_for(lambda: get(client, review_id)["status"] == "in_progress")
+        service.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: status_of(client, "/readyz") == 503)
+        assert client.get("/readyz").json()["error"]["code"] == "shutting_down"
+        assert get(client, review_id)["status"] == "in_progress"
+        assert service.process.wait(30) == -signal.SIGTERM
+    with (
+        scripted(tmp_path, REVIEWER_BACKGROUND_REVIEWS="0") as service,
+        httpx.Client(base_url=service.url) as client,
+    ):
+        assert get(client, review_id)["status"] == "completed"
+
+
+def test_what_cannot_finish_goes_back_to_the_queue(tmp_path: Path) -> None:
+    with (
+        scripted(tmp_path, 1.0, **AT_ONCE) as service,
+        httpx.Client(base_url=service.url, timeout=60) as client,
+    ):
+        ids = [post(client, background=True, reuse=False).json()["id"] for _ in range(3)]
+        wait_for(lambda: get(client, ids[-1])["status"] == "in_progress")
+        began = time.monotonic()
+        service.process.send_signal(signal.SIGTERM)
+        service.process.wait(30)
+        assert time.monotonic() - began < 10
+    # No lease has to run out first.
+    with (
+        scripted(tmp_path, 0.0, REVIEWER_LEASE_S="600") as service,
+        httpx.Client(base_url=service.url, timeout=60) as client,
+    ):
+        for review_id in ids:
+            assert get(client, review_id, wait=20)["status"] == "completed"
+
+
+def test_a_client_that_waits_is_told_of_the_stop(tmp_path: Path) -> None:
+    with (
+        scripted(tmp_path, 1.0, **AT_ONCE) as service,
+        httpx.Client(base_url=service.url, timeout=60) as client,
+    ):
+
+        def stop_when_begun() -> None:
+            with httpx.Client(base_url=service.url) as watching:
+                query = "/v1/reviews?status=in_progress"
+                wait_for(lambda: bool(watching.get(query).json()["data"]))
+            service.process.send_signal(signal.SIGTERM)
+
+        import threading
+
+        stopping = threading.Thread(target=stop_when_begun)
+        stopping.start()
+        assert code_of(post(client), 503) == "shutting_down"
+        stopping.join()
+
+
+def limit_files(service: Service, size: int) -> None:
+    """The largest file that the service can write, in bytes: as good as a full disk."""
+    psutil.Process(service.process.pid).rlimit(resource.RLIMIT_FSIZE, (size, -1))
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    big = typeset(paper_html(words_per_section=8000))
+    with (
+        scripted(tmp_path) as service,
+        httpx.Client(base_url=service.url, timeout=60) as client,
+    ):
+        kept = review_of(post(client))
+        limit_files(service, 1000)
+        response = client.post("/v1/reviews", files={"file": ("p.pdf", big)})
+        assert code_of(response, 507) == "storage_full"
+        assert response.headers["retry-after"]
+        assert post(client, title="Another").status_code in (503, 507)
+        # That of the review from before: nothing is left of those that were refused.
+        assert len(list((tmp_path / "data" / "papers").glob("??/*"))) == 1
+        assert get(client, kept["id"]) == kept
+        limit_files(service, -1)
+        assert review_of(client.post("/v1/reviews", files={"file": ("p.pdf", big)}))
+        assert review_of(post(client, reuse=False))
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({"REVIEWER_DATA_DIR": "/proc/nobodys"}, "can't be written to"),
+        ({"REVIEWER_DATABASE_URL": "oracle://x"}, "has to begin with postgresql://"),
+    ],
+)
+def test_a_store_that_cannot_work_ends_the_start(
+    tmp_path: Path, environment: dict[str, str], told: str
+) -> None:
+    upstream = {"REVIEWER_ENGINE": "upstream", "REVIEWER_UPSTREAM_URL": "http://127.0.0.1:9/v1"}
+    service = Service(tmp_path / "log", **upstream, **environment)
+    assert service.process.wait(60) == 2
+    log = service.log.read_text()
+    assert told in log
+    assert "Traceback" not in log
+
+
+def test_killed_again_and_again_it_loses_nothing(
+    tmp_path: Path, database_url: SecretStr | None
+) -> None:
+    """A short form of ``python -m benchmarks.crash``."""
+    found: dict[str, Any] = crash(
+        tmp_path,
+        database_url.get_secret_value() if database_url else None,
+        reviews=20,
+        kills=3,
+        delay_s=0.1,
+    )
+    assert found["completed"] == 20
+    assert found["written twice"] == 0
+    assert found["begun again"] > 0

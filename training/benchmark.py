@@ -1,0 +1,106 @@
+"""Reviews the benchmark's papers as the service would, and measures what that is worth.
+
+python -m training.benchmark --recipe training/recipes/full.yaml
+
+For the tuned and the base model (``ft``, ``base``) it leaves ``<name>_<model>_full.jsonl``, a row
+for each paper, ``<name>_<model>_metrics.json``, and three plots. A killed run keeps its reviews.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from app.engine.launcher import engine_launcher
+from app.settings import Settings
+from training.base import base_folder
+from training.files import PLOTS, metrics_name, model_folder, plot_name, rows_name
+from training.recipe import Recipe
+from training.reviewing import Launcher, review_papers, reviewing_settings
+from training.rows import PaperRow, ReviewedRow, load_papers
+from training.stage import Job, Stage, command, required, stage_file
+
+if TYPE_CHECKING:
+    from training.report import Judged
+
+
+def benchmark_stage(launcher: Launcher = engine_launcher) -> Stage:
+    """The stage; ``launcher`` starts the engines."""
+
+    def main(job: Job) -> Mapping[str, Any]:
+        from training.report import judged
+        from training.results import write_results
+
+        asked = job.recipe.benchmark
+        papers = _papers(job.recipe)
+        of = judged(papers, asked.label)
+        reviewed: dict[str, Sequence[ReviewedRow]] = {}
+        # The base first: the tuned model's figures stand beside its.
+        for model in sorted(asked.models):
+            settings = _settings(job.recipe, model)
+            path = job.folder / rows_name(job.recipe, model)
+            reviewed[model] = review_papers(job, papers, asked, launcher(settings), settings, path)
+        return write_results(job, of, _train(job.recipe), reviewed)
+
+    return Stage(
+        name="benchmark",
+        sections=("model", "benchmark"),
+        inputs=_inputs,
+        outputs=_outputs,
+        main=main,
+    )
+
+
+def _papers(recipe: Recipe) -> list[PaperRow]:
+    path = stage_file(recipe, "collect", "benchmark.jsonl")
+    papers = list(load_papers(path).values())[: recipe.benchmark.most]
+    return list(required(papers, path, "papers"))
+
+
+def _train(recipe: Recipe) -> Judged | None:
+    from training.report import judged
+
+    if recipe.benchmark.baselines_from == "benchmark":
+        return None
+    path = stage_file(recipe, "collect", "papers.jsonl")
+    return judged(list(load_papers(path).values()), recipe.benchmark.label)
+
+
+def _inputs(recipe: Recipe) -> list[Path]:
+    asked = recipe.benchmark
+    paths = [stage_file(recipe, "collect", "benchmark.jsonl")]
+    if asked.baselines_from == "train":
+        paths.append(stage_file(recipe, "collect", "papers.jsonl"))
+    if "tuned" in asked.models and asked.upstream_url is None:
+        paths.append(model_folder(recipe))
+    return paths
+
+
+def _outputs(recipe: Recipe) -> list[str]:
+    models = recipe.benchmark.models
+    return [
+        *(rows_name(recipe, model) for model in models),
+        *(metrics_name(recipe, model) for model in models),
+        *(plot_name(recipe, plot) for plot in PLOTS),
+    ]
+
+
+def _settings(recipe: Recipe, model: str) -> Settings:
+    asked = recipe.benchmark
+    if asked.upstream_url is not None:
+        return reviewing_settings(
+            asked,
+            engine="upstream",
+            upstream_url=asked.upstream_url,
+            model=asked.upstream_model,
+            upstream_tokenizer=str(base_folder(recipe.model, tokenizer_only=True)),
+        )
+    folder = model_folder(recipe) if model == "tuned" else base_folder(recipe.model)
+    return reviewing_settings(asked, engine="vllm", model=str(folder))
+
+
+STAGE = benchmark_stage()
+
+if __name__ == "__main__":
+    command(STAGE)

@@ -1,0 +1,92 @@
+"""Fits the map from the tuned model's probability to the measured one, on the validation split.
+
+python -m training.calibrate --recipe training/recipes/full.yaml
+
+Leaves ``calibration.json``, which the service loads (``REVIEWER_CALIBRATION``), ``report.json``
+with the figures before and after and the abstain band, and ``val_full.jsonl``, the reviews that it
+is fitted to. "After" is cross-validated: each paper by a map that was fitted without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from app.engine.launcher import engine_launcher
+from training.errors import InputInvalid
+from training.files import CALIBRATION, CALIBRATION_REPORT, model_folder
+from training.jsonl import read_rows
+from training.recipe import Recipe
+from training.reviewing import Launcher, review_papers, reviewing_settings
+from training.rows import PaperRow, ReviewRow, load_papers, title_key
+from training.stage import Job, Stage, command, required, stage_file
+
+REVIEWED = "val_full.jsonl"
+
+
+def calibrate_stage(launcher: Launcher = engine_launcher) -> Stage:
+    """The stage; ``launcher`` starts the engine."""
+
+    def main(job: Job) -> Mapping[str, Any]:
+        from training.fitting import calibrate, check_classes, told_of
+        from training.report import judged
+
+        asked = job.recipe.calibrate
+        papers = validation_papers(job.recipe)
+        of = judged(papers, asked.label)
+        check_classes(of)
+        folder = model_folder(job.recipe)
+        settings = reviewing_settings(asked, engine="vllm", model=str(folder))
+        rows = review_papers(
+            job, papers, asked, launcher(settings), settings, job.folder / REVIEWED
+        )
+        return calibrate(job, asked, told_of(of, rows))
+
+    return Stage(
+        name="calibrate",
+        sections=("calibrate",),
+        inputs=_inputs,
+        outputs=lambda _: [CALIBRATION, CALIBRATION_REPORT, REVIEWED],
+        main=main,
+    )
+
+
+def _inputs(recipe: Recipe) -> list[Path]:
+    return [
+        stage_file(recipe, "collect", "papers.jsonl"),
+        stage_file(recipe, "collect", "benchmark.jsonl"),
+        stage_file(recipe, "filter", "val.jsonl"),
+        model_folder(recipe),
+    ]
+
+
+def validation_papers(recipe: Recipe) -> list[PaperRow]:
+    """The papers of the validation split, none of them of the benchmark.
+
+    Raises:
+        InputInvalid: there are none, one is not among those collected, or is of the benchmark.
+    """
+    path = stage_file(recipe, "filter", "val.jsonl")
+    wanted = list(dict.fromkeys(row.paper for row in read_rows(path, ReviewRow)))
+    required(wanted, path, "papers: the validation split is empty")
+    collected = load_papers(stage_file(recipe, "collect", "papers.jsonl"))
+    unknown = [paper for paper in wanted if paper not in collected]
+    if unknown:
+        raise InputInvalid(f"{path}: collect has no paper {unknown[0]!r}")
+    papers = [collected[paper] for paper in wanted]
+    benchmark = load_papers(stage_file(recipe, "collect", "benchmark.jsonl")).values()
+    ids, titles = {row.id for row in benchmark}, {title_key(row.title) for row in benchmark}
+    shared = [row.id for row in papers if row.id in ids or title_key(row.title) in titles]
+    if shared:
+        raise InputInvalid(
+            f"{path}: {len(shared)} of {len(papers)} papers are of the benchmark, which nothing is "
+            f"fitted to: {shared[0]}"
+        )
+    return papers[: recipe.calibrate.most]
+
+
+STAGE = calibrate_stage()
+
+if __name__ == "__main__":
+    command(STAGE)

@@ -1,0 +1,27 @@
+"""What a paper counts as: accepted or rejected, by the source that the recipe names."""
+
+from __future__ import annotations
+
+from app.review.decision import Decision
+from training.errors import RecipeError
+from training.recipe import Label
+from training.rows import PaperRow
+
+
+def label_of(paper: PaperRow, label: Label) -> Decision | None:
+    """None where the source says nothing of it.
+
+    Raises:
+        RecipeError: ratings are meant, and its venue has no threshold.
+    """
+    if label.source == "official":
+        return paper.decision
+    if paper.venue not in label.thresholds:
+        raise RecipeError(
+            f"label.thresholds has none for the venue {paper.venue!r}, whose ratings go from "
+            f"{paper.rating_scale[0]:g} to {paper.rating_scale[1]:g}"
+        )
+    mean = paper.mean_rating
+    if mean is None:
+        return None
+    return "accept" if mean >= label.thresholds[paper.venue] else "reject"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 from pathlib import Path
@@ -141,6 +142,8 @@ def test_the_divergence_of_two_distributions() -> None:
 
 
 @pytest.mark.skipif(installed_vllm() is None, reason="vLLM is not installed")
+# vLLM leaves that behind when it is shut down.
+@pytest.mark.filterwarnings("ignore:unclosed context:ResourceWarning")
 def test_vllm_writes_what_transformers_writes_and_another_models_answer_is_noticed(
     model_folder: Path,
 ) -> None:
@@ -157,6 +160,7 @@ def test_vllm_writes_what_transformers_writes_and_another_models_answer_is_notic
             layer.mlp.down_proj.weight.mul_(1.5)
     with pytest.raises(CheckFailed, match=r"row review/1: vLLM's greedy answer parts .* at token"):
         compare_greedy(model, model_folder, tokenizer, examples[:1], tokens=12, tie=0.2)
+    gc.collect()
 
 
 def test_the_largest_change_of_the_likeliest_token() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import Counter
 from datetime import timedelta
@@ -36,9 +37,15 @@ class Guard:
     """
 
     def __init__(
-        self, app: ASGIApp, keyring: Keyring, settings: Settings, metrics: Metrics
+        self,
+        app: ASGIApp,
+        keyring: Keyring,
+        settings: Settings,
+        metrics: Metrics,
+        lingering: asyncio.Semaphore,
     ) -> None:
         self._app = app
+        self._lingering = lingering
         self._keyring = keyring
         self._rate = _Rate(settings)
         self._places = _Places(settings, metrics)
@@ -63,7 +70,8 @@ class Guard:
             if works:
                 self._places.take(tenant)
         except ReviewerError as error:
-            await refuse(error, scope, receive, with_limits, linger=is_sending(scope))
+            linger = self._lingering if is_sending(scope) else None
+            await refuse(error, scope, receive, with_limits, linger=linger)
             return
         try:
             await self._app(scope, receive, with_limits)

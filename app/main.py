@@ -30,6 +30,7 @@ from app.jobs.workers import Workers
 from app.logs import log_loop_faults
 from app.metrics import Metrics
 from app.paper.reader import PaperReader
+from app.refusal import LINGERING
 from app.review.plan import ReviewRules
 from app.review.service import ReviewService
 from app.routes import health, openai, papers, reviews
@@ -101,8 +102,12 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     )
     app.state.stopping = stopping
     # The last one added is the outermost.
-    app.add_middleware(BodyLimit, max_bytes=int(settings.max_upload_mb * 1e6))
-    app.add_middleware(Guard, keyring=keyring, settings=settings, metrics=metrics)
+    lingering = asyncio.Semaphore(LINGERING)
+    most = int(settings.max_upload_mb * 1e6)
+    app.add_middleware(BodyLimit, max_bytes=most, lingering=lingering)
+    app.add_middleware(
+        Guard, keyring=keyring, settings=settings, metrics=metrics, lingering=lingering
+    )
     app.add_middleware(Access, metrics=metrics, application=app)
     if settings.cors_origins:
         app.add_middleware(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,11 @@ if TYPE_CHECKING:
 
     from app.errors import ReviewerError
 
+LINGERING = 8
+"""Refused requests whose bodies are read off at the same time."""
 _LINGER_S = 2.0
+_WAIT_S = 10.0
+"""Longest for one of the places, and all in all."""
 
 
 async def refuse(
@@ -22,13 +25,13 @@ async def refuse(
     receive: Receive,
     send: Send,
     *,
-    linger: bool,
-    headers: Mapping[str, str] | None = None,
+    linger: asyncio.Semaphore | None,
 ) -> None:
-    """Answer at once; where there is a body, read on for a moment before the connection is closed.
+    """Answer at once; with ``linger``, read on for a moment before the connection is closed.
 
     Closed at once, with the client still sending, TCP would reset the connection, and the client
-    might never see the answer. What is read is thrown away.
+    might never see the answer. What is read is thrown away. ``linger`` has a place for each that
+    reads: a thousand at once would leave the event loop no time for anybody else.
     """
     scope.setdefault("state", {})["error"] = error
     body = json.dumps(error.envelope()).encode()
@@ -36,7 +39,6 @@ async def refuse(
         "Content-Type": "application/json",
         "Content-Length": str(len(body)),
         **error.headers,
-        **(headers or {}),
     }
     if has_body(scope):
         head["Connection"] = "close"
@@ -48,9 +50,9 @@ async def refuse(
         }
     )
     await send({"type": "http.response.body", "body": body, "more_body": True})
-    if linger:
+    if linger is not None:
         with suppress(TimeoutError):
-            async with asyncio.timeout(_LINGER_S):
+            async with asyncio.timeout(_WAIT_S), linger, asyncio.timeout(_LINGER_S):
                 while (await receive()).get("more_body"):
                     pass
     await send({"type": "http.response.body"})

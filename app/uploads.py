@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,9 @@ class _TooLarge(Exception):
 class BodyLimit:
     """ASGI middleware: 413 by ``Content-Length``, or at the first chunk past ``max_bytes``."""
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int, lingering: asyncio.Semaphore) -> None:
         self._app = app
+        self._lingering = lingering
         self._max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,4 +59,4 @@ class BodyLimit:
         error = UploadTooLarge(
             f"The request is larger than the limit of {self._max_bytes / 1e6:g} MB.", param="file"
         )
-        await refuse(error, scope, receive, send, linger=linger)
+        await refuse(error, scope, receive, send, linger=self._lingering if linger else None)

@@ -18,7 +18,7 @@ from training.examples import Example
 from training.greedy import compare_greedy
 from training.logits import Divergence, Probe, divergence, largest_change, log_probabilities
 from training.manifest import read_manifest, sha256_of
-from training.recipe import Recipe
+from training.recipe import Merge, Recipe
 from training.splits import adapter_folder, examples_of
 from training.stage import Job
 from training.weights import eos_ids, load_model
@@ -70,7 +70,7 @@ def merge(job: Job, merged: Path) -> Mapping[str, Any]:
         "kl": {name: each.as_counts() for name, each in found.items()},
     }
     job.show_counts("merge", counts)
-    check_divergence(found["merged"], found["noise_floor"], recipe.merge.kl_limit)
+    check_divergence(found["merged"], found["noise_floor"], found["without_adapter"], recipe.merge)
     if not recipe.merge.vllm or installed_vllm() is None:
         return {**counts, "vllm": None}
     job.say("merge: greedy answers, by transformers and by vLLM")
@@ -129,13 +129,19 @@ def check_same_weights(model: Any, copy: Any) -> None:
         )
 
 
-def check_divergence(merged: Divergence, floor: Divergence, limit: float) -> None:
-    """
+def check_divergence(
+    merged: Divergence, floor: Divergence, lost: Divergence, limits: Merge
+) -> None:
+    """``lost``: of the base without its adapter.
+
     Raises:
         CheckFailed: the merged copy is farther from base + adapter than rounding explains.
     """
-    if merged.mean > limit * floor.mean:
+    limit = max(limits.kl_limit * floor.mean, limits.kl_share * lost.mean)
+    if merged.mean > limit:
         raise CheckFailed(
             f"the merged copy is not base + adapter: its mean KL divergence is {merged.mean:.2e} "
-            f"nats, {merged.mean / floor.mean:.1f} times the noise floor; merge.kl_limit is {limit}"
+            f"nats, {merged.mean / floor.mean:.1f} times the noise floor and "
+            f"{merged.mean / lost.mean:.1%} of that without the adapter; merge.kl_limit is "
+            f"{limits.kl_limit:g}, merge.kl_share {limits.kl_share:g}"
         )

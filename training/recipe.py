@@ -211,9 +211,11 @@ class Merge(_Section):
     the review, whose tokens are what is compared."""
     kl_limit: float = Field(4.0, gt=0)
     """Highest mean KL divergence of the copy from base + adapter, in multiples of the noise floor,
-    which the same run measures: that of base + adapter in bfloat16. Sound merges had 0.9 (random
-    adapters) to 2.3 (a trained one: most of its changes are finer than bfloat16's steps); the base
-    without that adapter had 57."""
+    which the same run measures: that of base + adapter in bfloat16."""
+    kl_share: float = Field(0.05, ge=0, lt=1)
+    """Or in parts of the divergence that the base has without its adapter, where that allows more:
+    what an adapter changes is finer than bfloat16's steps and is rounded in proportion to it. Sound
+    merges had 0.03, a lost adapter has 1, one merged at half its scale about 0.25."""
     vllm: bool = True
     """Compare greedy answers with vLLM's, too, where it is installed."""
     greedy_tokens: int = Field(32, ge=1)

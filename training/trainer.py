@@ -73,6 +73,8 @@ def build_trainer(
             # A loss that is no number is to be seen.
             logging_nan_inf_filter=False,
             eval_strategy="epoch" if val else "no",
+            # What training is to better; a run that goes on has measured it.
+            eval_on_start=bool(val) and last_checkpoint(folder) is None,
             prediction_loss_only=True,
             save_strategy="steps",
             save_steps=sft.save_steps,

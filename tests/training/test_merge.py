@@ -86,7 +86,7 @@ def _check_files(base: Path, merged: Path, changed: int) -> None:
 
 def test_a_copy_farther_away_than_the_recipe_allows_is_refused(tmp_path: Path, base: Path) -> None:
     with pytest.raises(CheckFailed, match=r"is not base \+ adapter.*times the noise floor"):
-        merge(tmp_path, base, kl_limit=0.1)
+        merge(tmp_path, base, kl_limit=0.1, kl_share=0)
     assert not (tmp_path / "out" / "merge" / "manifest.json").exists()
 
 

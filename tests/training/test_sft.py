@@ -57,8 +57,9 @@ def test_the_model_learns_and_the_manifest_says_what_it_took(trained: Path, base
     # What a model that knows nothing begins with.
     assert counts["first_loss"] == pytest.approx(math.log(len(tiny_tokenizer())), abs=0.2)
     assert counts["last_loss"] < counts["first_loss"] - 0.4
-    assert len(counts["val_losses"]) == 2
-    assert counts["val_losses"][-1] < counts["first_loss"] - 0.4
+    before, _, after = counts["val_losses"]  # of two epochs
+    assert before == pytest.approx(counts["first_loss"], abs=0.2)
+    assert after < before - 0.4
     assert counts["rows"] == {"train": 8, "val": 1}
     assert 0 < counts["rows_with_body_cut"] < 9
     assert counts["trainable_parameters"] == sum(t.numel() for t in adapter(trained).values())

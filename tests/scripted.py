@@ -6,6 +6,7 @@ python -m tests.scripted PORT DELAY_S: each of a review's lines takes so long.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -39,6 +40,7 @@ class ScriptedService:
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.scripted", str(self.port), str(self._delay_s)],
+                env={**os.environ, "REVIEWER_DATA_DIR": str(self._log.with_name("data"))},
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )

@@ -86,7 +86,9 @@ def _mend(text: str) -> str:
         unicodedata.normalize("NFKC", char) if "\ufb00" <= char <= "\ufb06" else char
         for char in text
     )
-    text = _without_soft_hyphens(_ACCENTED.sub(_composed, text).rstrip())
+    # What stands between an accent and its letter goes first, or cleaning once would not be enough.
+    text = " ".join(_without_soft_hyphens(text.rstrip()).split())
+    text = _ACCENTED.sub(_composed, text)
     # A lone surrogate can be written neither to JSON nor to a database.
     return text.encode("utf-8", "replace").decode("utf-8")
 

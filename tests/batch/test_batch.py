@@ -204,18 +204,19 @@ def check_the_table(table: Path) -> None:
     assert any(line.startswith('"000.pdf","1","') for line in raw.splitlines())
 
 
-def test_interrupted(quick: ScriptedService, papers: Path, tmp_path: Path) -> None:
+def test_interrupted(papers: Path, tmp_path: Path) -> None:
     out = tmp_path / "reviews.jsonl"
-    words = (papers, "--out", out, "--url", quick.url)
-    for how, held in ((signal.SIGINT, 10), (signal.SIGTERM, 40)):
-        running = begin(*words)
-        until_it_holds(out, held, running)
-        status, told = end(running, how)
-        assert status == 130
-        assert "The same command goes on from here." in told
-        assert "Traceback" not in told
-        assert held <= len(by_path(out)) < PAPERS
-    assert batch(*words).returncode == 0
+    with ScriptedService(tmp_path / "log", delay_s=0.02) as service:
+        words = (papers, "--out", out, "--url", service.url)
+        for how, held in ((signal.SIGINT, 10), (signal.SIGTERM, 40)):
+            running = begin(*words)
+            until_it_holds(out, held, running)
+            status, told = end(running, how)
+            assert status == 130
+            assert "The same command goes on from here." in told
+            assert "Traceback" not in told
+            assert held <= len(by_path(out)) < PAPERS
+        assert batch(*words).returncode == 0
     assert len(by_path(out)) == PAPERS
 
 

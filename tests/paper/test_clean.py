@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.paper.clean import Vocabulary, clean, join_lines
@@ -31,6 +31,9 @@ def test_cleaning(raw: str, mended: str) -> None:
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=[])))
+@example("¡`\rA")
+@example("`\u00adA")
+@example("` \u00ad A")
 def test_cleaned_text_can_be_stored_and_is_clean(raw: str) -> None:
     text = clean(raw)
     text.encode("utf-8")

@@ -35,7 +35,7 @@ def test_metrics_of_the_service_and_of_vllm_on_one_page(client: httpx.Client) ->
     [
         ("GET", "/nowhere", 404, "not_found"),
         ("GET", "/v1/nowhere", 404, "not_found"),
-        ("GET", "/v1/reviews", 405, "method_not_allowed"),
+        ("PUT", "/v1/reviews", 405, "method_not_allowed"),
         ("POST", "/v1/models", 405, "method_not_allowed"),
         ("POST", "/invocations", 404, "not_found"),
         ("POST", "/scale_elastic_ep", 404, "not_found"),

@@ -73,6 +73,7 @@ def test_streamed(sdk: openai.OpenAI) -> None:
             messages=attached(),
             stream=True,
             stream_options={"include_usage": True},
+            extra_body={"reuse": False},
         )
     )
     assert chunks[0].choices[0].delta.role == "assistant"

@@ -95,9 +95,9 @@ def test_the_body_of_a_stranger_is_not_waited_for(client: httpx.Client) -> None:
 
 
 def test_each_tenant_has_a_salt_of_its_own(client: httpx.Client, engine: ScriptedEngine) -> None:
-    body = {**TEXT, "reuse": False}
+    anew = {**TEXT, "reuse": False}
     for key in (ALICE, BOB, ALICE):
-        client.post("/v1/reviews", json=body, headers=bearer(key)).raise_for_status()
+        client.post("/v1/reviews", json=anew, headers=bearer(key)).raise_for_status()
     alice, bob, again = (generation.cache_salt for generation in engine.generations)
     assert alice == again
     assert alice

@@ -57,14 +57,16 @@ def main() -> None:
     took: dict[str, list[float]] = {name: [] for name in variants}
     with tempfile.TemporaryDirectory() as place:
         papers = tiny_papers(Path(place, "papers"), PAPERS)
-        with ScriptedService(Path(place, "log"), delay_s) as service:
-            for turn in range(ROUNDS):
-                for name, run in variants.items():
-                    out = Path(place, f"{turn}-{name}.jsonl")
+        for turn in range(ROUNDS):
+            for name, run in variants.items():
+                folder = Path(place, f"{turn}-{name}")
+                folder.mkdir()
+                # One of its own: it would answer a paper that it knows from its store.
+                with ScriptedService(folder / "log", delay_s) as service:
                     began = time.perf_counter()
-                    run(papers, service.url, out)
+                    run(papers, service.url, folder / "out.jsonl")
                     took[name].append(time.perf_counter() - began)
-                    assert len(out.read_text().splitlines()) == PAPERS
+                assert len((folder / "out.jsonl").read_text().splitlines()) == PAPERS
     medians = {name: statistics.median(times) for name, times in took.items()}
     loop = medians["curl in a loop"]
     rows: list[dict[str, Value]] = [

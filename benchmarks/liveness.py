@@ -13,6 +13,7 @@ import contextlib
 import multiprocessing
 import statistics
 import sys
+import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -51,7 +52,12 @@ def read_until(stop: threading.Event, url: str, papers: list[bytes]) -> int:
     def one(paper: bytes) -> None:
         nonlocal done
         while not stop.is_set():
-            response = httpx.post(f"{url}/v1/reviews", files={"file": ("p", paper)}, timeout=120)
+            response = httpx.post(
+                f"{url}/v1/reviews",
+                files={"file": ("p", paper)},
+                data={"reuse": "false"},
+                timeout=120,
+            )
             response.raise_for_status()
             done += 1
 
@@ -77,7 +83,8 @@ def main() -> None:
         papers = [file.read_bytes() for file in sorted(Path(sys.argv[1]).glob("*.pdf"))[:AT_ONCE]]
     else:
         papers = [typeset(paper_html(f"Paper {n}", words_per_section=2500)) for n in range(AT_ONCE)]
-    settings = Settings(port=free_port())
+    folder = tempfile.TemporaryDirectory()
+    settings = Settings(port=free_port(), data_dir=Path(folder.name))
     service = multiprocessing.get_context("spawn").Process(target=serve, args=(settings,))
     service.start()
     url = f"http://127.0.0.1:{settings.port}"
@@ -97,6 +104,7 @@ def main() -> None:
         read = reading.result()
     service.terminate()
     service.join()
+    folder.cleanup()
     rows: list[dict[str, Value]] = [
         {
             "while": name,

@@ -18,18 +18,20 @@ import contextlib
 import multiprocessing
 import random
 import statistics
+import tempfile
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import uvicorn
 from fastapi import FastAPI
 
-from app.engine.base import Message
+from app.engine.base import Engine, Message
 from app.engine.launcher import engine_launcher
 from app.engine.tokenizer import ChatTokenizer
 from app.main import create_app
@@ -108,7 +110,7 @@ def requests_for(route: str, tokenizer: ChatTokenizer, texts: list[str]) -> list
 
 def review_request(text: str) -> Body:
     asked = {"title": "T", "abstract": "A", "body": text}
-    return {**asked, "format": "free", "max_tokens": NEW_TOKENS}
+    return {**asked, "format": "free", "max_tokens": NEW_TOKENS, "reuse": False}
 
 
 async def throughput(ask: Ask, requests: Sequence[Any]) -> float:
@@ -143,6 +145,14 @@ def latencies_over_http(url: str, texts: list[str]) -> list[float]:
             client.post("/v1/reviews", json=review_request(text)).raise_for_status()
             took.append(1000 * (time.perf_counter() - started))
     return took
+
+
+@contextlib.asynccontextmanager
+async def serving_with(engine: Engine) -> AsyncGenerator[str, None]:
+    """The service around an engine, with a store of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with serving(create_app(Settings(data_dir=Path(folder)), engine)) as url:
+            yield url
 
 
 @contextlib.asynccontextmanager
@@ -183,14 +193,14 @@ async def main() -> None:
             requests = requests_for(variant, tokenizer, texts)
             return await loop.run_in_executor(clients, throughput_over_http, url, variant, requests)
 
-        async with serving(create_app(Settings(), engine)) as url:
+        async with serving_with(engine) as url:
             for variant in rates:  # warms up
                 await measure(variant, bodies(tokenizer, 2, generator), url)
             for _ in range(ROUNDS):
                 for variant in generator.sample(list(rates), len(rates)):
                     texts = bodies(tokenizer, PROMPTS, generator)
                     rates[variant].append(await measure(variant, texts, url))
-        async with serving(create_app(Settings(), ScriptedEngine(tokenizer))) as url:
+        async with serving_with(ScriptedEngine(tokenizer)) as url:
             texts = bodies(tokenizer, LATENCY_REQUESTS, generator)
             took = await loop.run_in_executor(clients, latencies_over_http, url, texts)
     ratios = {

@@ -36,7 +36,12 @@ def body() -> bytes:
     paper = paper_pdf()
     part = b'Content-Disposition: form-data; name="file"; filename="p.pdf"\r\n\r\n'
     padded = paper + b"\n%" + b"x" * (BODY_BYTES - len(paper))
-    return b"--%s\r\n%s%s\r\n--%s--\r\n" % (_BOUNDARY, part, padded, _BOUNDARY)
+    anew = b'Content-Disposition: form-data; name="reuse"\r\n\r\nfalse'
+    return b"--%s\r\n%s\r\n--%s\r\n%s%s\r\n--%s--\r\n" % (
+        *(_BOUNDARY, anew),
+        *(_BOUNDARY, part, padded),
+        _BOUNDARY,
+    )
 
 
 async def one(port: int, content: bytes) -> str:

@@ -22,9 +22,8 @@ from httpx_sse import connect_sse
 
 from app.engine.base import Delta, Engine, Generation, LabelLogprobs, LabelRead
 from app.engine.launcher import engine_launcher
-from app.main import create_app
 from app.settings import Settings
-from benchmarks.overhead import serving
+from benchmarks.overhead import serving_with
 from benchmarks.report import report
 from tests.papers import paper_html, typeset
 
@@ -105,7 +104,7 @@ async def main() -> None:
     reviews = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     engine = WatchedEngine(await engine_launcher(Settings(model="smollm2"))())
     delays: list[tuple[str, float]] = []
-    async with serving(create_app(Settings(), engine)) as url:
+    async with serving_with(engine) as url:
         for number in range(reviews):
             engine.came.clear()
             pdf = typeset(paper_html(f"Streamed Paper {number}"))

@@ -131,8 +131,7 @@ def test_a_paper_as_text(client: httpx.Client) -> None:
 def test_the_same_paper_again_is_read_from_the_cache(client: httpx.Client) -> None:
     body = {**TEXT, "body": "# Introduction\n\n" + "We count, and count again. " * 60}
     first = client.post("/v1/reviews", json=body).json()
-    body["reuse"] = False
-    again = client.post("/v1/reviews", json=body).json()
+    again = client.post("/v1/reviews", json={**body, "reuse": False}).json()
     assert again["usage"]["prompt_tokens"] == first["usage"]["prompt_tokens"]
     assert again["usage"]["cached_tokens"] > 0.9 * again["usage"]["prompt_tokens"]
 

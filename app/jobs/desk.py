@@ -158,7 +158,7 @@ class Desk:
         """
         while True:
             run = self._board.runs.get(review_id)
-            if run:
+            if run and run.job.tenant == tenant:
                 async with aclosing(self._following(run, after)) as following:
                     async for told in following:
                         after = told.number

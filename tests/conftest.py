@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,10 @@ from tests.postgres import Postgres
 from tests.service import SMALL, Service, free_port
 
 SHARED = Path(__file__).parents[2] / "shared"
+
+
+# Started in the background by a shell, the suite ignores Ctrl-C, and so would all that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

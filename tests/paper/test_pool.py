@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import resource
@@ -61,7 +62,14 @@ async def pool() -> AsyncIterator[WorkerPool]:
 
 
 def workers() -> set[psutil.Process]:
-    return {child for child in psutil.Process().children() if "app.paper.worker" in child.cmdline()}
+    return {child for child in psutil.Process().children() if is_worker(child)}
+
+
+def is_worker(process: psutil.Process) -> bool:
+    # What other tests have started may be ending just now.
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return "app.paper.worker" in process.cmdline()
+    return False
 
 
 async def number(pool: WorkerPool, expression: str) -> int:

@@ -50,7 +50,9 @@ class Arm:
     seconds: float = 0.0
 
     def row(self) -> dict[str, Value]:
-        parsed = [parse_review(text, TEMPLATE.sections) for text in self.texts]
+        # As the service reads them: a held text has no headings but the template's.
+        held = self.structure is not None
+        parsed = [parse_review(text, TEMPLATE.sections, held=held) for text in self.texts]
         decided = sum(read.decision is not None for read in parsed)
         whole = sum(
             all((read.points if s.bullets else read.prose).get(s.field) for s in TEMPLATE.sections)

@@ -73,6 +73,6 @@ def _tokens(ids: Iterable[int]) -> list[dict[str, Any]]:
 
 
 def _free_text(max_tokens: int) -> dict[str, Any]:
-    # No heading and no verdict but ours.
-    excludes = ["#", "recommend this paper"]
+    # No heading and no verdict but ours. The first word may already have taken "I r".
+    excludes = ["#", "ecommend this paper"]
     return {"type": "any_text", "excludes": excludes, "max_tokens": max_tokens}

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+import xgrammar
+from transformers import AutoTokenizer
 
 from app.engine.tokenizer import ChatTokenizer
 from app.errors import InvalidRequest
@@ -39,6 +43,34 @@ def test_the_fixed_parts_are_the_published_format(
         "\n\n## Clarity and Writing\n…\n\n## Significance\n…"
         f"\n\n## Final Recommendation\nI recommend this paper for {word}."
     )
+
+
+@pytest.fixture(scope="module")
+def compiled(tokenizer: ChatTokenizer, model_folder: Path) -> xgrammar.CompiledGrammar:
+    info = xgrammar.TokenizerInfo.from_huggingface(AutoTokenizer.from_pretrained(model_folder))
+    compiler = xgrammar.GrammarCompiler(info)
+    return compiler.compile_structural_tag(json.dumps(review_structure(tokenizer, published(), 512)))
+
+
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        (" A method. I would recommend this", True),
+        (" A method. I recommend this paper", False),
+        (" I recommend this paper", False),
+        ("I recommend this paper", False),
+        (" A method. I Recommend this paper", False),
+        (" (An *old* method)", True),
+        (" 1. A new method", False),
+        (" A method.\n\n## Verdict", False),
+    ],
+)
+def test_a_section_has_words_and_no_verdict(
+    tokenizer: ChatTokenizer, compiled: xgrammar.CompiledGrammar, section: str, told: bool
+) -> None:
+    matcher = xgrammar.GrammarMatcher(compiled)
+    assert all(map(matcher.accept_token, tokenizer.encode("## Summary\n")))
+    assert matcher.accept_string(section) is told
 
 
 @pytest.mark.parametrize("max_tokens", [230, 512, 1400])

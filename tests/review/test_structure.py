@@ -49,7 +49,9 @@ def test_the_fixed_parts_are_the_published_format(
 def compiled(tokenizer: ChatTokenizer, model_folder: Path) -> xgrammar.CompiledGrammar:
     info = xgrammar.TokenizerInfo.from_huggingface(AutoTokenizer.from_pretrained(model_folder))
     compiler = xgrammar.GrammarCompiler(info)
-    return compiler.compile_structural_tag(json.dumps(review_structure(tokenizer, published(), 512)))
+    return compiler.compile_structural_tag(
+        json.dumps(review_structure(tokenizer, published(), 512))
+    )
 
 
 @pytest.mark.parametrize(

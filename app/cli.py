@@ -16,7 +16,7 @@ from app.batch.command import batch
 from app.cli_keys import keys
 from app.console import err, errors_told, fail, out, show_outline, show_review
 from app.errors import ReviewerError
-from app.logs import configure_logging
+from app.observability.logs import configure_logging
 from app.paper.sources import File
 from app.resources import paper_markdown, paper_resource
 from app.settings import API_KEY, Settings, load_settings

@@ -338,7 +338,7 @@ def unexpected(error: Exception) -> ReviewerError:
     """What a client is told of a fault of ours: a number under which it is logged.
 
     The exception's own text may hold a path, a key or a paper, so the log has its type and where it
-    was raised (see ``app.logs``), and the client not even these.
+    was raised (see ``app.observability.logs``), and the client not even these.
     """
     incident = f"err_{uuid.uuid4().hex[:12]}"
     log.error("%s: unexpected %s", incident, type(error).__name__, exc_info=error)

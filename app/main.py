@@ -15,22 +15,25 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from app import __version__
-from app.access import CLIENT_LEFT, Access
 from app.auth import Keyring
 from app.disconnect import ClientGone
 from app.engine.base import Engine
 from app.engine.launcher import engine_launcher
 from app.engine.supervisor import Launch, Supervisor
 from app.errors import InvalidRequest, ReviewerError
-from app.guard import Guard
 from app.jobs.board import Board
 from app.jobs.desk import Desk
 from app.jobs.run import Workplace
 from app.jobs.workers import Workers
-from app.logs import log_loop_faults
-from app.metrics import Metrics
+from app.middleware.access import CLIENT_LEFT, Access
+from app.middleware.guard import Guard
+from app.middleware.refusal import LINGERING
+from app.middleware.uploads import BodyLimit
+from app.observability.logs import log_loop_faults
+from app.observability.metrics import Metrics
+from app.observability.tracing import traces_to
 from app.paper.reader import PaperReader
-from app.refusal import LINGERING
+from app.places import Places
 from app.review.plan import ReviewRules
 from app.review.service import ReviewService
 from app.routes import health, openai, papers, reviews
@@ -40,8 +43,6 @@ from app.routes.security import bearer_key
 from app.routes.state import State
 from app.settings import Settings
 from app.store.storage import Storage
-from app.tracing import traces_to
-from app.uploads import BodyLimit
 
 
 def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
@@ -54,6 +55,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     metrics = Metrics()
     rules = ReviewRules.load(settings)
     keyring = Keyring(settings)
+    places = Places(settings, metrics)
     traces = traces_to(str(settings.otlp_endpoint) if settings.otlp_endpoint else None)
     stopping = asyncio.Event()
 
@@ -72,7 +74,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
                 metrics,
                 traces,
             )
-            workers = Workers(place, supervisor, stopping)
+            workers = Workers(place, supervisor, places, stopping)
             app.state.reviewer = State(
                 supervisor,
                 reader,
@@ -106,7 +108,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     most = int(settings.max_upload_mb * 1e6)
     app.add_middleware(BodyLimit, max_bytes=most, lingering=lingering)
     app.add_middleware(
-        Guard, keyring=keyring, settings=settings, metrics=metrics, lingering=lingering
+        Guard, keyring=keyring, settings=settings, places=places, lingering=lingering
     )
     app.add_middleware(Access, metrics=metrics, application=app)
     if settings.cors_origins:
@@ -136,7 +138,7 @@ def _launches(engine: Engine) -> Launch:
 
 
 def _handle_errors(app: FastAPI) -> None:
-    """Every error leaves in OpenAI's envelope; ``app.access`` counts it."""
+    """Every error leaves in OpenAI's envelope; ``app.middleware.access`` counts it."""
 
     def answer(request: Request, error: ReviewerError, status: int | None = None) -> JSONResponse:
         request.state.error = error

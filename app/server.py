@@ -28,7 +28,7 @@ class Server(uvicorn.Server):
                 host=settings.host,
                 port=settings.port,
                 log_config=None,
-                # app.access has a line for each request, without what the client chose.
+                # app.middleware.access has a line for each request, without what the client chose.
                 access_log=False,
                 timeout_graceful_shutdown=settings.shutdown_grace_s,
             )

@@ -59,10 +59,13 @@ class Settings(BaseSettings):
     rate_limit_burst: int | None = Field(None, ge=1)
     """How many of these may come at once; by default all of a minute's."""
     max_reviews_per_key: int | None = Field(None, ge=1)
-    """Reviews, papers and chats of one key at the same time; one more gets a 429."""
+    """Reviews, papers and chats of one key at the same time; one more gets a 429, and background
+    reviews wait until their key has fewer at work."""
     max_reviews: int = Field(64, ge=1)
     """Reviews, papers and chats in all at the same time, running and waiting; one more gets a 503
     before its body is read. Each may hold `max_upload_mb` in memory."""
+    max_queued_reviews: int = Field(10_000, ge=1)
+    """Background reviews that wait; one more gets a 503. Each keeps its paper in `data_dir`."""
     cors_origins: list[str] = []
     """Origins whose pages may call the service from a browser, as a JSON list; `["*"]` for all."""
 

@@ -12,8 +12,8 @@ import os
 import sys
 from pathlib import Path
 
-from app.logs import configure_logging
 from app.main import create_app
+from app.observability.logs import configure_logging
 from app.server import Server
 from app.settings import load_settings
 from tests.doubles import ScriptedEngine, WordTokenizer

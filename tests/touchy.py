@@ -17,8 +17,8 @@ from app.auth import check_exposure
 from app.engine.base import Delta, Generation, LabelLogprobs, LabelRead
 from app.engine.models import SMOLLM2, locate
 from app.engine.tokenizer import ChatTokenizer
-from app.logs import configure_logging
 from app.main import create_app
+from app.observability.logs import configure_logging
 from app.server import Server
 from app.settings import load_settings
 from tests.doubles import WHOLE_REVIEW, ScriptedEngine

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.console import err, errors_told, fail, out
-from app.logs import configure_logging
+from app.observability.logs import configure_logging
 from app.settings import API_KEY, load_settings
 
 if TYPE_CHECKING:

@@ -82,7 +82,7 @@ def _prepare_environment(cpu: bool) -> None:
         # vLLM keeps a core for itself; on two cores that halves the speed of reading.
         defaults["VLLM_CPU_NUM_OF_RESERVED_CPU"] = "0"
     if "VLLM_LOGGING_CONFIG_PATH" not in os.environ:
-        # Its lines go the way of ours; in its own processes by app.logs, as a plugin.
+        # Its lines go the way of ours; in its own processes by app.observability.logs, as a plugin.
         defaults["VLLM_CONFIGURE_LOGGING"] = "0"
     for name, value in defaults.items():
         os.environ.setdefault(name, value)

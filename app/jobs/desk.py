@@ -69,6 +69,7 @@ class Desk:
             InvalidRequest: the parameters don't suit the model or the settings.
             IdempotencyMismatch: the key came with another request.
             EngineUnavailable: no model is running now.
+            Overloaded: the queue is full.
         """
         keeps, parameters = self._place.settings.keeps_reviews, asked.parameters
         if parameters.background and not keeps:
@@ -89,7 +90,10 @@ class Desk:
                     return Ticket(known, asked.tenant, replayed=True)
                 return Ticket(found, asked.tenant, reused=True)
         claim = None if parameters.background else Claim(new.id, self._workers.owner, 1)
-        known = await self._store.accept(new, claim, self._place.settings.lease_s)
+        settings = self._place.settings
+        known = await self._store.accept(
+            new, claim, lease_s=settings.lease_s, most_queued=settings.max_queued_reviews
+        )
         if known:
             return Ticket(known, asked.tenant, replayed=True)
         if claim:

@@ -21,7 +21,9 @@ from app.errors import (
 from app.jobs.board import Board
 from app.jobs.log import Log
 from app.jobs.telling import Teller, Told, cancelled, pack
-from app.metrics import Metrics
+from app.observability.metrics import Metrics
+from app.observability.tracing import Traces
+from app.observability.watch import watched
 from app.paper.sources import Source
 from app.review.service import (
     Completed,
@@ -38,8 +40,6 @@ from app.settings import Settings
 from app.store.papers import address
 from app.store.records import Claim, Outcome
 from app.store.store import Store
-from app.tracing import Traces
-from app.watch import watched
 
 log = logging.getLogger(__name__)
 

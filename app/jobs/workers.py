@@ -7,12 +7,14 @@ import contextlib
 import logging
 import math
 import uuid
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from app.engine.supervisor import Supervisor
 from app.errors import PaperNotStored, StoreUnavailable
 from app.jobs.run import Ending, Job, Run, Workplace
 from app.jobs.sources import restored
+from app.places import Places
 from app.schemas.requests import ReviewParameters
 from app.store.records import Claim
 from app.store.tables import ReviewRow
@@ -28,12 +30,19 @@ _CLOSING_S = 5.0
 class Workers:
     """Claims background reviews, some at a time, and keeps the claims of all that run here."""
 
-    def __init__(self, place: Workplace, supervisor: Supervisor, stopping: asyncio.Event) -> None:
+    def __init__(
+        self,
+        place: Workplace,
+        supervisor: Supervisor,
+        places: Places,
+        stopping: asyncio.Event,
+    ) -> None:
         """``stopping`` is set when the service has been told to end."""
         self.owner = uuid.uuid4().hex
         """This process, as its claims name it."""
         self._place = place
         self._supervisor = supervisor
+        self._places = places
         self._work = asyncio.Event()
         self._stopping = stopping
         self._tasks: list[asyncio.Task[None]] = []
@@ -82,15 +91,19 @@ class Workers:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _room(self) -> bool:
-        running = sum(run.job.background for run in self._place.board.runs.values())
-        return running < self._place.settings.background_reviews and not self._supervisor.unready
-
     async def _claim(self) -> None:
         settings, store = self._place.settings, self._place.store
         self._work.clear()
-        if self._room():
-            row = await store.claim(self.owner, settings.lease_s, settings.max_attempts)
+        running = Counter(
+            run.job.tenant for run in self._place.board.runs.values() if run.job.background
+        )
+        if running.total() < settings.background_reviews and not self._supervisor.unready:
+            row = await store.claim(
+                self.owner,
+                settings.lease_s,
+                settings.max_attempts,
+                without=self._places.busy(running),
+            )
             if row:
                 await self._begin(row)
                 return

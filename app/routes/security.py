@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of API keys; ``app.guard`` checks them."""
+"""What the OpenAPI document says of API keys; ``app.middleware.guard`` checks them."""
 
 from __future__ import annotations
 

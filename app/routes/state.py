@@ -15,11 +15,11 @@ from app.engine.supervisor import Supervisor
 from app.errors import ShuttingDown
 from app.jobs.desk import Desk
 from app.jobs.telling import Told
-from app.metrics import Metrics
+from app.observability.metrics import Metrics
+from app.observability.tracing import Traces
 from app.paper.reader import PaperReader
 from app.review.service import Event, Failed
 from app.store.storage import Storage
-from app.tracing import Traces
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from app.errors import (
     AttemptsExhausted,
     IdempotencyMismatch,
     Interrupted,
+    Overloaded,
     ReviewerError,
     ReviewNotFound,
     StoreUnavailable,
@@ -59,28 +60,33 @@ class Store:
 
     # -- what clients do ------------------------------------------------------------------------
 
-    async def accept(self, new: NewReview, claim: Claim | None, lease_s: float) -> str | None:
-        """Store it: claimed at once by whoever makes it now, or queued.
+    async def accept(
+        self, new: NewReview, claim: Claim | None, *, lease_s: float, most_queued: int
+    ) -> str | None:
+        """Store it: claimed at once by whoever makes it now, or behind those in the queue.
 
         Returns:
             The id of the review that the client's key stands for already; then nothing is stored.
 
         Raises:
             IdempotencyMismatch: the key came with another request.
+            Overloaded: so many are in the queue already.
         """
         if new.content is None or new.data is None:
-            return await self._insert(new, claim, lease_s)
+            return await self._insert(new, claim, lease_s, most_queued)
         await asyncio.to_thread(self.papers.save, new.content, new.data, durable=new.background)
         known: str | None = new.id
         try:
-            known = await self._insert(new, claim, lease_s)
+            known = await self._insert(new, claim, lease_s, most_queued)
         finally:
             if known:
                 with suppress(StoreUnavailable):
                     await self.remove_unused(new.content)
         return known
 
-    async def _insert(self, new: NewReview, claim: Claim | None, lease_s: float) -> str | None:
+    async def _insert(
+        self, new: NewReview, claim: Claim | None, lease_s: float, most_queued: int
+    ) -> str | None:
         state: dict[str, Any] = {"status": "queued", "attempt": 0, "lost": 0, "title": ""}
         if claim:
             state |= {
@@ -94,6 +100,8 @@ class Store:
         async with self._database.write(durable=new.background, guarding=guarding) as session:
             if new.key and (known := await _known(session, new)):
                 return known
+            if claim is None and await _queued(session) >= most_queued:
+                raise Overloaded("As many reviews wait in the queue as it holds.")
             await session.execute(insert(_REVIEWS).values(**_columns(new), **state))
             if new.key:
                 await session.execute(_key(new, new.id))
@@ -199,8 +207,13 @@ class Store:
 
     # -- what workers do ------------------------------------------------------------------------
 
-    async def claim(self, owner: str, lease_s: float, max_attempts: int) -> ReviewRow | None:
-        """The oldest background review that waits or was abandoned, now the owner's."""
+    async def claim(
+        self, owner: str, lease_s: float, max_attempts: int, without: Collection[str] = ()
+    ) -> ReviewRow | None:
+        """The oldest background review that waits or was abandoned, now the owner's.
+
+        ``without`` those tenants' reviews.
+        """
         abandoned = and_(
             ReviewRow.status == "in_progress",
             ReviewRow.lease_until < epoch(),
@@ -213,6 +226,7 @@ class Store:
                 ReviewRow.status.in_(RUNNING),
                 ReviewRow.background,
                 or_(ReviewRow.status == "queued", abandoned),
+                ReviewRow.tenant.not_in(without),
             )
             .order_by(ReviewRow.created)
             .limit(1)
@@ -440,6 +454,12 @@ def _key(new: NewReview, review_id: str) -> Insert:
     return insert(IdempotencyKey).values(
         tenant=new.tenant, key=new.key, fingerprint=new.fingerprint, review_id=review_id
     )
+
+
+async def _queued(session: AsyncSession) -> int:
+    """Reviews in the queue of all tenants."""
+    query = select(func.count()).where(ReviewRow.status == "queued")
+    return (await session.execute(query)).scalar_one()
 
 
 async def _known(session: AsyncSession, new: NewReview) -> str | None:

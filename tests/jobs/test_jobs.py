@@ -23,6 +23,7 @@ from tests.conftest import Serve
 from tests.doubles import WHOLE_REVIEW, ScriptedEngine, WordTokenizer
 from tests.papers import paper_pdf
 from tests.postgres import Postgres
+from tests.test_auth import ALICE, BOB, KEYS, bearer
 
 Json = dict[str, Any]
 TEXT = {"title": "T", "abstract": "A", "body": "# Introduction\n\nWe count."}
@@ -140,6 +141,45 @@ def test_no_more_than_the_setting_at_a_time(serve: Serve, settings: Settings) ->
 
     wait_for(all_are_done, 30)
     assert len(engine.generations) == 6
+
+
+def test_a_queue_that_is_full(serve: Serve, settings: Settings) -> None:
+    full = settings.model_copy(update={"background_reviews": 0, "max_queued_reviews": 2})
+    client = serve(scripted(), full)
+    first = review_of(post(client, "k", background=True), 202)
+    review_of(post_pdf(client, background="true"), 202)
+    refused = post(client, background=True)
+    assert code_of(refused, 503) == "overloaded"
+    assert int(refused.headers["retry-after"]) >= 1
+    # What does not wait in it is not concerned: the same request, and a client that waits itself.
+    assert review_of(post(client, "k", background=True), 202)["id"] == first["id"]
+    assert review_of(post(client))["status"] == "completed"
+    client.delete(f"/v1/reviews/{first['id']}").raise_for_status()
+    review_of(post(client, background=True, reuse=False), 202)
+
+
+def test_a_key_at_its_limit_waits_for_itself_alone(serve: Serve, settings: Settings) -> None:
+    limits = {"api_keys": KEYS, "max_reviews_per_key": 1, "background_reviews": 4}
+    engine = scripted(delay_s=0.02)
+    client = serve(engine, settings.model_copy(update=limits))
+
+    def states(key: str) -> list[str]:
+        listed = client.get("/v1/reviews", params={"order": "asc"}, headers=bearer(key))
+        return [one["status"] for one in listed.json()["data"]]
+
+    for _ in range(3):
+        asked = {**TEXT, "background": True, "reuse": False}
+        client.post("/v1/reviews", json=asked, headers=bearer(ALICE)).raise_for_status()
+    client.post("/v1/reviews", json=asked, headers=bearer(BOB)).raise_for_status()
+    wait_for(lambda: states(BOB) == ["completed"])
+    assert states(ALICE)[2] == "queued"
+
+    def hers_are_done() -> bool:
+        now = states(ALICE)
+        assert now.count("in_progress") <= 1
+        return now == ["completed"] * 3
+
+    wait_for(hers_are_done, 30)
 
 
 def test_a_process_that_only_takes_on(serve: Serve, settings: Settings) -> None:

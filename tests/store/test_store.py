@@ -21,6 +21,7 @@ from app.errors import (
     EngineError,
     IdempotencyMismatch,
     InvalidRequest,
+    Overloaded,
     ReviewNotFound,
     StoreUnavailable,
 )
@@ -91,9 +92,20 @@ def outcome(decision: str | None = "accept") -> Outcome:
     )
 
 
+async def accept(
+    store: Store,
+    review: NewReview,
+    claim: Claim | None = None,
+    *,
+    lease_s: float = LEASE_S,
+    most_queued: int = 1000,
+) -> str | None:
+    return await store.accept(review, claim, lease_s=lease_s, most_queued=most_queued)
+
+
 async def queued(store: Store, **changes: Any) -> str:
     review = new(**changes)
-    assert await store.accept(review, None, LEASE_S) is None
+    assert await accept(store, review) is None
     return review.id
 
 
@@ -178,7 +190,7 @@ async def test_a_review_that_costs_process_after_process_ends(store: Store) -> N
 
 async def test_a_review_for_a_client_that_waited_is_not_begun_again(store: Store) -> None:
     review = new(background=False)
-    await store.accept(review, Claim(review.id, "a", 1), lease_s=0.0)
+    await accept(store, review, Claim(review.id, "a", 1), lease_s=0.0)
     await asyncio.sleep(0.01)
     assert await store.claim("b", LEASE_S, ATTEMPTS) is None
     assert await store.reap(ATTEMPTS) == [review.id]
@@ -211,20 +223,41 @@ async def test_a_tenant_sees_nothing_of_another(store: Store) -> None:
     page = await store.page("ours", Filters(), limit=10, newest_first=True, cursor=None)
     assert page.rows == []
     # Their key is free for us.
-    assert await store.accept(new(tenant="ours", key="k"), None, LEASE_S) is None
+    assert await accept(store, new(tenant="ours", key="k")) is None
+
+
+async def test_a_full_queue_takes_only_what_does_not_wait(store: Store, data_dir: Path) -> None:
+    first = await queued(store, key="k", content=None, data=None)
+    with pytest.raises(Overloaded):
+        await accept(store, new(), most_queued=1)
+    assert not list((data_dir / "papers").glob("??/*"))
+    assert await accept(store, new(key="k"), most_queued=1) == first
+    begun = new()
+    assert await accept(store, begun, Claim(begun.id, "a", 1), most_queued=1) is None
+    await claimed(store)
+    assert await accept(store, new(), most_queued=1) is None
+
+
+async def test_some_tenants_are_left_out(store: Store) -> None:
+    await queued(store, tenant="busy", created=1.0)
+    idle = await queued(store, tenant="idle", created=2.0)
+    row = await store.claim("a", LEASE_S, ATTEMPTS, without={"busy"})
+    assert row
+    assert row.id == idle
+    assert await store.claim("a", LEASE_S, ATTEMPTS, without={"busy"}) is None
 
 
 async def test_a_key_stands_for_one_review(store: Store) -> None:
     first = await queued(store, key="k", fingerprint="f")
-    assert await store.accept(new(key="k", fingerprint="f"), None, LEASE_S) == first
+    assert await accept(store, new(key="k", fingerprint="f")) == first
     with pytest.raises(IdempotencyMismatch):
-        await store.accept(new(key="k", fingerprint="other"), None, LEASE_S)
+        await accept(store, new(key="k", fingerprint="other"))
     assert await store.counts() == {"queued": 1, "in_progress": 0}
 
 
 async def test_the_same_key_at_once_makes_one_review(store: Store) -> None:
     reviews = [new(key="k", fingerprint="f") for _ in range(10)]
-    known = await asyncio.gather(*(store.accept(one, None, LEASE_S) for one in reviews))
+    known = await asyncio.gather(*(accept(store, one) for one in reviews))
     (first,) = [one.id for one, other in zip(reviews, known, strict=True) if other is None]
     assert {other for other in known if other} == {first}
 
@@ -237,12 +270,12 @@ async def test_a_key_outlasts_only_failures_of_its_request(
 ) -> None:
     first = await queued(store, key="k")
     await store.fail(await claimed(store), error, None)
-    assert await store.accept(new(key="k"), None, LEASE_S) == (None if free else first)
+    assert await accept(store, new(key="k")) == (None if free else first)
 
 
 async def test_a_key_of_a_cancelled_review_is_free(store: Store) -> None:
     await store.cancel(await queued(store, key="k"), "")
-    assert await store.accept(new(key="k"), None, LEASE_S) is None
+    assert await accept(store, new(key="k")) is None
 
 
 async def test_a_paper_goes_with_its_last_review_of_any_tenant(
@@ -264,7 +297,7 @@ async def test_papers_are_there_as_long_as_their_reviews_are(store: Store) -> No
         accepted = [new() for _ in range(3)]
         await asyncio.gather(
             *(store.delete(review_id, "") for review_id in ids),
-            *(store.accept(one, None, LEASE_S) for one in accepted),
+            *(accept(store, one) for one in accepted),
         )
         assert store.papers.load(address(PAPER)) == PAPER
         for one in accepted:

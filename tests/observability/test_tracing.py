@@ -13,8 +13,8 @@ import httpx
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tests.observability.test_logs import MARKER, marked
 from tests.service import TouchyService
-from tests.test_logs import MARKER, marked
 
 
 class Collector(BaseHTTPRequestHandler):

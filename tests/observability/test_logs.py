@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import psutil
 
-from app.logs import configure_logging, log_loop_faults
+from app.observability.logs import configure_logging, log_loop_faults
 from tests.handmade import inflating, page
 from tests.papers import encrypted_pdf, paper_html, typeset
 from tests.routes.test_reviews import wait_for

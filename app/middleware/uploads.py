@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from app.errors import UploadTooLarge
-from app.refusal import is_sending, refuse
+from app.middleware.refusal import is_sending, refuse
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send

@@ -14,8 +14,8 @@ from starlette.routing import Match
 from structlog.contextvars import bound_contextvars
 
 from app.errors import ReviewerError, ShuttingDown, unexpected
-from app.metrics import Metrics, code_of
-from app.refusal import refuse
+from app.middleware.refusal import refuse
+from app.observability.metrics import Metrics, code_of
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

@@ -8,7 +8,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from app.errors import ReviewerError
-from app.metrics import HIDDEN_KINDS, Metrics, code_of
+from app.observability.metrics import HIDDEN_KINDS, Metrics, code_of
+from app.observability.tracing import NO_TRACES, Traces
 from app.review.service import (
     Accepted,
     Completed,
@@ -19,7 +20,6 @@ from app.review.service import (
     Prompted,
 )
 from app.schemas.review import Review
-from app.tracing import NO_TRACES, Traces
 
 _STAGE_AFTER: dict[type[Event], str | None] = {
     Accepted: "extraction",

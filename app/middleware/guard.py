@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -13,21 +12,20 @@ from throttled.rate_limiter import Quota, Rate
 from throttled.rate_limiter.gcra import GCRARateLimiter
 from throttled.store import MemoryStore
 
-from app.errors import Overloaded, RateLimited, ReviewerError
-from app.refusal import is_sending, refuse
+from app.errors import RateLimited, ReviewerError
+from app.middleware.refusal import is_sending, refuse
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from app.auth import Keyring
-    from app.metrics import Metrics
+    from app.places import Places
     from app.settings import Settings
 
 OPEN = frozenset({"/livez", "/readyz", "/version", "/docs", "/openapi.json"})
 """Paths that need no key; every other does, also one that leads nowhere."""
 WORK = frozenset({"/v1/reviews", "/v1/papers", "/v1/chat/completions"})
 """A POST to one of these takes one of ``max_reviews`` places for as long as it is answered."""
-_BUSY_KEY_RETRY_S = 5
 
 
 class Guard:
@@ -41,14 +39,14 @@ class Guard:
         app: ASGIApp,
         keyring: Keyring,
         settings: Settings,
-        metrics: Metrics,
+        places: Places,
         lingering: asyncio.Semaphore,
     ) -> None:
         self._app = app
         self._lingering = lingering
         self._keyring = keyring
         self._rate = _Rate(settings)
-        self._places = _Places(settings, metrics)
+        self._places = places
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in OPEN:
@@ -105,39 +103,6 @@ class _Rate:
         if result.limited:
             wait = max(1, math.ceil(result.state.retry_after))
             raise RateLimited(f"Too many requests; try again in {wait} s.", wait)
-
-
-class _Places:
-    """How much is worked on at the same time: in all, and for each tenant."""
-
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        self._most = settings.max_reviews
-        self._most_each = settings.max_reviews_per_key
-        self._taken: Counter[str] = Counter()
-        self._metrics = metrics
-        metrics.places.set(self._most)
-
-    def take(self, tenant: str) -> None:
-        """
-        Raises:
-            RateLimited: the tenant has as many as it may.
-            Overloaded: all are taken.
-        """
-        if self._most_each is not None and self._taken[tenant] >= self._most_each:
-            raise RateLimited(
-                f"This key has {self._most_each} reviews at work, as many as it may.",
-                _BUSY_KEY_RETRY_S,
-            )
-        if self._taken.total() >= self._most:
-            raise Overloaded("The service is working on as many reviews as it takes.")
-        self._taken[tenant] += 1
-        self._metrics.places_taken.inc()
-
-    def leave(self, tenant: str) -> None:
-        self._taken[tenant] -= 1
-        if not self._taken[tenant]:
-            del self._taken[tenant]
-        self._metrics.places_taken.dec()
 
 
 def _authorization(scope: Scope) -> str | None:

@@ -1,0 +1,1 @@
+"""What surrounds every request: its id and log line, keys and limits, the size of its body."""

@@ -26,13 +26,19 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response, Security
 from pydantic import SecretStr
 from sqlalchemy import select, text
 
+from app.disconnect import cancel_on_disconnect
 from app.main import create_app
+from app.observability.watch import watched
 from app.review.plan import ReviewRules
 from app.review.service import ReviewService, finished
+from app.routes.query import only_known_parameters
+from app.routes.reviews import IdempotencyKey
+from app.routes.security import bearer_key
+from app.routes.state import StateDep, TenantDep
 from app.routes.submission import read_review_submission
 from app.settings import Settings
 from app.store.storage import Storage
@@ -42,7 +48,7 @@ from benchmarks.report import Value, report
 from tests.doubles import ScriptedEngine, WordTokenizer
 from tests.postgres import Postgres
 
-REVIEWS, ASKED, PAIRS = 1000, 500, 100
+REVIEWS, ASKED, PAIRS = 1000, 500, 400
 WORDS = 1500
 """Of a paper's body: about 13 kB, which are stored in a file."""
 
@@ -100,15 +106,17 @@ def _timed(
 
 
 def add_bare_route(app: FastAPI, settings: Settings) -> None:
-    """Reviews as they were made before there was a store."""
+    """Reviews as they were made before there was a store, by a route that does all else too."""
     rules = ReviewRules.load(settings)
 
-    @app.post("/bare")
-    async def bare(request: Request) -> Response:
-        state = request.app.state.reviewer
+    @app.post("/bare", dependencies=[Security(bearer_key), Depends(only_known_parameters)])
+    async def bare(
+        request: Request, state: StateDep, _: TenantDep, __: IdempotencyKey = None
+    ) -> Response:
         service = ReviewService(rules, state.supervisor, state.reader)
         source, parameters = await read_review_submission(request)
-        review = await finished(service.start(source, parameters))
+        events = watched(service.start(source, parameters), state.metrics)
+        review = await cancel_on_disconnect(request.receive, finished(events))
         return Response(review.model_dump_json(), media_type="application/json")
 
 

@@ -80,22 +80,20 @@ class Desk:
             )
         salt = self._place.salt_of(asked.tenant)
         prepared = self._place.service.prepare(parameters, asked.answer_format, cache_salt=salt)
-        source = await asyncio.to_thread(stored, asked.source)
+        source = await asyncio.to_thread(
+            stored,
+            asked.source,
+            self._store.papers if keeps else None,
+            durable=parameters.background,
+        )
         new = _new_review(asked, prepared, source, keeps=keeps)
-        if parameters.reuse and new.reuse_key:
-            found = await self._store.reusable(asked.tenant, new.reuse_key)
-            if found:
-                known = await self._store.bind(new, found) if new.key else None
-                if known:
-                    return Ticket(known, asked.tenant, replayed=True)
-                return Ticket(found, asked.tenant, reused=True)
         claim = None if parameters.background else Claim(new.id, self._workers.owner, 1)
         settings = self._place.settings
         known = await self._store.accept(
             new, claim, lease_s=settings.lease_s, most_queued=settings.max_queued_reviews
         )
         if known:
-            return Ticket(known, asked.tenant, replayed=True)
+            return Ticket(known.id, asked.tenant, reused=not known.by_key, replayed=known.by_key)
         if claim:
             self._workers.run(
                 Job(
@@ -118,12 +116,17 @@ class Desk:
         Raises:
             ReviewerError: that of the review, or ``ReviewCancelled``.
         """
-        run = self._board.runs.get(ticket.id)
+        while run := self._board.runs.get(ticket.id):
+            with run.watched():
+                match await run.events.last():
+                    case Completed() if run.body:
+                        return run.body
+                    case Failed(error=error):
+                        raise error
+            await self._gone(run)
         async with aclosing(self.events(ticket)) as events:
             async for event in events:
                 match event:
-                    case Completed() if run and run.body:
-                        return run.body
                     case Completed(review=review):
                         return await asyncio.to_thread(review.model_dump_json)
                     case Failed(error=error):
@@ -271,6 +274,7 @@ def _new_review(
         else None,
         model=model.name,
         template=plan.template.name,
+        reuse=given.reuse,
         key=asked.key,
         fingerprint=_digest(
             source.kind, source.content, source.name, parameters, asked.answer_format

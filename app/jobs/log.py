@@ -14,7 +14,7 @@ class Log(Generic[T]):
 
     def __init__(self) -> None:
         self.entries: list[T] = []
-        self._closed = False
+        self._closed = asyncio.Event()
         self._changed = asyncio.Event()
 
     def append(self, entry: T) -> None:
@@ -22,7 +22,7 @@ class Log(Generic[T]):
         self._wake()
 
     def close(self) -> None:
-        self._closed = True
+        self._closed.set()
         self._wake()
 
     def _wake(self) -> None:
@@ -35,6 +35,11 @@ class Log(Generic[T]):
             while seen < len(self.entries):
                 yield self.entries[seen]
                 seen += 1
-            if self._closed:
+            if self._closed.is_set():
                 return
             await self._changed.wait()
+
+    async def last(self) -> T | None:
+        """The entry that it ends with; None where it had none."""
+        await self._closed.wait()
+        return self.entries[-1] if self.entries else None

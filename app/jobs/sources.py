@@ -9,7 +9,7 @@ import msgspec
 from app.errors import PaperNotStored
 from app.paper.model import Paper
 from app.paper.sources import File, Link, Source
-from app.store.papers import address
+from app.store.papers import PaperFiles, address
 from app.store.records import SourceKind
 from app.store.tables import ReviewRow
 
@@ -29,8 +29,20 @@ class StoredSource:
         return self.content or "" if self.kind == "file" else ""
 
 
-def stored(source: Source) -> StoredSource:
-    """Takes a while for a large file: off the loop."""
+def stored(source: Source, papers: PaperFiles | None, *, durable: bool) -> StoredSource:
+    """Put it into ``papers``, where these are kept. Takes a while for a large file: off the loop.
+
+    Raises:
+        StorageFull: the disk is full.
+        StoreUnavailable: the folder can't be written to.
+    """
+    kept = _as_kept(source)
+    if papers and kept.content and kept.data is not None:
+        papers.save(kept.content, kept.data, durable=durable)
+    return kept
+
+
+def _as_kept(source: Source) -> StoredSource:
     match source:
         case File(data=data, name=name):
             return StoredSource("file", name.replace("\0", ""), address(data), data)

@@ -33,11 +33,22 @@ class NewReview:
     parameters: dict[str, Any]
     answer_format: dict[str, Any] | None
     reuse_key: str | None
+    reuse: bool
+    """Whether a stored review with the same ``reuse_key`` will do."""
     model: str
     template: str
     key: str | None
     """The client's, for this request; None where it sent none."""
     fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The review that is there already for what was to be stored."""
+
+    id: str
+    by_key: bool
+    """Whether the client's key stands for it; else it is one with the same ``reuse_key``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,20 @@ from dataclasses import fields
 from typing import Any, cast
 
 from sqlalchemy import (
+    Boolean,
     ColumnElement,
+    CursorResult,
+    Double,
     Insert,
     Select,
     Table,
+    Update,
+    UpdateBase,
     and_,
+    bindparam,
     case,
     delete,
+    exists,
     func,
     insert,
     or_,
@@ -37,7 +44,16 @@ from app.errors import (
 )
 from app.store.database import Database, epoch
 from app.store.papers import PaperFiles
-from app.store.records import Claim, Filters, NewReview, Outcome, Page, cursor_after, place_of
+from app.store.records import (
+    Claim,
+    Filters,
+    Known,
+    NewReview,
+    Outcome,
+    Page,
+    cursor_after,
+    place_of,
+)
 from app.store.tables import ENDED, RUNNING, IdempotencyKey, ReviewRow
 
 _OURS_TO_ANSWER_FOR = 500
@@ -45,7 +61,38 @@ _OURS_TO_ANSWER_FOR = 500
 
 _REVIEWS = cast(Table, ReviewRow.__table__)
 """Written to without the ORM, which would look for objects to keep in step."""
-_ACCEPTED = [field.name for field in fields(NewReview) if field.name in ReviewRow.__table__.c]
+_COLUMNS = _REVIEWS.c
+_OF_NEW = [field.name for field in fields(NewReview) if field.name in _COLUMNS]
+
+# What every review needs is put together once: that takes as long as SQLite does.
+_NEW = {
+    name: bindparam(name, type_=_COLUMNS[name].type)
+    for name in (*_OF_NEW, "status", "owner", "attempt", "lost", "title")
+}
+_NEWEST_SAME = (
+    select(_COLUMNS.id)
+    .where(
+        _COLUMNS.tenant == _NEW["tenant"],
+        _COLUMNS.reuse_key == _NEW["reuse_key"],
+        _COLUMNS.status == "completed",
+    )
+    .order_by(_COLUMNS.created.desc())
+    .limit(1)
+)
+_LEASE = epoch() + bindparam("lease_s", type_=Double())
+_INSERT_UNLESS_SAME = insert(_REVIEWS).from_select(
+    [*_NEW, "lease_until"],
+    select(*_NEW.values(), _LEASE).where(
+        or_(bindparam("reuse", type_=Boolean()).is_(False), ~exists(_NEWEST_SAME))
+    ),
+)
+_IS_HELD = and_(
+    _COLUMNS.id == bindparam("held_id"),
+    _COLUMNS.owner == bindparam("held_owner"),
+    _COLUMNS.attempt == bindparam("held_attempt"),
+    _COLUMNS.status == "in_progress",
+)
+_CONCLUDE = update(_REVIEWS).where(_IS_HELD).values(owner=None, lease_until=None)
 
 
 class Store:
@@ -62,86 +109,58 @@ class Store:
 
     async def accept(
         self, new: NewReview, claim: Claim | None, *, lease_s: float, most_queued: int
-    ) -> str | None:
+    ) -> Known | None:
         """Store it: claimed at once by whoever makes it now, or behind those in the queue.
 
+        Its paper is in ``papers`` already, and is removed where nothing comes of this.
+
         Returns:
-            The id of the review that the client's key stands for already; then nothing is stored.
+            The review that does instead; then nothing is stored, but the client's key stands for
+            it from now on.
 
         Raises:
             IdempotencyMismatch: the key came with another request.
             Overloaded: so many are in the queue already.
         """
-        if new.content is None or new.data is None:
-            return await self._insert(new, claim, lease_s, most_queued)
-        await asyncio.to_thread(self.papers.save, new.content, new.data, durable=new.background)
-        known: str | None = new.id
         try:
-            known = await self._insert(new, claim, lease_s, most_queued)
-        finally:
-            if known:
+            return await self._insert(new, claim, lease_s, most_queued)
+        except BaseException:
+            if new.content:
                 with suppress(StoreUnavailable):
                     await self.remove_unused(new.content)
-        return known
+            raise
 
     async def _insert(
         self, new: NewReview, claim: Claim | None, lease_s: float, most_queued: int
-    ) -> str | None:
-        state: dict[str, Any] = {"status": "queued", "attempt": 0, "lost": 0, "title": ""}
-        if claim:
-            state |= {
-                "status": "in_progress",
-                "owner": claim.owner,
-                "attempt": claim.attempt,
-                "lease_until": epoch() + lease_s,
-            }
+    ) -> Known | None:
+        values = {name: getattr(new, name) for name in _OF_NEW} | {
+            "status": "in_progress" if claim else "queued",
+            "owner": claim.owner if claim else None,
+            "attempt": claim.attempt if claim else 0,
+            "lost": 0,
+            "title": "",
+            "lease_s": lease_s if claim else None,
+            "reuse": new.reuse,
+        }
         guarding = [f"content {new.content}"] if new.content else []
         guarding += [f"key {new.tenant} {new.key}"] if new.key else []
         async with self._database.write(durable=new.background, guarding=guarding) as session:
-            if new.key and (known := await _known(session, new)):
-                return known
-            if claim is None and await _queued(session) >= most_queued:
+            if new.key and (by_key := await _by_key(session, new)):
+                return Known(by_key, by_key=True)
+            if not await _affected(session, _INSERT_UNLESS_SAME, values):
+                # It can't go before the key stands for it: who deletes it waits for the paper's guard.
+                same: str = (await session.execute(_NEWEST_SAME, values)).scalar_one()
+                if new.key:
+                    await session.execute(_key(new, same))
+                return Known(same, by_key=False)
+            if claim is None and await _queued(session) > most_queued:
                 raise Overloaded("As many reviews wait in the queue as it holds.")
-            await session.execute(insert(_REVIEWS).values(**_columns(new), **state))
             if new.key:
                 await session.execute(_key(new, new.id))
             if new.content and new.data is not None and not self.papers.has(new.content):
                 # The last review that used it was deleted a moment ago.
                 self.papers.save(new.content, new.data)
         return None
-
-    async def bind(self, new: NewReview, review_id: str) -> str | None:
-        """Let the client's key stand for a stored review.
-
-        Returns:
-            The id of the review that it stands for already; then nothing has changed.
-
-        Raises:
-            IdempotencyMismatch: the key came with another request.
-        """
-        async with self._database.write(guarding=[f"key {new.tenant} {new.key}"]) as session:
-            if known := await _known(session, new):
-                return known
-            if await session.scalar(_of_tenant(review_id, new.tenant)) is None:
-                raise _not_found(review_id)
-            await session.execute(_key(new, review_id))
-            return None
-
-    async def reusable(self, tenant: str, reuse_key: str) -> str | None:
-        """The id of the newest completed review that is the same."""
-        query = (
-            select(ReviewRow.id)
-            .where(
-                ReviewRow.tenant == tenant,
-                ReviewRow.reuse_key == reuse_key,
-                ReviewRow.status == "completed",
-            )
-            .order_by(ReviewRow.created.desc())
-            .limit(1)
-        )
-        async with self._database.read() as session:
-            found: str | None = await session.scalar(query)
-            return found
 
     async def get(self, review_id: str, tenant: str, *, whole: bool = False) -> ReviewRow:
         """The row; ``review`` and ``events`` only with ``whole``.
@@ -289,37 +308,25 @@ class Store:
 
     async def give_back(self, claim: Claim, *, lost: bool) -> bool:
         """Back into the queue. ``lost`` counts it as an attempt that ended with its engine."""
-        return await self._conclude(
-            claim, status="queued", lost=ReviewRow.lost + 1 if lost else ReviewRow.lost
-        )
+        counted = _CONCLUDE.values(lost=_COLUMNS.lost + int(lost))
+        return await self._conclude(claim, counted, status="queued")
 
-    async def _conclude(self, claim: Claim, **values: Any) -> bool:
-        concluded = (
-            update(_REVIEWS)
-            .where(_held(claim))
-            .values(owner=None, lease_until=None, **values)
-            .returning(ReviewRow.id)
-        )
+    async def _conclude(self, claim: Claim, statement: Update = _CONCLUDE, **values: Any) -> bool:
         async with self._database.write() as session:
-            return await session.scalar(concluded) is not None
+            return await _affected(session, statement, _holder(claim) | values)
 
     async def forget(self, claim: Claim) -> bool:
         """Its row is gone, as if it had never been."""
-        gone = delete(ReviewRow).where(_held(claim)).returning(ReviewRow.id)
         async with self._database.write() as session:
-            return await session.scalar(gone) is not None
+            return await _affected(session, delete(_REVIEWS).where(_IS_HELD), _holder(claim))
 
     async def keep_paper(self, claim: Claim, content: str, name: str, data: bytes) -> bool:
         """What a link led to."""
         await asyncio.to_thread(self.papers.save, content, data)
-        kept = (
-            update(_REVIEWS)
-            .where(_held(claim))
-            .values(source="file", name=name, content=content, sha256=content)
-            .returning(ReviewRow.id)
-        )
+        kept = update(_REVIEWS).where(_IS_HELD)
+        values = {"source": "file", "name": name, "content": content, "sha256": content}
         async with self._database.write(guarding=[f"content {content}"]) as session:
-            if await session.scalar(kept) is None:
+            if not await _affected(session, kept, _holder(claim) | values):
                 return False
             if not self.papers.has(content):
                 self.papers.save(content, data)
@@ -406,13 +413,15 @@ class Store:
             self.papers.remove(content)
 
 
-def _held(claim: Claim) -> ColumnElement[bool]:
-    return and_(
-        ReviewRow.id == claim.id,
-        ReviewRow.owner == claim.owner,
-        ReviewRow.attempt == claim.attempt,
-        ReviewRow.status == "in_progress",
-    )
+async def _affected(session: AsyncSession, statement: UpdateBase, values: dict[str, Any]) -> bool:
+    """Whether there was a row for it."""
+    result = cast("CursorResult[Any]", await session.execute(statement, values))
+    return result.rowcount > 0
+
+
+def _holder(claim: Claim) -> dict[str, Any]:
+    """The values of ``_IS_HELD``."""
+    return {"held_id": claim.id, "held_owner": claim.owner, "held_attempt": claim.attempt}
 
 
 def _of_tenant(review_id: str, tenant: str) -> Select[ReviewRow]:
@@ -446,10 +455,6 @@ def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
     return found
 
 
-def _columns(new: NewReview) -> dict[str, Any]:
-    return {name: getattr(new, name) for name in _ACCEPTED}
-
-
 def _key(new: NewReview, review_id: str) -> Insert:
     return insert(IdempotencyKey).values(
         tenant=new.tenant, key=new.key, fingerprint=new.fingerprint, review_id=review_id
@@ -462,7 +467,7 @@ async def _queued(session: AsyncSession) -> int:
     return (await session.execute(query)).scalar_one()
 
 
-async def _known(session: AsyncSession, new: NewReview) -> str | None:
+async def _by_key(session: AsyncSession, new: NewReview) -> str | None:
     """The review that the client's key stands for.
 
     A key whose review ended without an answer, by no fault of the request, is free again.

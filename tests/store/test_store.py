@@ -73,6 +73,7 @@ def new(**changes: Any) -> NewReview:
         "parameters": {"mode": "review"},
         "answer_format": None,
         "reuse_key": None,
+        "reuse": False,
         "model": "scripted",
         "template": "default",
         "key": None,
@@ -100,7 +101,11 @@ async def accept(
     lease_s: float = LEASE_S,
     most_queued: int = 1000,
 ) -> str | None:
-    return await store.accept(review, claim, lease_s=lease_s, most_queued=most_queued)
+    """The id of a review that does instead."""
+    if review.content and review.data:
+        store.papers.save(review.content, review.data)
+    known = await store.accept(review, claim, lease_s=lease_s, most_queued=most_queued)
+    return known.id if known else None
 
 
 async def queued(store: Store, **changes: Any) -> str:
@@ -218,12 +223,26 @@ async def test_a_tenant_sees_nothing_of_another(store: Store) -> None:
     ):
         with pytest.raises(ReviewNotFound):
             await asking
-    assert await store.reusable("ours", "same") is None
-    assert await store.reusable("theirs", "same") == review_id
+    assert await accept(store, new(tenant="theirs", reuse_key="same", reuse=True)) == review_id
     page = await store.page("ours", Filters(), limit=10, newest_first=True, cursor=None)
     assert page.rows == []
-    # Their key is free for us.
-    assert await accept(store, new(tenant="ours", key="k")) is None
+    # Their key is free for us, and their review is not ours.
+    ours = new(tenant="ours", key="k", reuse_key="same", reuse=True)
+    assert await accept(store, ours) is None
+
+
+async def test_a_review_does_for_the_same_paper_and_its_key(store: Store) -> None:
+    first = await queued(store, reuse_key="same")
+    again = {"reuse_key": "same", "reuse": True}
+    second = new(**again)
+    assert await accept(store, second) is None  # the first is not done
+    await store.complete(await claimed(store), outcome())
+    assert await accept(store, new(**again, key="k", fingerprint="f")) == first
+    await store.complete(await claimed(store), outcome())
+    for key, expected in (("k", first), ("other", second.id)):
+        assert await accept(store, new(**again, key=key, fingerprint="f")) == expected
+    assert await accept(store, new(reuse_key="same")) is None
+    assert await accept(store, new(reuse=True)) is None
 
 
 async def test_a_full_queue_takes_only_what_does_not_wait(store: Store, data_dir: Path) -> None:

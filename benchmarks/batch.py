@@ -23,7 +23,7 @@ from pathlib import Path
 from benchmarks.report import Value, report
 from tests.batch.command import tiny_papers
 from tests.doubles import WHOLE_REVIEW
-from tests.scripted import ScriptedService
+from tests.service import ScriptedService
 
 PAPERS, ROUNDS, REVIEW_S = 48, 3, 1.0
 LOOP = 'for f in "$1"/*.pdf; do curl -sf -F file=@"$f" "$2/v1/reviews" && echo; done > "$3"'
@@ -62,7 +62,7 @@ def main() -> None:
                 folder = Path(place, f"{turn}-{name}")
                 folder.mkdir()
                 # One of its own: it would answer a paper that it knows from its store.
-                with ScriptedService(folder / "log", delay_s) as service:
+                with ScriptedService(folder / "log", SCRIPTED_DELAY_S=str(delay_s)) as service:
                     began = time.perf_counter()
                     run(papers, service.url, folder / "out.jsonl")
                     took[name].append(time.perf_counter() - began)

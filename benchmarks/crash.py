@@ -29,8 +29,7 @@ from app.settings import Settings
 from app.store.storage import Storage
 from benchmarks.report import Value, report
 from tests.postgres import Postgres
-from tests.scripted_service import ScriptedService
-from tests.service import SMALL, Service
+from tests.service import SMALL, ScriptedService, Service
 
 LEASE_S = 2.0
 GIVEN_UP_S = 900.0

@@ -23,7 +23,7 @@ import psutil
 
 from benchmarks.report import Value, report
 from tests.papers import paper_pdf
-from tests.service import Service, TouchyService
+from tests.service import ScriptedService, Service
 
 LIMIT, TIMES, BODY_BYTES = 64, 10, 1_000_000
 ANSWERED_WITHIN_S = 300
@@ -136,9 +136,13 @@ def measure(service: Service, count: int) -> dict[str, Value]:
 
 
 def main() -> None:
-    told = {"REVIEWER_MAX_REVIEWS": str(LIMIT), "SCRIPTED_DELAY_S": "0.05"}
+    told = {
+        "REVIEWER_MAX_REVIEWS": str(LIMIT),
+        "SCRIPTED_DELAY_S": "0.05",
+        "SCRIPTED_TOKENIZER": "smollm2",
+    }
     with tempfile.TemporaryDirectory() as folder:
-        with TouchyService(Path(folder) / "log", **told) as service:
+        with ScriptedService(Path(folder) / "log", **told) as service:
             measure(service, LIMIT)  # the first papers start the processes that read them
             rows = [measure(service, LIMIT), measure(service, TIMES * LIMIT)]
         faults = (Path(folder) / "log").read_text().count("unexpected")

@@ -34,8 +34,8 @@ class Service:
 
     command: tuple[str | Path, ...] = (Path(sys.executable).with_name("reviewer"), "serve")
 
-    def __init__(self, log: Path, **environment: str) -> None:
-        self.port = free_port()
+    def __init__(self, log: Path, port: int | None = None, /, **environment: str) -> None:
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
         inherited = {
@@ -99,7 +99,7 @@ class Service:
         self.stop()
 
 
-class TouchyService(Service):
-    """The same with the engine of :mod:`tests.touchy`: up in a second, and told what to say."""
+class ScriptedService(Service):
+    """The same with the engine of :mod:`tests.scripted`: up in a second, and told what to say."""
 
-    command = (sys.executable, "-m", "tests.touchy")
+    command = (sys.executable, "-m", "tests.scripted")

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.service import TouchyService
+from tests.service import ScriptedService
 from tests.test_auth import ALICE, KEYS
 
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
@@ -25,7 +25,7 @@ CHECKS = (
 
 def test_no_fault_and_no_undocumented_answer(tmp_path: Path) -> None:
     told = {"REVIEWER_API_KEYS": json.dumps(KEYS), "REVIEWER_FETCH_HOSTS": ""}
-    with TouchyService(tmp_path / "log", **told) as service:
+    with ScriptedService(tmp_path / "log", **told) as service:
         done = subprocess.run(
             [
                 *(SCHEMATHESIS, "run", f"{service.url}/openapi.json", "--no-color"),

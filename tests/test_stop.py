@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from tests.routes.test_reviews import TEXT, wait_for
-from tests.service import Service, TouchyService
+from tests.service import ScriptedService, Service
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def reviewing(service: Service) -> Iterator[list[httpx.Response | httpx.Transpor
 
 def test_running_reviews_finish_and_readiness_is_the_first_to_go(tmp_path: Path) -> None:
     told = {"SCRIPTED_DELAY_S": "0.2", "REVIEWER_SHUTDOWN_DELAY_S": "2"}
-    with TouchyService(tmp_path / "log", **told) as service:
+    with ScriptedService(tmp_path / "log", **told) as service:
         with reviewing(service) as answers:
             service.process.send_signal(signal.SIGTERM)
             # New connections, each of them: the service is still there for everybody else.
@@ -58,7 +58,7 @@ def test_what_does_not_finish_in_time_is_aborted(tmp_path: Path) -> None:
         "REVIEWER_SHUTDOWN_DELAY_S": "0",
         "REVIEWER_SHUTDOWN_GRACE_S": "1",
     }
-    with TouchyService(tmp_path / "log", **told) as service:
+    with ScriptedService(tmp_path / "log", **told) as service:
         with reviewing(service) as answers:
             began = time.monotonic()
             service.process.send_signal(signal.SIGTERM)
@@ -72,6 +72,6 @@ def test_what_does_not_finish_in_time_is_aborted(tmp_path: Path) -> None:
 
 
 def test_a_person_does_not_wait(tmp_path: Path) -> None:
-    with TouchyService(tmp_path / "log", REVIEWER_SHUTDOWN_DELAY_S="60") as service:
+    with ScriptedService(tmp_path / "log", REVIEWER_SHUTDOWN_DELAY_S="60") as service:
         service.process.send_signal(signal.SIGINT)
         service.process.wait(20)

@@ -148,7 +148,7 @@ class Store:
             if new.key and (by_key := await _by_key(session, new)):
                 return Known(by_key, by_key=True)
             if not await _affected(session, _INSERT_UNLESS_SAME, values):
-                # It can't go before the key stands for it: who deletes it waits for the paper's guard.
+                # It is still there: who deletes it waits for the guard of its paper.
                 same: str = (await session.execute(_NEWEST_SAME, values)).scalar_one()
                 if new.key:
                     await session.execute(_key(new, same))

@@ -20,14 +20,13 @@ import pytest
 
 from tests.batch.command import REVIEWER, batch, begin, by_path, environment, lines, tiny_papers
 from tests.papers import blank_pdf, encrypted_pdf, paper_html, typeset
-from tests.scripted import ScriptedService
-from tests.service import SMALL
+from tests.service import SMALL, ScriptedService, Service, free_port
 
 PAPERS = 200
 
 
 @pytest.fixture(scope="module")
-def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedService]:
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with ScriptedService(tmp_path_factory.mktemp("service") / "log") as running:
         yield running
 
@@ -64,7 +63,7 @@ def end(process: subprocess.Popen[str], how: signal.Signals) -> tuple[int, str]:
 
 
 def test_killed_again_and_again_every_paper_comes_out_once(
-    quick: ScriptedService, papers: Path, tmp_path: Path
+    quick: Service, papers: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "reviews.jsonl"
     words = (papers, "--out", out, "--url", quick.url)
@@ -89,9 +88,7 @@ def test_killed_again_and_again_every_paper_comes_out_once(
     assert "200 papers: 200 reviewed, 0 failed (1" in done.stdout
 
 
-def test_what_is_done_is_not_asked_for_again(
-    quick: ScriptedService, few: Path, tmp_path: Path
-) -> None:
+def test_what_is_done_is_not_asked_for_again(quick: Service, few: Path, tmp_path: Path) -> None:
     out = tmp_path / "reviews.jsonl"
     assert batch(few, "--out", out, "--url", quick.url).returncode == 0
     before = out.read_bytes()
@@ -115,7 +112,7 @@ def test_what_is_done_is_not_asked_for_again(
 
 
 def test_a_manifest_with_everything_that_goes_wrong(
-    quick: ScriptedService, few: Path, tmp_path: Path
+    quick: Service, few: Path, tmp_path: Path
 ) -> None:
     (few / "locked.pdf").write_bytes(encrypted_pdf())
     (few / "empty.pdf").write_bytes(b"")
@@ -206,7 +203,7 @@ def check_the_table(table: Path) -> None:
 
 def test_interrupted(papers: Path, tmp_path: Path) -> None:
     out = tmp_path / "reviews.jsonl"
-    with ScriptedService(tmp_path / "log", delay_s=0.02) as service:
+    with ScriptedService(tmp_path / "log", SCRIPTED_DELAY_S="0.02") as service:
         words = (papers, "--out", out, "--url", service.url)
         for how, held in ((signal.SIGINT, 10), (signal.SIGTERM, 40)):
             running = begin(*words)
@@ -223,27 +220,30 @@ def test_interrupted(papers: Path, tmp_path: Path) -> None:
 def test_a_service_that_is_down_at_first_and_dies_later(tmp_path: Path) -> None:
     papers = tiny_papers(tmp_path / "papers", 60)
     out = tmp_path / "reviews.jsonl"
-    service = ScriptedService(tmp_path / "log", delay_s=0.02)
-    running = begin(papers, "--out", out, "--url", service.url)
+    port = free_port()
+
+    def start() -> Service:
+        return ScriptedService(tmp_path / "log", port, SCRIPTED_DELAY_S="0.02")
+
+    running = begin(papers, "--out", out, "--url", f"http://127.0.0.1:{port}")
     try:
         time.sleep(1)
-        service.start()
-        until_it_holds(out, 20, running)
-        service.end(signal.SIGKILL)
+        with start() as service:
+            until_it_holds(out, 20, running)
+            service.process.kill()
         time.sleep(1)
-        service.start(wait=False)
-        _, told = running.communicate(timeout=200)
+        with start():
+            _, told = running.communicate(timeout=200)
     finally:
         running.kill()
         running.wait()
-        service.end(signal.SIGTERM)
     assert running.returncode == 0, told
     assert "does not answer" in told
     assert len(by_path(out)) == 60
     assert {line["status"] for line in lines(out)} == {"completed"}
 
 
-def test_two_runs_on_one_output(quick: ScriptedService, papers: Path, tmp_path: Path) -> None:
+def test_two_runs_on_one_output(quick: Service, papers: Path, tmp_path: Path) -> None:
     out = tmp_path / "reviews.jsonl"
     running = begin(papers, "--out", out, "--url", quick.url)
     until_it_holds(out, 1, running)
@@ -254,7 +254,7 @@ def test_two_runs_on_one_output(quick: ScriptedService, papers: Path, tmp_path: 
     by_path(out)
 
 
-def test_a_disk_that_is_full(quick: ScriptedService, few: Path, tmp_path: Path) -> None:
+def test_a_disk_that_is_full(quick: Service, few: Path, tmp_path: Path) -> None:
     out = tmp_path / "reviews.jsonl"
     room = 10_000
 
@@ -278,7 +278,7 @@ def test_a_disk_that_is_full(quick: ScriptedService, few: Path, tmp_path: Path) 
     assert len(by_path(out)) == 6
 
 
-def test_another_run_s_output(quick: ScriptedService, few: Path, tmp_path: Path) -> None:
+def test_another_run_s_output(quick: Service, few: Path, tmp_path: Path) -> None:
     out = tmp_path / "reviews.jsonl"
     assert batch(few, "--out", out, "--url", quick.url).returncode == 0
     before = out.read_bytes()
@@ -347,7 +347,7 @@ def test_the_input_is_never_the_output(tmp_path: Path) -> None:
     assert manifest.read_text() == "path\nfew/000.pdf\n"
 
 
-def test_a_template_that_is_not_there(quick: ScriptedService, few: Path, tmp_path: Path) -> None:
+def test_a_template_that_is_not_there(quick: Service, few: Path, tmp_path: Path) -> None:
     out = tmp_path / "reviews.jsonl"
     done = batch(few, "--out", out, "--url", quick.url, "--template", "nips")
     assert done.returncode == 2
@@ -355,7 +355,7 @@ def test_a_template_that_is_not_there(quick: ScriptedService, few: Path, tmp_pat
     assert not lines(out)
 
 
-def test_progress_on_a_terminal(quick: ScriptedService, few: Path, tmp_path: Path) -> None:
+def test_progress_on_a_terminal(quick: Service, few: Path, tmp_path: Path) -> None:
     (few / "locked.pdf").write_bytes(encrypted_pdf())
     reading, writing = pty.openpty()
     process = subprocess.Popen(
@@ -387,9 +387,7 @@ def read_terminal(reading: int) -> bytes:
         return b""
 
 
-def test_the_summary_s_numbers_are_the_output_s(
-    quick: ScriptedService, few: Path, tmp_path: Path
-) -> None:
+def test_the_summary_s_numbers_are_the_output_s(quick: Service, few: Path, tmp_path: Path) -> None:
     out = tmp_path / "reviews.jsonl"
     done = batch(few, "--out", out, "--url", quick.url)
     probabilities = [line["review"]["verdict"]["probability"] for line in lines(out)]

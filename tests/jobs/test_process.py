@@ -16,8 +16,7 @@ from pydantic import SecretStr
 from benchmarks.crash import crash
 from tests.jobs.test_jobs import code_of, get, post, review_of, wait_for
 from tests.papers import paper_html, typeset
-from tests.scripted_service import ScriptedService
-from tests.service import Service
+from tests.service import ScriptedService, Service
 
 AT_ONCE = {"REVIEWER_SHUTDOWN_DELAY_S": "0", "REVIEWER_SHUTDOWN_GRACE_S": "1"}
 

@@ -14,7 +14,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.observability.test_logs import MARKER, marked
-from tests.service import TouchyService
+from tests.service import ScriptedService
 
 
 class Collector(BaseHTTPRequestHandler):
@@ -43,7 +43,7 @@ def collector() -> Iterator[str]:
 
 def test_a_span_for_each_stage_of_a_review(collector: str, tmp_path: Path) -> None:
     told = {"REVIEWER_OTLP_ENDPOINT": collector, "SCRIPTED_TEXT": MARKER}
-    with TouchyService(tmp_path / "log", **told) as service:
+    with ScriptedService(tmp_path / "log", **told) as service:
         files = {"file": (f"{MARKER}.pdf", marked())}
         answer = httpx.post(f"{service.url}/v1/reviews", files=files, timeout=60)
         assert answer.status_code == 200
@@ -79,7 +79,7 @@ def test_a_span_for_each_stage_of_a_review(collector: str, tmp_path: Path) -> No
 
 def test_a_collector_that_is_not_there_harms_no_review(tmp_path: Path) -> None:
     told = {"REVIEWER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
-    with TouchyService(tmp_path / "log", **told) as service:
+    with ScriptedService(tmp_path / "log", **told) as service:
         asked = {"title": "T", "body": "B"}
         assert httpx.post(f"{service.url}/v1/reviews", json=asked, timeout=60).status_code == 200
     assert "unexpected" not in service.log.read_text()

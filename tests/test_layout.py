@@ -24,6 +24,7 @@ ALLOWED = {
     "app": {"app"},
     "app.errors": set(),
     "app.disconnect": set(),
+    "app.waiting": set(),
     "app.auth": {"app.errors", "app.settings"},
     "app.cli_keys": {"app.auth", "app.errors"},
     "app.middleware": {
@@ -47,7 +48,7 @@ ALLOWED = {
     "app.console": {"app.paper.model", "app.schemas", "app.errors"},
     "app.resources": {"app.schemas", "app.paper.model", "app.engine.base"},
     "app.settings": {"app.errors"},
-    "app.store": {"app.store", "app.errors", "app.settings"},
+    "app.store": {"app.store", "app.errors", "app.settings", "app.waiting"},
     "app.jobs": {
         "app",
         "app.jobs",
@@ -62,6 +63,7 @@ ALLOWED = {
         "app.places",
         "app.schemas",
         "app.settings",
+        "app.waiting",
     },
     "app.engine.base": set(),
     "app.engine": {"app.engine", "app.errors", "app.settings", "app.disconnect"},

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from app.errors import StoreUnavailable
 from app.store.store import Store
+from app.waiting import wait_for
 
 if TYPE_CHECKING:
     from app.jobs.run import Run
@@ -33,9 +32,7 @@ class Board:
         changed = asyncio.Event()
         self._waiting[review_id].add(changed)
         try:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(timeout_s):
-                    await changed.wait()
+            await wait_for(changed, timeout_s)
         finally:
             self._waiting[review_id].discard(changed)
             if not self._waiting[review_id]:
@@ -55,12 +52,9 @@ class Board:
     def closed(self) -> bool:
         return self._closed
 
-    async def watch(self) -> None:
-        """Forever: look at the reviews that are waited for and not made here, all in one query."""
-        while True:
-            await asyncio.sleep(LOOK_S)
-            elsewhere = self._waiting.keys() - self.runs.keys()
-            if elsewhere:
-                with contextlib.suppress(StoreUnavailable):
-                    for review_id in await self._store.ended(elsewhere):
-                        self.changed(review_id)
+    async def look(self) -> None:
+        """At the reviews that are waited for and not made here, all in one query."""
+        elsewhere = self._waiting.keys() - self.runs.keys()
+        if elsewhere:
+            for review_id in await self._store.ended(elsewhere):
+                self.changed(review_id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import math
 import uuid
@@ -12,17 +11,17 @@ from collections.abc import Awaitable, Callable
 
 from app.engine.supervisor import Supervisor
 from app.errors import PaperNotStored, StoreUnavailable
+from app.jobs.board import LOOK_S
 from app.jobs.run import Ending, Job, Run, Workplace
 from app.jobs.sources import restored
 from app.places import Places
 from app.schemas.requests import ReviewParameters
 from app.store.records import Claim
 from app.store.tables import ReviewRow
+from app.waiting import end, wait_for
 
 log = logging.getLogger(__name__)
 
-_LOOK_S = 1.0
-"""Between two looks into the queue for what other processes have put there, or left behind."""
 _CLOSING_S = 5.0
 """For writing down that reviews were stopped."""
 
@@ -45,14 +44,24 @@ class Workers:
         self._places = places
         self._work = asyncio.Event()
         self._stopping = stopping
-        self._tasks: list[asyncio.Task[None]] = []
+        self._done = asyncio.Event()
+        """Set once nothing runs here any more."""
+        self._claiming: list[asyncio.Task[None]] = []
+        self._keeping: list[asyncio.Task[None]] = []
         self._ends = math.inf
         """When what runs has to be finished, once that is known, by the loop's clock."""
 
     def start(self) -> None:
-        duties = (self._claim, self._renew, self._reap, self._place.board.watch)
-        self._tasks = [asyncio.create_task(_lasting(duty)) for duty in duties]
-        self._tasks.append(asyncio.create_task(self._retire()))
+        board, sign_s = self._place.board, self._place.settings.lease_s / 3
+        self._claiming = [
+            asyncio.create_task(_lasting(self._claim, 0, self._stopping)),
+            asyncio.create_task(self._retire()),
+        ]
+        self._keeping = [
+            asyncio.create_task(_lasting(self._renew, sign_s, self._done)),
+            asyncio.create_task(_lasting(self._reap, sign_s, self._done)),
+            asyncio.create_task(_lasting(board.look, LOOK_S, self._done)),
+        ]
 
     def wake(self) -> None:
         """There is something in the queue, or room to take it on."""
@@ -64,7 +73,7 @@ class Workers:
         settings = self._place.settings
         grace_s = settings.shutdown_delay_s + settings.shutdown_grace_s
         self._ends = asyncio.get_running_loop().time() + grace_s
-        self._tasks[0].cancel()
+        self._work.set()
         self._place.board.close()
 
     async def stop(self) -> None:
@@ -73,7 +82,7 @@ class Workers:
         A client that still waits gets an error.
         """
         self._stopping.set()
-        await asyncio.gather(self._tasks[0], self._tasks[-1], return_exceptions=True)
+        await end(self._claiming, _CLOSING_S)
         board = self._place.board
         running = [run.task for run in board.runs.values()]
         if running:
@@ -87,9 +96,8 @@ class Workers:
             _, stuck = await asyncio.wait(unfinished, timeout=_CLOSING_S)
             for task in stuck:  # the store is away: the claims will run out
                 task.cancel()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._done.set()
+        await end(self._keeping, _CLOSING_S)
 
     async def _claim(self) -> None:
         settings, store = self._place.settings, self._place.store
@@ -107,9 +115,7 @@ class Workers:
             if row:
                 await self._begin(row)
                 return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LOOK_S):
-                await self._work.wait()
+        await wait_for(self._work, LOOK_S)
 
     async def _begin(self, row: ReviewRow) -> None:
         claim = Claim(row.id, self.owner, row.attempt)
@@ -146,26 +152,26 @@ class Workers:
         return run
 
     async def _renew(self) -> None:
-        await asyncio.sleep(self._place.settings.lease_s / 3)
         runs = {run.job.claim: run for run in self._place.board.runs.values()}
         if runs:
             for claim in await self._place.store.renew(runs.keys(), self._place.settings.lease_s):
                 runs[claim].stop(Ending.TAKEN)
 
     async def _reap(self) -> None:
-        await asyncio.sleep(self._place.settings.lease_s / 3)
         for review_id in await self._place.store.reap(self._place.settings.max_attempts):
             self._place.board.changed(review_id)
 
 
-async def _lasting(duty: Callable[[], Awaitable[None]]) -> None:
-    """Again and again; a store that is away only makes it wait."""
-    while True:
+async def _lasting(
+    duty: Callable[[], Awaitable[None]], every_s: float, over: asyncio.Event
+) -> None:
+    """Again and again until it is over; a store that is away only makes it wait."""
+    while not await wait_for(over, every_s):
         try:
             await duty()
         except StoreUnavailable:
-            await asyncio.sleep(_LOOK_S)
+            await wait_for(over, LOOK_S)
         except Exception:
             # Were it to end, claims would run out and the queue would stand still unseen.
             log.exception("a background duty failed; going on")
-            await asyncio.sleep(_LOOK_S)
+            await wait_for(over, LOOK_S)

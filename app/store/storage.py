@@ -14,12 +14,15 @@ from app.settings import Settings
 from app.store.database import Database
 from app.store.papers import PaperFiles
 from app.store.store import Store
+from app.waiting import end, wait_for
 
 log = logging.getLogger(__name__)
 
 _LOOK_S = 2.0
 """Between two looks at the database."""
 _SWEEP_S = 60.0
+_CLOSING_S = 5.0
+"""For what the database is doing for us when it is to be closed."""
 _SWEPT_AT_ONCE = 100
 _ORPHANED_S = 3600.0
 """Age from which a paper without a row is one that nobody is about to store a row for."""
@@ -40,6 +43,7 @@ class Storage:
         self.unready: str | None = "the database has not been opened"
         """Why nothing can be stored now, in words for a person; None when it can."""
         self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = asyncio.Event()
 
     def check(self) -> None:
         """
@@ -65,9 +69,8 @@ class Storage:
         self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._sweep())]
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._stopping.set()
+        await end(self._tasks, _CLOSING_S)
         await self._database.close()
 
     async def _look(self) -> None:
@@ -85,8 +88,7 @@ class Storage:
             self.unready = None
 
     async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(_LOOK_S)
+        while not await wait_for(self._stopping, _LOOK_S):
             try:
                 await self._look()
             except ConfigurationError as error:
@@ -99,16 +101,20 @@ class Storage:
         while True:
             with contextlib.suppress(StoreUnavailable):
                 await self.sweep()
-            await asyncio.sleep(_SWEEP_S)
+            if await wait_for(self._stopping, _SWEEP_S):
+                return
 
     async def sweep(self) -> None:
         """Remove what is older than ``retention`` allows, and papers that have lost their row."""
         before = time.time() - self._settings.kept_s
         while await self.store.remove_ended(before, _SWEPT_AT_ONCE) == _SWEPT_AT_ONCE:
-            pass
+            if self._stopping.is_set():
+                return
         untouched = self.store.papers.untouched(_ORPHANED_S)
         while content := await asyncio.to_thread(next, untouched, None):
             await self.store.remove_unused(content)
+            if self._stopping.is_set():
+                return
 
 
 async def check_store(settings: Settings) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sqlite3
+import threading
 import time
 import uuid
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +29,7 @@ from app.errors import (
     StoreUnavailable,
 )
 from app.settings import Settings
-from app.store.papers import address
+from app.store.papers import PaperFiles, address
 from app.store.records import Claim, Filters, NewReview, Outcome
 from app.store.storage import Storage
 from app.store.store import Store
@@ -474,3 +477,21 @@ async def test_cancelling_twice(store: Store) -> None:
     review_id = await queued(store)
     assert (await store.cancel(review_id, "")).status == "cancelled"
     assert (await store.cancel(review_id, "")).status == "cancelled"
+
+
+async def test_what_it_is_doing_is_done_before_it_ends(data_dir: Path) -> None:
+    """Cut off, a connection would have a thread left that answers to no loop any more."""
+    lost = PaperFiles(data_dir / "papers").path(address(PAPER))
+    lost.parent.mkdir(parents=True)
+    lost.write_bytes(PAPER)
+    os.utime(lost, (0, 0))
+    storage = Storage(Settings(data_dir=data_dir))
+    await storage.start()
+    with closing(sqlite3.connect(data_dir / "reviews.db", check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        await asyncio.sleep(0.2)
+        free = threading.Timer(0.3, other.rollback)
+        free.start()
+        await storage.stop()
+        free.join()
+    assert not lost.exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import time
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -137,6 +138,8 @@ class Workers:
             answer_format=row.answer_format,
             lost=row.lost,
         )
+        if row.attempt == 1:
+            self._place.metrics.background_wait.observe(max(0.0, time.time() - row.created))
         self.run(job)
 
     def run(self, job: Job) -> Run:

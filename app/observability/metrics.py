@@ -7,7 +7,7 @@ counts as ``other``.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -54,6 +54,7 @@ _OWN_CODES = frozenset(
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 STAGES = ("extraction", "packing", "generation", "verdict")
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300)
+_WAITS = (1, 5, 15, 60, 300, 900, 3600, 14400, 86400)
 _REQUEST_SECONDS = (0.005, 0.01, 0.025, *_SECONDS)
 _TENTHS = tuple(tenth / 10 for tenth in range(1, 11))
 
@@ -84,6 +85,14 @@ class Metrics:
         self.stage = self._gauge("reviews_in_stage", "Reviews being worked on.", "stage")
         for name in STAGES:
             self.stage.labels(stage=name)
+        self._unfinished = self._gauge(
+            "unfinished_reviews",
+            "Reviews that wait or are made, by all processes that share the database.",
+            "status",
+        )
+        self.background_wait = self._histogram(
+            "background_wait_seconds", "From a background review's POST to its beginning.", _WAITS
+        )
         self.places = self._gauge("places", "Reviews, papers and chats taken at the same time.")
         self.places_taken = self._gauge("places_taken", "How many there are now.")
         self.queue_wait = self._histogram(
@@ -108,6 +117,12 @@ class Metrics:
     def page(self) -> bytes:
         """Prometheus' text format."""
         return generate_latest(self._registry)
+
+    def count_unfinished(self, by_status: Mapping[str, int]) -> None:
+        """As the store has it now; empty where it can't say."""
+        self._unfinished.clear()
+        for status, count in by_status.items():
+            self._unfinished.labels(status=status).set(count)
 
     def failed(self, error: ReviewerError) -> None:
         """A request, or the stream that answered it, ended with an error."""

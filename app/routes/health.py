@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response, Security
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from app import __version__
-from app.errors import EngineUnavailable
+from app.errors import EngineUnavailable, StoreUnavailable
 from app.routes.responses import errors
 from app.routes.security import bearer_key
 from app.routes.state import StateDep
@@ -40,6 +40,9 @@ async def readyz(state: StateDep) -> Readiness:
 )
 async def metrics(state: StateDep) -> Response:
     """The service's metrics and the engine's, in Prometheus' text format."""
+    state.metrics.count_unfinished({})
+    with suppress(StoreUnavailable):
+        state.metrics.count_unfinished(await state.storage.store.counts())
     page = state.metrics.page()
     with suppress(EngineUnavailable):
         page += state.supervisor.engine().metrics()

@@ -561,6 +561,7 @@ def test_a_database_that_goes_away_and_comes_back(serve: Serve, own_postgres: Po
         wait_for(lambda: client.get("/readyz").status_code == 503)
         assert client.get("/readyz").json()["error"]["code"] == "store_unavailable"
         assert client.get("/livez").is_success
+        assert "reviewer_unfinished_reviews{" not in client.get("/metrics").raise_for_status().text
         # The review that was being made is answered all the same,
         answered = review_of(waiting.result())
     own_postgres.start()

@@ -75,6 +75,21 @@ def test_a_review_that_nobody_waits_for_is_cancelled(serve: Serve, tokenizer: To
     assert values(client)['reviewer_reviews_total{decision="none",status="cancelled"}'] == 1
 
 
+def test_the_background_queue(serve: Serve, tokenizer: Tokenizer) -> None:
+    taking = serve(ScriptedEngine(tokenizer), Settings(background_reviews=0))
+    asked = {"title": "T", "body": "B", "background": True}
+    posted = [taking.post("/v1/reviews", json=asked).json()["id"] for _ in range(2)]
+    waiting = values(taking)
+    assert waiting['reviewer_unfinished_reviews{status="queued"}'] == 2
+    assert waiting['reviewer_unfinished_reviews{status="in_progress"}'] == 0
+    making = serve(ScriptedEngine(tokenizer), Settings())
+    for review_id in posted:
+        making.get(f"/v1/reviews/{review_id}?wait=20").raise_for_status()
+    done = values(making)
+    assert done['reviewer_unfinished_reviews{status="queued"}'] == 0
+    assert done["reviewer_background_wait_seconds_count"] == 2
+
+
 def test_requests_by_route_and_never_by_path(serve: Serve, tokenizer: Tokenizer) -> None:
     client = serve(ScriptedEngine(tokenizer), Settings())
     client.get("/nowhere/marker-in-a-path?marker=in-a-query")

@@ -81,7 +81,8 @@ def tokenizer(model_folder: Path) -> ChatTokenizer:
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The real service, with short prompts and reviews."""
-    with Service(tmp_path_factory.mktemp("service") / "log", **SMALL) as running:
+    log = tmp_path_factory.mktemp("service") / "log"
+    with Service(log, **SMALL, VLLM_LOGGING_LEVEL="INFO") as running:
         yield running
 
 

@@ -27,7 +27,7 @@ CHAT = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with Service(tmp_path_factory.mktemp("mortal") / "log", **SMALL) as running:
         yield running
@@ -71,6 +71,7 @@ def test_requests_in_flight_get_503_and_the_engine_comes_back(mortal: Service) -
 
 
 def test_the_engine_ends_with_a_service_that_is_killed(mortal: Service) -> None:
+    """The last one of this service."""
     engines = mortal.engine_processes()
     assert engines
     mortal.process.kill()

@@ -1,4 +1,4 @@
-"""The benchmark's own command on the embedded model, killed in the middle."""
+"""The benchmark's own command on the embedded model, which is served, killed in the middle."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+from tests.service import Service
 from tests.training.recipes import recipe_file
 from tests.training.reviewed import paper, written
 from training.jsonl import read_rows
@@ -28,12 +29,14 @@ BENCHMARK = {
 WITHIN_S = 300
 
 
-def test_a_killed_benchmark_goes_on_and_ends_with_all_papers(tmp_path: Path) -> None:
+def test_a_killed_benchmark_goes_on_and_ends_with_all_papers(
+    service: Service, tmp_path: Path
+) -> None:
     papers = [
         paper(i, decision="accept" if i % 2 else "reject", told=0.5, words=300 + 10 * i)
         for i in range(4)
     ]
-    recipe = recipe_file(tmp_path, benchmark=BENCHMARK)
+    recipe = recipe_file(tmp_path, benchmark={**BENCHMARK, "upstream_url": f"{service.url}/v1"})
     written(recipe, "collect", {"benchmark.jsonl": papers})
     path = tmp_path / "out/benchmark/peerread_base_full.jsonl"
     with _command(recipe, tmp_path / "first.log") as first:

@@ -61,12 +61,13 @@ def serve(
     """Run the service. Everything else is set by REVIEWER_ variables (see the README)."""
     from app.auth import check_exposure
     from app.main import create_app
-    from app.server import Server
+    from app.server import Server, check_port
     from app.store.storage import check_store
 
     with errors_told():
         settings = load_settings(host=host, port=port, model=model, no_auth=no_auth or None)
         check_exposure(settings)
+        check_port(settings)
         configure_logging(settings.log_level, settings.log_format)
         app = create_app(settings)
         asyncio.run(check_store(settings))

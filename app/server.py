@@ -10,12 +10,31 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from app.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from app.settings import Settings
 
 log = logging.getLogger(__name__)
+
+
+def check_port(settings: Settings) -> None:
+    """To tell at once what uvicorn finds out when the model is being loaded already.
+
+    Raises:
+        ConfigurationError: the address is not this machine's, or something listens there.
+    """
+    host, port = settings.host, settings.port
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConfigurationError(
+                f"the service can't listen on {host} port {port}: {error.strerror}", param="port"
+            ) from error
 
 
 class Server(uvicorn.Server):

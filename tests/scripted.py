@@ -16,8 +16,6 @@ from contextlib import aclosing
 
 from app.auth import check_exposure
 from app.engine.base import Delta, Generation, LabelLogprobs, LabelRead, Tokenizer
-from app.engine.models import SMOLLM2, locate
-from app.engine.tokenizer import ChatTokenizer
 from app.main import create_app
 from app.observability.logs import configure_logging
 from app.server import Server
@@ -43,7 +41,10 @@ class TouchyEngine(ScriptedEngine):
 
 
 def tokenizer(settings: Settings) -> Tokenizer:
-    if os.environ.get("SCRIPTED_TOKENIZER") == SMOLLM2.name:
+    if os.environ.get("SCRIPTED_TOKENIZER") == "smollm2":
+        from app.engine.models import SMOLLM2, locate
+        from app.engine.tokenizer import ChatTokenizer
+
         return ChatTokenizer.load(locate(SMOLLM2, settings.cache_dir))
     return WordTokenizer()
 

@@ -148,5 +148,13 @@ def test_an_error_of_the_service_is_told(service: Service, tmp_path: Path) -> No
 
 def test_a_port_in_use_is_told(service: Service) -> None:
     done = reviewer("serve", "--port", str(service.port))
-    assert done.returncode != 0
-    assert "address already in use" in done.stderr
+    assert done.returncode == 2
+    told = " ".join(done.stderr.split())
+    assert f"can't listen on 127.0.0.1 port {service.port}: Address already in use" in told
+
+
+def test_an_address_of_another_machine_is_told() -> None:
+    done = reviewer("serve", "--host", "192.0.2.1", "--no-auth")
+    assert done.returncode == 2
+    told = " ".join(done.stderr.split())
+    assert "can't listen on 192.0.2.1 port 8000: Cannot assign requested address" in told

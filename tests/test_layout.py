@@ -36,7 +36,7 @@ ALLOWED = {
         "app.settings",
     },
     "app.places": {"app.errors", "app.observability.metrics", "app.settings"},
-    "app.server": {"app.settings"},
+    "app.server": {"app.errors", "app.settings"},
     "app.observability": {"app.observability", "app.errors"},
     "app.observability.watch": {
         "app.observability",

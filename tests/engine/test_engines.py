@@ -5,6 +5,7 @@ The upstream is our own service in a second process.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import math
 import re
@@ -204,9 +205,12 @@ async def test_more_than_the_queue_holds_is_refused_at_once(engine: Engine) -> N
         pytest.skip("the upstream has a queue of its own")
     long = replace(ASK, max_tokens=4000, temperature=1.5)
     async with contextlib.AsyncExitStack() as stack:
-        for number in range(4):
-            request = replace(long, request_id=f"queued-{number}")
-            await anext(await stack.enter_async_context(aclosing(engine.generate(request))))
+        requests = [replace(long, request_id=f"queued-{number}") for number in range(4)]
+        writing = [
+            await stack.enter_async_context(aclosing(engine.generate(one))) for one in requests
+        ]
+        # All at once: were one begun after the other, the first might have ended.
+        await asyncio.gather(*map(anext, writing))
         with pytest.raises(EngineOverloaded):
             await complete(engine, ASK)
     assert await complete(engine, ASK)

@@ -421,7 +421,7 @@ async def test_processes_that_start_at_once_migrate_once(
     settings = Settings(database_url=database_url)
     storages = [Storage(settings) for _ in range(4)]
     await asyncio.gather(*(storage.start() for storage in storages))
-    # While one turns SQLite's journal into WAL, another may be told that it is locked: it tries again.
+    # While one turns SQLite's journal into WAL, another may be told that it is locked.
     async with asyncio.timeout(20):
         while any(storage.unready for storage in storages):
             await asyncio.sleep(0.1)

@@ -40,9 +40,11 @@ async def readyz(state: StateDep) -> Readiness:
 )
 async def metrics(state: StateDep) -> Response:
     """The service's metrics and the engine's, in Prometheus' text format."""
-    state.metrics.count_unfinished({})
-    with suppress(StoreUnavailable):
-        state.metrics.count_unfinished(await state.storage.store.counts())
+    try:
+        unfinished = await state.storage.store.counts()
+    except StoreUnavailable:
+        unfinished = {}
+    state.metrics.count_unfinished(unfinished)
     page = state.metrics.page()
     with suppress(EngineUnavailable):
         page += state.supervisor.engine().metrics()

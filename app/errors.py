@@ -30,15 +30,19 @@ ReviewerError                      500  internal_error
 │   ├── ExtractionTimeout          422  extraction_timeout
 │   └── ExtractionCrashed          422  extraction_crashed
 ├── FetchFailed                    502  fetch_failed
-│   └── FetchTimeout               504  fetch_timeout
+│   ├── FetchTimeout               504  fetch_timeout
+│   └── FetchRefused               502  fetch_failed
 ├── EngineError                    503  engine_error
 │   ├── EngineUnavailable          503  engine_unavailable
+│   ├── EngineDied                 503  engine_died
 │   ├── EngineOverloaded           503  engine_overloaded
 │   └── UpstreamError              502  upstream_error
+│       └── UpstreamFailed         502  upstream_error
 ├── StoreUnavailable               503  store_unavailable
 │   └── StorageFull                507  storage_full
 ├── Interrupted                    503  interrupted
 ├── AttemptsExhausted              500  attempts_exhausted
+├── StoredRequestUnreadable        500  stored_request_unreadable
 └── ConfigurationError             (never over HTTP: the command prints it and exits with 2)
 """
 
@@ -266,6 +270,10 @@ class FetchTimeout(FetchFailed):
     code = "fetch_timeout"
 
 
+class FetchRefused(FetchFailed):
+    """The host answered that it has no such paper, or gives it to nobody."""
+
+
 class EngineError(ReviewerError):
     """The model failed on this request."""
 
@@ -275,9 +283,16 @@ class EngineError(ReviewerError):
 
 
 class EngineUnavailable(EngineError):
-    """The model is starting, or died and is being restarted."""
+    """The model is starting or being restarted: it has seen nothing of this request."""
 
     code = "engine_unavailable"
+    retry_after = 15
+
+
+class EngineDied(EngineError):
+    """The engine's process, or the connection to it, ended while it worked on this request."""
+
+    code = "engine_died"
     retry_after = 15
 
 
@@ -291,6 +306,10 @@ class UpstreamError(EngineError):
 
     status = 502
     code = "upstream_error"
+
+
+class UpstreamFailed(UpstreamError):
+    """It, or a proxy before it, answered with a status of 500 or more."""
 
 
 class StoreUnavailable(ReviewerError):
@@ -323,9 +342,15 @@ class Interrupted(ReviewerError):
 
 
 class AttemptsExhausted(ReviewerError):
-    """The process or the engine ended each time that it worked on this review."""
+    """The process or the engine ended each time that it worked on this review alone."""
 
     code = "attempts_exhausted"
+
+
+class StoredRequestUnreadable(ReviewerError):
+    """What the database holds of a request was written by a version that this one can't read."""
+
+    code = "stored_request_unreadable"
 
 
 class ConfigurationError(ReviewerError):

@@ -23,6 +23,7 @@ STAGES = ("collect", "teach", "filter", "sft", "merge", "benchmark", "calibrate"
 ALLOWED = {
     "app": {"app"},
     "app.errors": set(),
+    "app.failures": {"app.errors"},
     "app.disconnect": set(),
     "app.waiting": set(),
     "app.auth": {"app.errors", "app.settings"},
@@ -59,6 +60,7 @@ ALLOWED = {
         "app.paper.model",
         "app.paper.sources",
         "app.errors",
+        "app.failures",
         "app.observability",
         "app.places",
         "app.schemas",
@@ -66,7 +68,13 @@ ALLOWED = {
         "app.waiting",
     },
     "app.engine.base": set(),
-    "app.engine": {"app.engine", "app.errors", "app.settings", "app.disconnect"},
+    "app.engine": {
+        "app.engine",
+        "app.errors",
+        "app.failures",
+        "app.settings",
+        "app.disconnect",
+    },
     "app.paper": {"app.paper", "app.errors", "app.settings"},
     "app.review": {
         "app.review",
@@ -101,6 +109,7 @@ ALLOWED = {
         "app.batch",
         "app.console",
         "app.errors",
+        "app.failures",
         "app.local",
         "app.observability.logs",
         "app.paper.sources",

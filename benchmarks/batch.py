@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.report import Value, report
-from tests.batch.command import tiny_papers
+from tests.client.command import tiny_papers
 from tests.doubles import WHOLE_REVIEW
 from tests.service import ScriptedService
 

@@ -27,7 +27,7 @@ ALLOWED = {
     "app.disconnect": set(),
     "app.waiting": set(),
     "app.auth": {"app.errors", "app.settings"},
-    "app.cli_keys": {"app.auth", "app.errors"},
+    "app.cli.keys": {"app.auth", "app.errors"},
     "app.middleware": {
         "app.middleware",
         "app.auth",
@@ -46,7 +46,7 @@ ALLOWED = {
         "app.schemas",
     },
     "app.schemas": {"app.schemas", "app.paper.model"},
-    "app.console": {"app.paper.model", "app.schemas", "app.errors"},
+    "app.cli.console": {"app.paper.model", "app.schemas", "app.errors"},
     "app.resources": {"app.schemas", "app.paper.model", "app.engine.base"},
     "app.settings": {"app.errors"},
     "app.store": {"app.store", "app.errors", "app.settings", "app.waiting"},
@@ -105,23 +105,37 @@ ALLOWED = {
         "app.schemas",
     },
     "app.local": {"app.engine", "app.paper", "app.review", "app.settings"},
-    "app.batch": {
-        "app.batch",
-        "app.console",
+    "app.client": {
+        "app.client",
         "app.errors",
         "app.failures",
         "app.local",
-        "app.observability.logs",
         "app.paper.sources",
         "app.review.service",
         "app.schemas",
         "app.settings",
     },
     "app.main": {"app"},
-    "app.cli": {"app"},
+    "app.cli": {
+        "app.cli",
+        "app.auth",
+        "app.client",
+        "app.engine",
+        "app.errors",
+        "app.local",
+        "app.main",
+        "app.observability.logs",
+        "app.paper",
+        "app.resources",
+        "app.review.service",
+        "app.schemas",
+        "app.server",
+        "app.settings",
+        "app.store.storage",
+    },
 }
-OPEN = {"app.main", "app.cli"}
-"""The two entrances may import anything of ours."""
+OPEN = {"app.main"}
+"""It puts the application together, of everything that there is."""
 
 
 def module_of(file: Path) -> str:
@@ -180,7 +194,7 @@ def test_stages_of_training_import_no_other_stage(file: Path) -> None:
 
 @pytest.mark.parametrize("file", TRAINING, ids=module_of)
 def test_training_knows_nothing_of_the_web(file: Path) -> None:
-    rooms = ("app.main", "app.routes", "app.store", "app.web", "app.cli")
+    rooms = ("app.main", "app.routes", "app.store", "app.web", "app.cli", "app.client")
     assert not [name for name in imports_of(file) if name.startswith(rooms)]
 
 

@@ -91,7 +91,7 @@ def show_outline(paper: Paper, out: Console, err: Console) -> None:
 
 
 @contextmanager
-def errors_told() -> Iterator[None]:
+def exit_on_error() -> Iterator[None]:
     """A known error ends the command with its message, not with a traceback."""
     try:
         yield

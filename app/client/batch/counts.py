@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 
-from app.batch.ledger import Outcome
+from app.client.batch.output import Outcome
 
 BINS = 10
 """Of the histogram of probabilities, each a tenth wide."""

@@ -9,14 +9,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
-from app.batch.ledger import Outcome
-from app.batch.tally import Tally
+from app.client.batch.counts import Tally
+from app.client.batch.output import Outcome
 
 _LINE_EVERY_S = 10.0
 
 
 class ProgressDisplay:
-    """Implements :class:`app.batch.runner.Watcher`; a context manager."""
+    """Implements :class:`app.client.batch.runner.Watcher`; a context manager."""
 
     def __init__(self, tally: Tally, console: Console) -> None:
         self._tally = tally

@@ -10,7 +10,7 @@ import httpx
 import msgspec
 from pydantic import HttpUrl, TypeAdapter, ValidationError
 
-from app.batch.reviewer import Refused, failure, refusal
+from app.client.batch.reviewer import Refused, failure, refusal
 from app.errors import ConfigurationError
 from app.paper.sources import File
 from app.schemas.errors import ErrorDetail, ErrorEnvelope
@@ -23,7 +23,7 @@ _NOT_REACHED = (httpx.ConnectError, httpx.ConnectTimeout)
 
 
 class RemoteReviewer:
-    """Implements :class:`app.batch.reviewer.Reviewer`."""
+    """Implements :class:`app.client.batch.reviewer.Reviewer`."""
 
     def __init__(self, url: str, api_key: str | None, at_once: int, timeout_s: float) -> None:
         """``timeout_s`` is the longest that one review may take, in seconds.

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import msgspec
 
-from app.batch.reviewer import refusal_of
+from app.client.batch.reviewer import refusal_of
 from app.errors import ReviewerError, unexpected
 from app.local import LocalService, local_service
 from app.paper.sources import File
@@ -17,7 +17,7 @@ from app.settings import Settings
 
 
 class LocalReviewer:
-    """Implements :class:`app.batch.reviewer.Reviewer`."""
+    """Implements :class:`app.client.batch.reviewer.Reviewer`."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from app.batch.tally import BINS, Tally
+from app.client.batch.counts import BINS, Tally
 
 _LONGEST_BAR = 40
 

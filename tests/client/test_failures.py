@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.batch.command import REVIEWER, batch, by_path, environment, lines
-from tests.batch.stub import REVIEW, Answer, StubService, page, refused, reviewed
+from tests.client.command import REVIEWER, batch, by_path, environment, lines
+from tests.client.stub import REVIEW, Answer, StubService, page, refused, reviewed
 
 
 @pytest.fixture

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.console import err, errors_told, fail, out
+from app.cli import options
+from app.cli.console import err, exit_on_error, fail, out
 from app.observability.logs import configure_logging
-from app.settings import API_KEY, load_settings
+from app.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
-    from app.batch.papers import BatchPaper
-    from app.batch.reviewer import Reviewer
-    from app.batch.runner import Runner
+    from app.client.batch.inputs import BatchPaper
+    from app.client.batch.reviewer import Reviewer
+    from app.client.batch.runner import Runner
 
 SOME_FAILED, STOPPED, INTERRUPTED = 1, 3, 130
 
@@ -38,25 +39,12 @@ def batch(
     table: Annotated[
         Path | None, typer.Option("--csv", help="Also write a table for spreadsheets, at the end.")
     ] = None,
-    url: Annotated[
-        str | None, typer.Option(help="A running service; without it the model is loaded here.")
-    ] = None,
-    api_key: Annotated[
-        str | None,
-        typer.Option(
-            envvar=API_KEY, help="For the service. Others see a command line: better by variable."
-        ),
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="Alias, folder or hub id; see 'reviewer models'.")
-    ] = None,
-    template: Annotated[
-        str, typer.Option(help="What the reviews are asked for with: default, iclr, acl, ...")
-    ] = "default",
-    samples: Annotated[int, typer.Option(min=1, max=16, help="Reviews to draw of each paper.")] = 1,
-    verdict_only: Annotated[
-        bool, typer.Option("--verdict-only", help="Ask for the verdicts alone, by one token.")
-    ] = False,
+    url: options.Url = None,
+    api_key: options.ApiKey = None,
+    model: options.Model = None,
+    template: options.Template = "default",
+    samples: options.Samples = 1,
+    verdict_only: options.VerdictOnly = False,
     concurrency: Annotated[
         int, typer.Option(min=1, max=256, help="Papers at the service at the same time.")
     ] = 8,
@@ -73,22 +61,18 @@ def batch(
     Exit status: 0 every paper has a review; 1 some failed, their lines say why; 2 the command can't
     work as it is; 3 stopped half-way (service gone, disk full); 130 interrupted.
     """
-    with errors_told():
-        from app.batch.ledger import Ledger
-        from app.batch.papers import find_papers
-        from app.batch.progress import ProgressDisplay
-        from app.batch.report import show_summary
-        from app.batch.runner import Runner
-        from app.batch.table import check_table, write_table
-        from app.batch.tally import Tally
-        from app.schemas.requests import ReviewParameters
+    with exit_on_error():
+        from app.cli.batch_progress import ProgressDisplay
+        from app.cli.batch_summary import show_summary
+        from app.client.batch.counts import Tally
+        from app.client.batch.inputs import find_papers
+        from app.client.batch.output import Ledger
+        from app.client.batch.runner import Runner
+        from app.client.batch.table import check_table, write_table
 
         configure_logging("warning", "console")
-        asked = ReviewParameters(
-            model=model if url else None,
-            template=template,
-            samples=samples,
-            mode="verdict" if verdict_only else "review",
+        asked = options.review_parameters(
+            model if url else None, template, samples, verdict_only=verdict_only
         )
         _check_apart(source, output, table)
         found = find_papers(source)
@@ -119,10 +103,10 @@ def _reviewer(
     url: str | None, api_key: str | None, model: str | None, at_once: int, timeout_s: float
 ) -> Reviewer:
     if url is None:
-        from app.batch.local import LocalReviewer
+        from app.client.batch.local import LocalReviewer
 
         return LocalReviewer(load_settings(model=model))
-    from app.batch.remote import RemoteReviewer
+    from app.client.batch.remote import RemoteReviewer
 
     return RemoteReviewer(url, api_key, at_once, timeout_s)
 
@@ -133,8 +117,8 @@ def _ended(runner: Runner, papers: Sequence[BatchPaper], at_once: int) -> int:
     Raises:
         ConfigurationError: another run would not fare better.
     """
-    from app.batch.ledger import OutputFailed
-    from app.batch.runner import ServiceGone
+    from app.client.batch.output import OutputFailed
+    from app.client.batch.runner import ServiceGone
 
     try:
         asyncio.run(_interruptible(runner.run(papers, at_once)))

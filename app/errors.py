@@ -41,6 +41,7 @@ ReviewerError                      500  internal_error
 ├── StoreUnavailable               503  store_unavailable
 │   └── StorageFull                507  storage_full
 ├── Interrupted                    503  interrupted
+├── TaskEnded                      503  task_ended
 ├── AttemptsExhausted              500  attempts_exhausted
 ├── StoredRequestUnreadable        500  stored_request_unreadable
 └── ConfigurationError             (never over HTTP: the command prints it and exits with 2)
@@ -339,6 +340,13 @@ class Interrupted(ReviewerError):
     type = "service_unavailable_error"
     code = "interrupted"
     retry_after = 1
+
+
+class TaskEnded(ReviewerError):
+    """A part of the service has ended that nothing starts again; only ``/livez`` says so."""
+
+    status = 503
+    code = "task_ended"
 
 
 class AttemptsExhausted(ReviewerError):

@@ -84,6 +84,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
                 traces,
                 keyring,
                 stopping,
+                (supervisor.tasks, storage.tasks, workers.tasks),
             )
             await supervisor.start()
             workers.start()

@@ -26,6 +26,7 @@ ALLOWED = {
     "app.failures": {"app.errors"},
     "app.disconnect": set(),
     "app.waiting": set(),
+    "app.tasks": {"app.errors", "app.waiting"},
     "app.auth": {"app.errors", "app.settings"},
     "app.cli.keys": {"app.auth", "app.errors"},
     "app.middleware": {
@@ -49,7 +50,7 @@ ALLOWED = {
     "app.cli.console": {"app.paper.model", "app.schemas", "app.errors"},
     "app.resources": {"app.schemas", "app.paper.model", "app.engine.base"},
     "app.settings": {"app.errors"},
-    "app.store": {"app.store", "app.errors", "app.settings", "app.waiting"},
+    "app.store": {"app.store", "app.errors", "app.settings", "app.tasks", "app.waiting"},
     "app.jobs": {
         "app",
         "app.jobs",
@@ -65,6 +66,7 @@ ALLOWED = {
         "app.places",
         "app.schemas",
         "app.settings",
+        "app.tasks",
         "app.waiting",
     },
     "app.engine.base": set(),
@@ -74,6 +76,7 @@ ALLOWED = {
         "app.failures",
         "app.settings",
         "app.disconnect",
+        "app.tasks",
     },
     "app.paper": {"app.paper", "app.errors", "app.settings"},
     "app.review": {
@@ -103,6 +106,7 @@ ALLOWED = {
         "app.observability",
         "app.resources",
         "app.schemas",
+        "app.tasks",
     },
     "app.local": {"app.engine", "app.paper", "app.review", "app.settings"},
     "app.client": {

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from app.engine.base import Engine, Generation, Message
 from app.errors import EngineUnavailable, ReviewerError
+from app.tasks import EssentialTasks
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,8 @@ class Supervisor:
         self._engine: Engine | None = None
         self._task: asyncio.Task[None] | None = None
         self._settled = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self.tasks = EssentialTasks()
         self.unready: str | None = "the model has not been started"
         """Why the model can't answer now, in words for a person; None when it can."""
 
@@ -42,15 +45,15 @@ class Supervisor:
     async def start(self) -> None:
         """Begin loading the model, and return."""
         self.unready = "the model is loading"
-        self._task = asyncio.create_task(self._run(), name="engine-supervisor")
+        self._task = self.tasks.start("watch over the engine", self._run(), self._stopping)
 
     async def stop(self) -> None:
         """Stop the engine, also one that is still loading."""
         self.unready = "the service is stopping"
+        self._stopping.set()
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.gather(self._task, return_exceptions=True)
 
     async def ready(self) -> None:
         """Wait until the model answers.
@@ -86,12 +89,12 @@ class Supervisor:
             self._settled.set()
             log.info("ready: %s on %s", engine.model.name, engine.model.version)
             try:
-                reason = await engine.died()
+                reason = await _death(engine)
                 log.error("the engine died (%s); restarting it", reason)
                 self.unready = f"the engine died ({reason}) and is being restarted"
             finally:
                 self._engine = None
-                await engine.close()
+                await _close(engine)
 
     async def _launch_and_ask(self) -> Engine:
         """Launch, and let the model answer once; one that is cancelled is closed all the same."""
@@ -113,6 +116,23 @@ class Supervisor:
             async for _ in engine.generate(question):
                 pass
         except BaseException:
-            await engine.close()
+            await _close(engine)
             raise
         return engine
+
+
+async def _death(engine: Engine) -> str:
+    """Why it can answer no more. One that can't be watched is as good as dead."""
+    try:
+        return await engine.died()
+    except Exception as error:
+        log.exception("the engine could not be watched")
+        return f"watching it failed: {type(error).__name__}"
+
+
+async def _close(engine: Engine) -> None:
+    try:
+        await engine.close()
+    except Exception:
+        # A dead engine may fail in this too; the next one is to be started all the same.
+        log.exception("the engine could not be closed in order")

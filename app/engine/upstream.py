@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from httpx_sse import EventSource, SSEError
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import StreamingResponse
 
 from app.disconnect import ClientGone, cancel_on_disconnect
 from app.engine.base import (
@@ -25,7 +25,14 @@ from app.engine.base import (
     ServedModel,
     Usage,
 )
+from app.engine.connection import Connection
 from app.engine.models import ALIASES, ModelSource, find_source, locate
+from app.engine.openai_answers import (
+    Chunk,
+    LabelCompletion,
+    Refusal,
+    TokenUsage,
+)
 from app.engine.tokenizer import ChatTokenizer
 from app.errors import (
     EngineError,
@@ -41,8 +48,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_HEALTH_POLL_S = 5.0
-_TIMEOUT = httpx.Timeout(30.0, read=600.0)
 _FORWARDED_REQUEST_HEADERS = ("accept", "content-type")
 _FORWARDED_RESPONSE_HEADERS = ("content-type", "retry-after", "x-request-id")
 _MOST_TOP_LOGPROBS = 20
@@ -56,31 +61,25 @@ async def launch(settings: Settings) -> UpstreamEngine:
         EngineUnavailable: the upstream does not answer.
         ConfigurationError: it does not serve the model, or the tokenizer can't be found.
     """
-    key = settings.upstream_api_key
-    client = httpx.AsyncClient(
-        base_url=str(settings.upstream_url).rstrip("/") + "/",
-        headers={"authorization": f"Bearer {key.get_secret_value()}"} if key else {},
-        timeout=_TIMEOUT,
-        limits=httpx.Limits(max_connections=settings.max_queued_requests),
-    )
+    connection = Connection(settings)
     try:
-        card = await _model_card(client, settings.model)
-        source = _tokenizer_source(settings.upstream_tokenizer or card["id"])
+        card = await connection.model_card(settings.model)
+        source = _tokenizer_source(settings.upstream_tokenizer or card.id)
         location = await asyncio.to_thread(locate, source, settings.cache_dir)
         tokenizer = await asyncio.to_thread(ChatTokenizer.load, location)
     except BaseException:
-        await client.aclose()
+        await connection.close()
         raise
     model = ServedModel(
-        name=card["id"],
-        max_model_len=min(settings.max_model_len, card.get("max_model_len") or 2**31),
+        name=card.id,
+        max_model_len=min(settings.max_model_len, card.max_model_len or settings.max_model_len),
         max_tokens=settings.max_tokens or source.max_tokens,
         max_prompt_tokens=settings.prompt_tokens or source.max_prompt_tokens,
         for_trial=source.for_trial,
         version=f"upstream {settings.upstream_url}",
     )
     # vLLM's own word, which no other server that we know says of itself.
-    return UpstreamEngine(client, model, tokenizer, is_vllm=card.get("owned_by") == "vllm")
+    return UpstreamEngine(connection, model, tokenizer, is_vllm=card.owned_by == "vllm")
 
 
 class UpstreamEngine:
@@ -88,13 +87,13 @@ class UpstreamEngine:
 
     def __init__(
         self,
-        client: httpx.AsyncClient,
+        connection: Connection,
         model: ServedModel,
         tokenizer: ChatTokenizer,
         *,
         is_vllm: bool = False,
     ) -> None:
-        self._client = client
+        self._connection = connection
         self.model = model
         self.tokenizer = tokenizer
         self.takes_cache_salt = is_vllm
@@ -103,15 +102,15 @@ class UpstreamEngine:
         finished: dict[int, FinishReason] = {}
         usage = Usage()
         async with self._post(self._body(request)) as response:
-            async for event in _events(response):
-                usage = _usage(event.get("usage")) or usage
-                for choice in event.get("choices") or ():
-                    index = range(request.n)[choice.get("index", 0)]
-                    if choice.get("finish_reason"):
-                        finished[index] = choice["finish_reason"]
-                    text = choice["delta"].get("content") or ""
-                    if text:
-                        yield Delta(text, index=index)
+            async for chunk in _chunks(response):
+                self._connection.answered()
+                usage = _usage(chunk.usage) or usage
+                for choice in chunk.choices or ():
+                    index = range(request.n)[choice.index]
+                    if choice.finish_reason:
+                        finished[index] = _finish_reason(choice.finish_reason)
+                    if choice.delta.content:
+                        yield Delta(choice.delta.content, index=index)
         if not finished:
             raise EngineUnavailable("The upstream ended its answer half-way.")
         if len(finished) < request.n:
@@ -163,102 +162,79 @@ class UpstreamEngine:
             **self._salt(request),
         }
         async with self._post(body) as response:
-            await response.aread()
-            answer = _json(response)
+            answer = LabelCompletion.model_validate_json(await response.aread())
+            self._connection.answered()
         names: dict[str, int] = {}
         for token in request.token_ids:
             names[f"token_id:{token}"] = token
             names[self.tokenizer.decode([token])] = token
-        found: dict[int, float] = {}
-        logprobs = answer["choices"][0].get("logprobs") or {}
-        for position in logprobs.get("content") or ():
-            for entry in (position, *position.get("top_logprobs", ())):
-                if entry["token"] in names:
-                    found[names[entry["token"]]] = entry["logprob"]
-        return LabelLogprobs(found, _usage(answer.get("usage")) or Usage())
+        found = {names[name]: logprob for name, logprob in answer.likely() if name in names}
+        return LabelLogprobs(found, _usage(answer.usage) or Usage())
 
     async def openai(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request through as it is, streaming both ways."""
         request = Request(scope, receive)
-        outgoing = self._client.build_request(
-            request.method,
-            request.url.path.removeprefix("/v1/"),
-            content=await request.body(),
-            headers={
-                **_pick(request.headers, _FORWARDED_REQUEST_HEADERS),
-                "accept-encoding": "identity",
-            },
-        )
-        try:
-            answer = await cancel_on_disconnect(receive, self._client.send(outgoing, stream=True))
-        except httpx.HTTPError as error:
-            failure = EngineUnavailable(f"The upstream does not answer ({type(error).__name__}).")
-            response: Response = JSONResponse(failure.envelope(), failure.status)
-        except ClientGone:
-            return
-        else:
-            response = StreamingResponse(
-                _relay(answer),
-                answer.status_code,
-                headers=_pick(answer.headers, _FORWARDED_RESPONSE_HEADERS),
+        body = await request.body()
+        async with self._connection.used() as client:
+            outgoing = client.build_request(
+                request.method,
+                request.url.path.removeprefix("/v1/"),
+                content=body,
+                headers={
+                    **_pick(request.headers, _FORWARDED_REQUEST_HEADERS),
+                    "accept-encoding": "identity",
+                },
             )
-        await response(scope, receive, send)
+            try:
+                answer = await cancel_on_disconnect(receive, client.send(outgoing, stream=True))
+            except httpx.RequestError as error:
+                raise _no_answer(error) from error
+            except ClientGone:
+                return
+            headers = _pick(answer.headers, _FORWARDED_RESPONSE_HEADERS)
+            response = StreamingResponse(self._relay(answer), answer.status_code, headers=headers)
+            await response(scope, receive, send)
+
+    async def _relay(self, answer: httpx.Response) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in answer.aiter_raw():
+                if answer.is_success:
+                    self._connection.answered()
+                yield chunk
+        except httpx.RequestError:
+            if not answer.headers.get("content-type", "").startswith("text/event-stream"):
+                raise  # half a JSON body: that the connection breaks off says it
+            failure = EngineUnavailable("The upstream failed half-way.")
+            yield f"data: {json.dumps(failure.envelope())}\n\n".encode()
+        finally:
+            await answer.aclose()
 
     def metrics(self) -> bytes:
         return b""
 
     async def died(self) -> str:
-        while True:
-            await asyncio.sleep(_HEALTH_POLL_S)
-            try:
-                await _model_card(self._client, self.model.name)
-            except EngineError as error:
-                return error.message
+        return await self._connection.died(self.model.name)
 
     async def close(self) -> None:
-        await self._client.aclose()
+        """What is still being written goes on; the connections are closed after the last of it."""
+        await self._connection.close()
 
     @asynccontextmanager
     async def _post(self, body: dict[str, Any]) -> AsyncIterator[httpx.Response]:
         """The chat completion's response, with every failure in our terms."""
-        try:
-            async with self._client.stream("POST", "chat/completions", json=body) as response:
-                if response.is_error:
-                    await response.aread()
-                    raise _refusal(response)
-                yield response
-        except (SSEError, KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
-            raise UpstreamError(
-                f"The upstream's answer is not a chat completion ({type(error).__name__})."
-            ) from error
-        except httpx.TransportError as error:  # of which SSEError is one
-            raise EngineUnavailable(
-                f"The upstream does not answer ({type(error).__name__})."
-            ) from error
-
-
-async def _relay(answer: httpx.Response) -> AsyncIterator[bytes]:
-    try:
-        async for chunk in answer.aiter_raw():
-            yield chunk
-    finally:
-        await answer.aclose()
-
-
-async def _model_card(client: httpx.AsyncClient, wanted: str) -> dict[str, Any]:
-    """The upstream's entry for the model; its first one for ``auto``."""
-    try:
-        response = await client.get("models")
-    except httpx.TransportError as error:
-        raise EngineUnavailable(f"the upstream does not answer ({type(error).__name__})") from error
-    if response.is_error:
-        raise EngineUnavailable(f"the upstream answers {response.status_code}")
-    cards: list[dict[str, Any]] = _json(response).get("data") or []
-    for card in cards:
-        if wanted in ("auto", card["id"]):
-            return card
-    names = ", ".join(card["id"] for card in cards) or "none"
-    raise UpstreamError(f"the upstream has no model {wanted!r}; it has: {names}")
+        async with self._connection.used() as client:
+            try:
+                async with client.stream("POST", "chat/completions", json=body) as response:
+                    if not response.is_success:
+                        await response.aread()
+                        raise _refusal(response)
+                    yield response
+            except (SSEError, IndexError, ValueError) as error:
+                raise UpstreamError(
+                    f"The upstream's answer is not a chat completion ({type(error).__name__})."
+                ) from error
+            except httpx.RequestError as error:  # of which SSEError is one
+                raise _no_answer(error) from error
 
 
 def _tokenizer_source(name: str) -> ModelSource:
@@ -269,52 +245,57 @@ def _wire(messages: Sequence[Message]) -> list[dict[str, str]]:
     return [{"role": message.role, "content": message.content} for message in messages]
 
 
-def _json(response: httpx.Response) -> dict[str, Any]:
-    try:
-        body = response.json()
-    except ValueError as error:
-        raise UpstreamError("The upstream's answer is not JSON.") from error
-    if not isinstance(body, dict):
-        raise UpstreamError("The upstream's answer is not a JSON object.")
-    return body
-
-
-async def _events(response: httpx.Response) -> AsyncGenerator[dict[str, Any], None]:
-    """The chunks of a streamed completion."""
+async def _chunks(response: httpx.Response) -> AsyncGenerator[Chunk, None]:
+    """Of a streamed completion."""
     async for event in EventSource(response).aiter_sse():
         if event.data == "[DONE]":
             return
-        chunk = json.loads(event.data)
-        if "error" in chunk:
+        chunk = Chunk.model_validate_json(event.data)
+        if chunk.error is not None:
             raise EngineUnavailable("The upstream failed half-way.")
         yield chunk
 
 
-def _usage(usage: dict[str, Any] | None) -> Usage | None:
+def _finish_reason(reason: str) -> FinishReason:
+    """Servers have names of their own for an end that is the model's."""
+    if reason in ("error", "content_filter"):
+        raise UpstreamError(f"The upstream broke its answer off ({reason}).")
+    if reason == "abort":
+        raise EngineUnavailable("The upstream dropped the request; send it again.")
+    return "length" if reason == "length" else "stop"
+
+
+def _usage(usage: TokenUsage | None) -> Usage | None:
     if not usage:
         return None
-    details = usage.get("prompt_tokens_details") or {}
-    return Usage(
-        prompt=usage.get("prompt_tokens", 0),
-        completion=usage.get("completion_tokens", 0),
-        cached=details.get("cached_tokens") or 0,
-    )
+    details = usage.prompt_tokens_details
+    cached = details.cached_tokens if details else None
+    return Usage(usage.prompt_tokens, usage.completion_tokens, cached or 0)
 
 
 def _refusal(response: httpx.Response) -> EngineError | InvalidRequest:
     """An upstream's error in our terms; its own message and code where it blames the request."""
-    try:
-        error = response.json()["error"]
-        message, code, param = str(error["message"]), error.get("code"), error.get("param")
-    except (ValueError, KeyError, TypeError):
-        return UpstreamError(f"The upstream answers {response.status_code}.")
-    if response.status_code in (400, 422):
-        return InvalidRequest(message, param, code if isinstance(code, str) else None)
-    if response.status_code == 429:
+    if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
         return EngineOverloaded("The upstream's queue is full.")
-    if response.status_code == 503:
-        return EngineUnavailable(f"The upstream is not available: {message}")
-    return UpstreamError(f"The upstream answers {response.status_code}: {message}")
+    kind = (
+        EngineUnavailable
+        if response.status_code == httpx.codes.SERVICE_UNAVAILABLE
+        else UpstreamError
+    )
+    answers = f"The upstream answers {response.status_code}"
+    try:
+        refused = Refusal.model_validate_json(response.content).error
+    except ValueError:
+        return kind(f"{answers}.")
+    if response.status_code in (400, 422):
+        param = refused.param if isinstance(refused.param, str) else None
+        code = refused.code if isinstance(refused.code, str) else None
+        return InvalidRequest(refused.message, param, code)
+    return kind(f"{answers}: {refused.message}")
+
+
+def _no_answer(error: httpx.RequestError) -> EngineUnavailable:
+    return EngineUnavailable(f"The upstream does not answer ({type(error).__name__}).")
 
 
 def _pick(headers: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:

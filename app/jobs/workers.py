@@ -8,10 +8,9 @@ import math
 import time
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Callable
 
 from app.engine.supervisor import Supervisor
-from app.errors import PaperNotStored, StoreUnavailable
+from app.errors import PaperNotStored
 from app.jobs.board import LOOK_S
 from app.jobs.run import Ending, Job, Run, Workplace
 from app.jobs.sources import restored
@@ -19,6 +18,7 @@ from app.places import Places
 from app.schemas.requests import ReviewParameters
 from app.store.records import Claim
 from app.store.tables import ReviewRow
+from app.tasks import EssentialTasks, repeat
 from app.waiting import end, wait_for
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,7 @@ class Workers:
         self._stopping = stopping
         self._done = asyncio.Event()
         """Set once nothing runs here any more."""
+        self.tasks = EssentialTasks()
         self._claiming: list[asyncio.Task[None]] = []
         self._keeping: list[asyncio.Task[None]] = []
         self._ends = math.inf
@@ -54,14 +55,15 @@ class Workers:
 
     def start(self) -> None:
         board, sign_s = self._place.board, self._place.settings.lease_s / 3
+        stopping, done, start = self._stopping, self._done, self.tasks.start
         self._claiming = [
-            asyncio.create_task(_lasting(self._claim, 0, self._stopping)),
-            asyncio.create_task(self._retire()),
+            start("claiming of reviews", repeat(self._claim, 0, stopping), stopping),
+            start("wait for the service's end", self._retire(), stopping),
         ]
         self._keeping = [
-            asyncio.create_task(_lasting(self._renew, sign_s, self._done)),
-            asyncio.create_task(_lasting(self._reap, sign_s, self._done)),
-            asyncio.create_task(_lasting(board.look, LOOK_S, self._done)),
+            start("renewal of claims", repeat(self._renew, sign_s, done), done),
+            start("search for lost claims", repeat(self._reap, sign_s, done), done),
+            start("look at other processes' reviews", repeat(board.look, LOOK_S, done), done),
         ]
 
     def wake(self) -> None:
@@ -163,18 +165,3 @@ class Workers:
     async def _reap(self) -> None:
         for review_id in await self._place.store.reap(self._place.settings.max_attempts):
             self._place.board.changed(review_id)
-
-
-async def _lasting(
-    duty: Callable[[], Awaitable[None]], every_s: float, over: asyncio.Event
-) -> None:
-    """Again and again until it is over; a store that is away only makes it wait."""
-    while not await wait_for(over, every_s):
-        try:
-            await duty()
-        except StoreUnavailable:
-            await wait_for(over, LOOK_S)
-        except Exception:
-            # Were it to end, claims would run out and the queue would stand still unseen.
-            log.exception("a background duty failed; going on")
-            await wait_for(over, LOOK_S)

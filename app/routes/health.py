@@ -17,9 +17,12 @@ from app.schemas.health import Readiness, VersionInfo
 router = APIRouter(tags=["service"])
 
 
-@router.get("/livez")
-async def livez() -> Readiness:
-    """The process answers."""
+@router.get("/livez", responses=errors(503))
+async def livez(state: StateDep) -> Readiness:
+    """The process answers, and no task that the service depends on has ended; where this fails,
+    only a new process helps.
+    """
+    state.check_alive()
     return Readiness()
 
 

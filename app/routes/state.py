@@ -20,6 +20,7 @@ from app.observability.tracing import Traces
 from app.paper.reader import PaperReader
 from app.review.service import Event, Failed
 from app.store.storage import Storage
+from app.tasks import EssentialTasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,15 @@ class State:
     keyring: Keyring
     stopping: asyncio.Event
     """Set once the service has been told to end."""
+    tasks: tuple[EssentialTasks, ...]
+
+    def check_alive(self) -> None:
+        """
+        Raises:
+            TaskEnded: something has ended that only a new process brings back.
+        """
+        for tasks in self.tasks:
+            tasks.check()
 
     def check_ready(self) -> None:
         """

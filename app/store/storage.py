@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import tempfile
 import time
@@ -14,7 +13,8 @@ from app.settings import Settings
 from app.store.database import Database
 from app.store.papers import PaperFiles
 from app.store.store import Store
-from app.waiting import end, wait_for
+from app.tasks import EssentialTasks, repeat
+from app.waiting import end
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,8 @@ class Storage:
         self.store = Store(self._database, PaperFiles(settings.data_dir / "papers"))
         self.unready: str | None = "the database has not been opened"
         """Why nothing can be stored now, in words for a person; None when it can."""
-        self._tasks: list[asyncio.Task[None]] = []
+        self.tasks = EssentialTasks()
+        self._duties: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
 
     def check(self) -> None:
@@ -66,11 +67,16 @@ class Storage:
         except ConfigurationError:
             await self._database.close()
             raise
-        self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._sweep())]
+        watching = repeat(self._watch, _LOOK_S, self._stopping)
+        sweeping = repeat(self.sweep, _SWEEP_S, self._stopping)
+        self._duties = [
+            self.tasks.start("watch over the database", watching, self._stopping),
+            self.tasks.start("removal of old reviews", sweeping, self._stopping),
+        ]
 
     async def stop(self) -> None:
         self._stopping.set()
-        await end(self._tasks, _CLOSING_S)
+        await end(self._duties, _CLOSING_S)
         await self._database.close()
 
     async def _look(self) -> None:
@@ -88,21 +94,13 @@ class Storage:
             self.unready = None
 
     async def _watch(self) -> None:
-        while not await wait_for(self._stopping, _LOOK_S):
-            try:
-                await self._look()
-            except ConfigurationError as error:
-                # The service has begun without it, and its other duties go on.
-                if self.unready != error.message:
-                    log.error("%s", error.message)
-                self.unready = error.message
-
-    async def _sweep(self) -> None:
-        while True:
-            with contextlib.suppress(StoreUnavailable):
-                await self.sweep()
-            if await wait_for(self._stopping, _SWEEP_S):
-                return
+        try:
+            await self._look()
+        except ConfigurationError as error:
+            # The service has begun without it, and its other duties go on.
+            if self.unready != error.message:
+                log.error("%s", error.message)
+            self.unready = error.message
 
     async def sweep(self) -> None:
         """Remove what is older than ``retention`` allows, and papers that have lost their row."""

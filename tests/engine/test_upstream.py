@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
 from app.engine.base import LabelRead, Message, ServedModel
+from app.engine.connection import Connection
 from app.engine.launcher import engine_launcher
+from app.engine.tokenizer import ChatTokenizer
 from app.engine.upstream import UpstreamEngine
 from app.errors import (
     ConfigurationError,
@@ -25,65 +27,27 @@ from app.errors import (
     UpstreamError,
 )
 from app.settings import Settings
+from tests.engine.stub import JSON, MODELS, SSE, Answer, Upstream, piece, stream, upstream
 from tests.engine.test_engines import ASK, complete
 from tests.service import free_port
 
 pytestmark = pytest.mark.anyio
 
 
-class Stub(BaseHTTPRequestHandler):
-    """Answers every chat with ``answer``: status, content type, body; None hangs up."""
-
-    answer: ClassVar[tuple[int, str, bytes] | None]
-    asked: ClassVar[list[dict[str, Any]]]
-    owner: ClassVar[str | None] = None
-
-    def do_GET(self) -> None:
-        card = {"id": "smollm2"} | ({"owned_by": self.owner} if self.owner else {})
-        self._send(200, "application/json", json.dumps({"data": [card]}).encode())
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
-        self.asked.append(json.loads(body))
-        if self.answer is None:
-            self.close_connection = True
-            return
-        self._send(*self.answer)
-
-    def _send(self, status: int, kind: str, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base's name
-        pass
-
-
 @pytest.fixture
-def stub() -> Iterator[tuple[type[Stub], str]]:
-    class Fresh(Stub):
-        answer = None
-        asked: ClassVar[list[dict[str, Any]]] = []
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Fresh) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield Fresh, f"http://127.0.0.1:{server.server_port}/v1"
-        server.shutdown()
-        thread.join()
+def stub() -> Iterator[Upstream]:
+    with upstream() as running:
+        yield running
 
 
-def upstream(url: str, **more: Any) -> Settings:
+def settings_for(url: str, **more: Any) -> Settings:
     return Settings(engine="upstream", upstream_url=url, **more)
 
 
-def stream(*chunks: str) -> bytes:
-    return "".join(f"data: {chunk}\n\n" for chunk in chunks).encode()
-
-
-JSON, SSE = "application/json", "text/event-stream"
+def engine_for(stub: Upstream, tokenizer: ChatTokenizer) -> UpstreamEngine:
+    """As it is launched, but with a tokenizer that is loaded already; looked at all the time."""
+    connection = Connection(settings_for(stub.url), look_s=0)
+    return UpstreamEngine(connection, ServedModel("smollm2", 8192, 512), tokenizer)
 
 
 @pytest.mark.parametrize(
@@ -113,17 +77,44 @@ JSON, SSE = "application/json", "text/event-stream"
             EngineUnavailable,
             "engine_unavailable",
         ),
+        ((503, JSON, b"busy"), EngineUnavailable, "engine_unavailable"),
+        ((429, "text/html", b"<p>slow"), EngineOverloaded, "engine_overloaded"),
+        ((302, JSON, b""), UpstreamError, "upstream_error"),
+        ((400, JSON, b'{"error": "no"}'), UpstreamError, "upstream_error"),
+        ((500, JSON, b"[" * 100_000), UpstreamError, "upstream_error"),
+        *(
+            ((200, SSE, stream(chunk, "[DONE]")), UpstreamError, "upstream_error")
+            for chunk in (
+                '{"choices": [{"finish_reason": "stop"}]}',
+                '{"choices": [{"delta": null}]}',
+                '{"choices": [{"delta": {"content": 5}}]}',
+                '{"choices": [{"delta": {"content": ["a"]}}]}',
+                '{"choices": [{"index": -1, "delta": {"content": "a"}}]}',
+                '{"choices": [{"index": 1, "delta": {"content": "a"}}]}',
+                '{"choices": [{"index": "0", "delta": {"content": "a"}}]}',
+                '{"choices": {"delta": {"content": "a"}}}',
+                '{"choices": [], "usage": {"prompt_tokens": "many"}}',
+                '{"choices": [], "usage": {"prompt_tokens": -1}}',
+                '{"choices": [], "usage": [1]}',
+                '"text"',
+                "null",
+                "[" * 100_000,
+                piece("a", "content_filter"),
+                piece("a", "error"),
+            )
+        ),
+        ((200, SSE, stream(piece("a", "abort"))), EngineUnavailable, "engine_unavailable"),
     ],
 )
 async def test_each_failure_has_its_own_error(
-    stub: tuple[type[Stub], str],
+    stub: Upstream,
+    tokenizer: ChatTokenizer,
     answer: tuple[int, str, bytes] | None,
     error: type[ReviewerError],
     code: str,
 ) -> None:
-    handler, url = stub
-    handler.answer = answer
-    engine = await engine_launcher(upstream(url))()
+    stub.answer = answer
+    engine = engine_for(stub, tokenizer)
     try:
         with pytest.raises(error) as raised:
             await complete(engine, ASK)
@@ -133,22 +124,143 @@ async def test_each_failure_has_its_own_error(
         await engine.close()
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"choices": []}',
+        b'{"choices": [null]}',
+        b'{"choices": [{"logprobs": []}]}',
+        b'{"choices": [{"logprobs": {"content": [{"token": 1, "logprob": -1}]}}]}',
+        b'{"choices": [{"logprobs": {"content": [{"token": "a"}]}}]}',
+        b'{"choices": [{"logprobs": {"content": [{"token": "a", "logprob": NaN}]}}]}',
+        b'{"choices": [{}], "usage": "much"}',
+    ],
+)
+async def test_a_label_read_that_is_none(
+    stub: Upstream, tokenizer: ChatTokenizer, answer: bytes
+) -> None:
+    stub.answer = (200, JSON, answer)
+    engine = engine_for(stub, tokenizer)
+    with pytest.raises(UpstreamError):
+        await engine.read_labels(LabelRead("labels", ASK.messages, "I", (1, 2)))
+    await engine.close()
+
+
+NO_MODELS: list[Answer | None] = [
+    None,
+    (502, "text/html", b"<h1>Bad Gateway</h1>"),
+    (302, JSON, b""),
+    *(
+        (200, JSON, body)
+        for body in (
+            b"",
+            b"not JSON",
+            b"[" * 100_000,
+            b"[]",
+            b'"models"',
+            b"{}",
+            b'{"data": null}',
+            b'{"data": []}',
+            b'{"data": {"id": "smollm2"}}',
+            b'{"data": ["smollm2"]}',
+            b'{"data": [{"object": "model"}]}',
+            b'{"data": [{"id": null}]}',
+            b'{"data": [{"id": ""}]}',
+            b'{"data": [{"id": 7}, {"id": "smollm2"}]}',
+            b'{"data": [{"id": "smollm2", "max_model_len": "long"}]}',
+            b'{"data": [{"id": "another"}]}',
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("models", NO_MODELS)
+async def test_an_upstream_that_does_not_say_what_it_serves(
+    stub: Upstream, models: Answer | None
+) -> None:
+    stub.models = models
+    with pytest.raises(EngineError):
+        await engine_launcher(settings_for(stub.url, model="smollm2"))()
+
+
+@pytest.mark.parametrize("models", NO_MODELS)
+async def test_it_is_dead_after_three_such_answers_and_not_before(
+    stub: Upstream, models: Answer | None, tokenizer: ChatTokenizer
+) -> None:
+    engine = engine_for(stub, tokenizer)
+    stub.next_models.extend([models, models, MODELS] * 3)
+    stub.models = models
+    assert await engine.died()
+    assert stub.looks == 9 + 3
+    await engine.close()
+
+
+async def test_whoever_writes_is_not_dead(stub: Upstream, tokenizer: ChatTokenizer) -> None:
+    """Looks fail all the while, as by a proxy that has no way to ``/models``."""
+    engine = engine_for(stub, tokenizer)
+    stub.models = (502, JSON, b"")
+
+    def chunks() -> Iterator[str]:
+        for number in range(20):
+            looks = stub.looks
+            while stub.looks == looks:
+                pass
+            yield piece(str(number))
+        yield piece("", "stop")
+
+    stub.chunks = chunks
+    dying = asyncio.create_task(engine.died())
+    text, last = await complete(engine, ASK)
+    assert text == "".join(map(str, range(20)))
+    assert last.finish_reason == "stop"
+    assert not dying.done()
+    assert "502" in await dying
+    await engine.close()
+
+
+async def test_what_is_being_written_outlives_a_death(
+    stub: Upstream, tokenizer: ChatTokenizer
+) -> None:
+    """Dead and closed, while a review waits for its next token."""
+    goes_on = threading.Event()
+
+    def chunks() -> Iterator[str]:
+        yield piece("before")
+        goes_on.wait(10)
+        yield piece(", after", "stop")
+
+    stub.chunks = chunks
+    engine = engine_for(stub, tokenizer)
+    async with aclosing(engine.generate(ASK)) as deltas:
+        assert (await anext(deltas)).text == "before"
+        stub.next_models.extend([None] * 3)
+        await engine.died()
+        await engine.close()
+        goes_on.set()
+        assert (await anext(deltas)).text == ", after"
+        assert (await anext(deltas)).finish_reason == "stop"
+    with pytest.raises(EngineUnavailable, match="given up"):
+        await complete(engine, ASK)
+
+
 async def test_labels_among_the_likeliest_are_found_by_their_text(
-    stub: tuple[type[Stub], str],
+    stub: Upstream,
 ) -> None:
     """A server that does not know vLLM's extensions names tokens by their text."""
-    handler, url = stub
     top = [{"token": " ACC", "logprob": -0.5}, {"token": " The", "logprob": -1.5}]
     position = {"token": " ACC", "logprob": -0.5, "top_logprobs": top}
     answer = {"choices": [{"logprobs": {"content": [position]}}]}
-    handler.answer = (200, JSON, json.dumps(answer).encode())
-    engine = await engine_launcher(upstream(url))()
+    stub.answer = (200, JSON, json.dumps(answer).encode())
+    engine = await engine_launcher(settings_for(stub.url))()
     read = LabelRead(
         "labels", (Message("user", "x"),), "I recommend this paper for", (34198, 12710)
     )
     assert (await engine.read_labels(read)).of == {34198: -0.5}
     await engine.close()
-    assert handler.asked[0]["messages"][-1] == {
+    assert stub.asked[0]["messages"][-1] == {
         "role": "assistant",
         "content": "I recommend this paper for",
     }
@@ -156,7 +268,7 @@ async def test_labels_among_the_likeliest_are_found_by_their_text(
 
 async def test_a_server_that_is_down(free: int) -> None:
     with pytest.raises(EngineUnavailable, match="does not answer"):
-        await engine_launcher(upstream(f"http://127.0.0.1:{free}/v1"))()
+        await engine_launcher(settings_for(f"http://127.0.0.1:{free}/v1"))()
 
 
 @pytest.fixture
@@ -164,38 +276,37 @@ def free() -> int:
     return free_port()
 
 
-async def test_a_model_that_it_does_not_have(stub: tuple[type[Stub], str]) -> None:
+async def test_a_model_that_it_does_not_have(stub: Upstream) -> None:
     with pytest.raises(EngineError, match="no model 'gpt-4'; it has: smollm2"):
-        await engine_launcher(upstream(stub[1], model="gpt-4"))()
+        await engine_launcher(settings_for(stub.url, model="gpt-4"))()
 
 
-async def test_a_tokenizer_that_is_nowhere(stub: tuple[type[Stub], str]) -> None:
+async def test_a_tokenizer_that_is_nowhere(stub: Upstream) -> None:
     with pytest.raises(ConfigurationError):
-        await engine_launcher(upstream(stub[1], upstream_tokenizer="/no/such/folder"))()
+        await engine_launcher(settings_for(stub.url, upstream_tokenizer="/no/such/folder"))()
 
 
 @pytest.mark.parametrize(("owner", "sent"), [("vllm", "secret"), ("openai", None), (None, None)])
 async def test_a_cache_salt_goes_to_vllm_and_to_nobody_else(
-    stub: tuple[type[Stub], str], owner: str | None, sent: str | None
+    stub: Upstream, owner: str | None, sent: str | None
 ) -> None:
     """Other servers refuse what they don't know, or would log it."""
-    handler, url = stub
-    handler.owner = owner
-    handler.answer = (400, JSON, b'{"error": {"message": "no"}}')
-    engine = await engine_launcher(upstream(url))()
+    card = {"id": "smollm2"} | ({"owned_by": owner} if owner else {})
+    stub.models = (200, JSON, json.dumps({"data": [card]}).encode())
+    stub.answer = (400, JSON, b'{"error": {"message": "no"}}')
+    engine = await engine_launcher(settings_for(stub.url))()
     read = LabelRead("labels", ASK.messages, "I", (1, 2), cache_salt="secret")
     for ask in (complete(engine, replace(ASK, cache_salt="secret")), engine.read_labels(read)):
         with pytest.raises(InvalidRequest):
             await ask
     await engine.close()
     assert engine.takes_cache_salt == (owner == "vllm")
-    assert [asked.get("cache_salt") for asked in handler.asked] == [sent, sent]
+    assert [asked.get("cache_salt") for asked in stub.asked] == [sent, sent]
 
 
-async def test_the_key_is_sent(stub: tuple[type[Stub], str]) -> None:
-    handler, url = stub
-    handler.answer = (401, JSON, b'{"error": {"message": "bad key"}}')
-    settings = upstream(url, upstream_api_key="sk-1")
+async def test_the_key_is_sent(stub: Upstream) -> None:
+    stub.answer = (401, JSON, b'{"error": {"message": "bad key"}}')
+    settings = settings_for(stub.url, upstream_api_key="sk-1")
     engine = await engine_launcher(settings)()
     assert isinstance(engine, UpstreamEngine)
     assert engine.model == ServedModel(
@@ -204,7 +315,7 @@ async def test_the_key_is_sent(stub: tuple[type[Stub], str]) -> None:
         512,
         4096,
         for_trial=True,
-        version=f"upstream {url}",
+        version=f"upstream {stub.url}",
     )
     with pytest.raises(UpstreamError, match="401: bad key"):
         async with aclosing(engine.generate(ASK)) as deltas:

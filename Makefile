@@ -2,12 +2,13 @@ VENV ?= .venv
 STAMP = $(VENV)/.set-up
 export HF_HUB_DISABLE_PROGRESS_BARS = 1
 
-.PHONY: help setup serve test check smoke clean
+.PHONY: help setup serve test check docs smoke clean
 
 help:
 	@echo "make serve   run the service on http://127.0.0.1:8000 with the embedded model"
 	@echo "make test    run the test suite"
 	@echo "make check   format, lint, types, Dockerfile, compose file"
+	@echo "make docs    renew the generated tables in docs/"
 	@echo "make smoke   every stage of training/recipes/smoke.yaml, from the data that it names"
 	@echo "make setup   only what the others need first (PYTHON=python3.12 picks an interpreter)"
 	@echo "make clean   remove the virtual environment; converted models stay in the user's cache"
@@ -31,6 +32,9 @@ check: $(STAMP)
 	$(VENV)/bin/mypy
 	$(VENV)/bin/hadolint Dockerfile
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
+
+docs: $(STAMP)
+	$(VENV)/bin/python -m docs.generate
 
 # A finished stage is skipped, one that was killed goes on.
 smoke: export HF_HUB_OFFLINE = 1

@@ -115,7 +115,9 @@ def serve() -> Iterator[Serve]:
             thread.start()
             stack.callback(thread.join)
             stack.callback(setattr, server, "should_exit", True)
-            client = stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}"))
+            client = stack.enter_context(
+                httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120)
+            )
             _wait_ready(client)
             return client
 

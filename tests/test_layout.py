@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import ast
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from app.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "app").rglob("*.py"))
@@ -221,30 +218,3 @@ def test_the_application_imports_neither_vllm_nor_torch() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "set()"
-
-
-def test_the_readme_has_every_setting_and_its_default() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    rows = dict(re.findall(rf"^\| `({PREFIX}\w+)` \| (.*?) \|", readme, re.MULTILINE))
-    assert rows == {
-        PREFIX + name.upper(): documented_default(name) for name in Settings.model_fields
-    }
-
-
-def documented_default(name: str) -> str:
-    if name in ("cache_dir", "data_dir"):
-        return f"the user's {name.removesuffix('_dir')} folder"
-    default = Settings.model_fields[name].default
-    return (
-        "–"
-        if default is None
-        else f"`{str(default).lower() if isinstance(default, bool) else default}`"
-    )
-
-
-@pytest.mark.parametrize("name", Settings.model_fields)
-def test_every_setting_says_what_it_does(name: str) -> None:
-    description = Settings.model_fields[name].description
-    assert description
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert " ".join(description.split()) in readme, "run: python -m tests.settings_table"

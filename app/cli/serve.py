@@ -32,7 +32,7 @@ def serve(
         bool, typer.Option("--no-auth", help="Serve other machines without API keys.")
     ] = False,
 ) -> None:
-    """Run the service. Everything else is set by REVIEWER_ variables (see the README)."""
+    """Run the service. Everything else is set by REVIEWER_ variables (docs/configuration.md)."""
     from app.auth import check_exposure
     from app.main import create_app
     from app.server import Server, check_port

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.engine.base import ServedModel, Tokenizer
 from app.errors import InvalidRequest, UpstreamError
-from app.observability.metrics import _OWN_CODES, HIDDEN_KINDS, STAGES, code_of
+from app.observability.metrics import _OWN_CODES, STAGES, code_of
 from app.settings import Settings
 from tests.conftest import Serve
 from tests.doubles import WHOLE_REVIEW, ScriptedEngine
@@ -117,8 +117,8 @@ def test_codes_that_others_chose_are_no_labels() -> None:
 
 
 def test_every_code_in_the_code_is_known() -> None:
-    # The batch command's own never leave by HTTP.
-    files = [file for file in (ROOT / "app").rglob("*.py") if file.parent.name != "batch"]
+    # A client's own never leave by HTTP.
+    files = [file for file in (ROOT / "app").rglob("*.py") if "client" not in file.parts]
     sources = [file.read_text(encoding="utf-8") for file in files]
     written = {code for source in sources for code in re.findall(r'code="([a-z_0-9]+)"', source)}
     assert written
@@ -128,11 +128,3 @@ def test_every_code_in_the_code_is_known() -> None:
         *("missing_field", "unknown_field", "too_many_files"),
         *("bad_request", "not_found", "method_not_allowed"),
     }
-
-
-def test_every_kind_of_hidden_text_is_known() -> None:
-    """The kinds that the tests of hidden text name, and those of the README."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    listed = re.search(r"with page, position and kind\s*\((.*?)\)", readme, re.DOTALL)
-    assert listed
-    assert set(re.findall(r"`(\w+)`", listed[1])) <= HIDDEN_KINDS

@@ -10,7 +10,9 @@ ReviewerError                      500  internal_error
 │   ├── ReviewCancelled            409  review_cancelled
 │   ├── ReviewFinished             409  review_finished
 │   ├── ReviewNotCompleted         409  review_not_completed
+│   ├── BodyTooSlow                408  body_too_slow
 │   ├── UploadTooLarge             413  pdf_too_large
+│   ├── RequestTooLarge            413  request_too_large
 │   ├── UnsupportedMediaType       415  unsupported_media_type
 │   └── InvalidApiKey              401  invalid_api_key
 ├── RateLimited                    429  rate_limit_exceeded
@@ -150,9 +152,23 @@ class UrlNotAllowed(InvalidRequest):
     code = "url_not_allowed"
 
 
+class BodyTooSlow(InvalidRequest):
+    """The request's body comes slower than any that is meant to arrive."""
+
+    status = 408
+    code = "body_too_slow"
+
+
 class UploadTooLarge(InvalidRequest):
     status = 413
     code = "pdf_too_large"
+
+
+class RequestTooLarge(InvalidRequest):
+    """More JSON than any request needs."""
+
+    status = 413
+    code = "request_too_large"
 
 
 class UnsupportedMediaType(InvalidRequest):

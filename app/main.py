@@ -25,10 +25,11 @@ from app.jobs.board import Board
 from app.jobs.desk import Desk
 from app.jobs.run import Workplace
 from app.jobs.workers import Workers
+from app.limits import BodyLimits
 from app.middleware.access import CLIENT_LEFT, Access
+from app.middleware.bodies import Bodies
 from app.middleware.guard import Guard
 from app.middleware.refusal import LINGERING
-from app.middleware.uploads import BodyLimit
 from app.observability.logs import log_loop_faults
 from app.observability.metrics import Metrics
 from app.observability.tracing import traces_to
@@ -57,6 +58,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     keyring = Keyring(settings)
     places = Places(settings, metrics)
     traces = traces_to(str(settings.otlp_endpoint) if settings.otlp_endpoint else None)
+    limits = BodyLimits.of(settings)
     stopping = asyncio.Event()
 
     @asynccontextmanager
@@ -83,6 +85,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
                 metrics,
                 traces,
                 keyring,
+                limits,
                 stopping,
                 (supervisor.tasks, storage.tasks, workers.tasks),
             )
@@ -106,8 +109,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     app.state.stopping = stopping
     # The last one added is the outermost.
     lingering = asyncio.Semaphore(LINGERING)
-    most = int(settings.max_upload_mb * 1e6)
-    app.add_middleware(BodyLimit, max_bytes=most, lingering=lingering)
+    app.add_middleware(Bodies, settings=settings, limits=limits, places=places, lingering=lingering)
     app.add_middleware(
         Guard, keyring=keyring, settings=settings, places=places, lingering=lingering
     )

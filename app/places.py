@@ -24,8 +24,9 @@ class Places:
         self._metrics = metrics
         metrics.places.set(self._most)
 
-    def take(self, tenant: str) -> None:
-        """
+    def check(self, tenant: str) -> None:
+        """Whether there is one now.
+
         Raises:
             RateLimited: the tenant has as many as it may.
             Overloaded: all are taken.
@@ -37,6 +38,10 @@ class Places:
             )
         if self._taken.total() >= self._most:
             raise Overloaded("The service is working on as many reviews as it takes.")
+
+    def take(self, tenant: str) -> None:
+        """Raises as ``check`` does."""
+        self.check(tenant)
         self._taken[tenant] += 1
         self._metrics.places_taken.inc()
 

@@ -63,7 +63,8 @@ class Settings(BaseSettings):
     reviews wait until their key has fewer at work."""
     max_reviews: int = Field(64, ge=1)
     """Reviews, papers and chats in all at the same time, running and waiting; one more gets a 503
-    before its body is read. Each may hold `max_upload_mb` in memory."""
+    before its body is read. A place is taken once the body is there, and may hold `max_upload_mb`
+    in memory."""
     max_queued_reviews: int = Field(10_000, ge=1)
     """Background reviews that wait; one more gets a 503. Each keeps its paper in `data_dir`."""
     cors_origins: list[str] = []
@@ -148,7 +149,18 @@ class Settings(BaseSettings):
     """Attempts at a background review, each of which ended with its process or its engine, after
     which it has failed."""
     max_upload_mb: float = Field(50, gt=0)
-    """Largest request body, in megabytes (10^6 bytes)."""
+    """Largest file, and largest form with one, in megabytes (10^6 bytes). A chat may hold a file of
+    this size in base64, and `max_json_mb` around it."""
+    max_json_mb: float = Field(16, gt=0)
+    """Largest JSON body, the file in a chat not counted, in megabytes. A paper's two million
+    characters fit, however they are escaped."""
+    max_arriving_mb: float = Field(256, gt=0)
+    """What may be there of all bodies that are still arriving, in megabytes; what goes beyond gets
+    a 503. At least one of the largest fits."""
+    min_body_kb_s: float = Field(16, ge=0)
+    """A body that comes slower than this, in kB/s (10^3 bytes), gets a 408."""
+    body_window_s: float = Field(10, gt=0)
+    """The seconds of waiting for it over which that is measured."""
     max_pages: int = Field(200, ge=1)
     """Most pages of a PDF."""
     extract_workers: int = Field(2, ge=1)

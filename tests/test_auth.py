@@ -127,9 +127,9 @@ def test_a_chat_is_salted_whatever_the_client_says(
 def test_a_chat_that_is_no_json_is_not_passed_on(
     client: httpx.Client, engine: ScriptedEngine
 ) -> None:
-    for body in (b"{", b"[]", b""):
+    for body, code in ((b"{", "invalid_json"), (b"[]", "invalid_value"), (b"", "invalid_json")):
         response = client.post("/v1/chat/completions", content=body, headers=bearer(ALICE))
-        assert (response.status_code, response.json()["error"]["code"]) == (400, "invalid_json")
+        assert (response.status_code, response.json()["error"]["code"]) == (400, code)
     assert not engine.chats
 
 

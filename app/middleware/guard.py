@@ -13,6 +13,7 @@ from throttled.rate_limiter.gcra import GCRARateLimiter
 from throttled.store import MemoryStore
 
 from app.errors import RateLimited, ReviewerError
+from app.middleware.bodies import WORK
 from app.middleware.refusal import is_sending, refuse
 
 if TYPE_CHECKING:
@@ -24,12 +25,14 @@ if TYPE_CHECKING:
 
 OPEN = frozenset({"/livez", "/readyz", "/version", "/docs", "/openapi.json"})
 """Paths that need no key; every other does, also one that leads nowhere."""
-WORK = frozenset({"/v1/reviews", "/v1/papers", "/v1/chat/completions"})
-"""A POST to one of these takes one of ``max_reviews`` places for as long as it is answered."""
 
 
 class Guard:
     """ASGI middleware: 401 without a key, 429 for a key that asks too much, 503 when all is busy.
+
+    Places are taken by ``app.middleware.bodies``, when a body is there: who comes when all are
+    taken need not send one.
+
 
     ``request.state.tenant`` is the key's name afterwards; empty where the service has no keys.
     """
@@ -59,23 +62,18 @@ class Guard:
                 MutableHeaders(scope=message).update(limits)
             await send(message)
 
-        works = scope["method"] == "POST" and scope["path"] in WORK
         try:
             tenant = self._keyring.tenant_of(_authorization(scope))
             scope.setdefault("state", {})["tenant"] = tenant
             if scope["path"].startswith("/v1/"):
                 self._rate.spend(tenant, limits)
-            if works:
-                self._places.take(tenant)
+            if scope["method"] == "POST" and scope["path"] in WORK:
+                self._places.check(tenant)
         except ReviewerError as error:
             linger = self._lingering if is_sending(scope) else None
             await refuse(error, scope, receive, with_limits, linger=linger)
             return
-        try:
-            await self._app(scope, receive, with_limits)
-        finally:
-            if works:
-                self._places.leave(tenant)
+        await self._app(scope, receive, with_limits)
 
 
 class _Rate:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import json
-import re
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +12,14 @@ from fastapi import APIRouter, Request, Response
 
 from app.disconnect import cancel_on_disconnect
 from app.engine.base import Engine
-from app.errors import InvalidRequest
 from app.jobs.desk import Submission
-from app.paper.sources import File
 from app.review.service import Accepted, Completed, Event, Failed, Writing, finished
+from app.routes.attached import paper_request
+from app.routes.chat_body import ChatBody, read_chat
 from app.routes.responses import EVENTS, Responses, errors
 from app.routes.reviews import IdempotencyKey
 from app.routes.sse import EventStream, server_event
 from app.routes.state import State, StateDep, TenantDep
-from app.routes.submission import validated
 from app.schemas.chat import (
     CachedTokens,
     ChatChoice,
@@ -33,7 +29,6 @@ from app.schemas.chat import (
     ChatDelta,
     ChatMessage,
     ChatUsage,
-    PaperChatRequest,
     ResponseFormat,
 )
 from app.schemas.review import Review
@@ -42,10 +37,6 @@ if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
 router = APIRouter(prefix="/v1", tags=["openai"])
-
-_DATA_URL = re.compile(r"data:(?P<type>[^;,]*)(?P<base64>;base64)?,")
-_PDF = "application/pdf"
-
 
 _CHAT_BODY = {
     "requestBody": {
@@ -59,7 +50,7 @@ _CHAT_BODY = {
                         "model": {"type": "string"},
                         "messages": {"type": "array", "items": {"type": "object"}},
                     },
-                    "description": "OpenAI's; vLLM's own parameters, too.",
+                    "description": "OpenAI's; vLLM's own parameters of sampling, too.",
                 }
             }
         },
@@ -95,15 +86,15 @@ async def create_chat_completion(
     Where the last message holds a `file` part with a PDF, the paper is put into the reviewer's
     prompt, and the answer is its review, with the whole review resource as `review` beside it.
     Parameters of a review (`samples`, `template`, `blind`, ...) go along. Text beside the file is
-    not read: the template asks. Everything else is answered by the model as it is.
+    not read: the template asks. Everything else is answered by the model as it is: messages are
+    text, nothing is fetched.
     """
-    body = await request.body()
-    asked = await asyncio.to_thread(_paper_request, body)
+    chat = await asyncio.to_thread(read_chat, await request.body(), state.limits)
+    asked = await asyncio.to_thread(paper_request, chat, state.limits)
     if asked is None:
         engine = state.supervisor.engine()
-        if engine.takes_cache_salt and state.keyring.required:
-            body = await asyncio.to_thread(_salted, body, state, tenant)
-        return _EngineAnswer(engine, body)
+        salt = _salt(chat, state, tenant) if engine.takes_cache_salt else None
+        return _EngineAnswer(engine, await asyncio.to_thread(chat.for_engine, salt))
     parameters, file = asked
     answer_format = _answer_format(parameters.response_format)
     ticket = await state.desk.submit(Submission(file, parameters, tenant, key, answer_format))
@@ -132,97 +123,10 @@ class _EngineAnswer(Response):
         await self._engine.openai(scope, again, send)
 
 
-def _salted(body: bytes, state: State, tenant: str) -> bytes:
-    """The request with the tenant's own ``cache_salt``; the client's tells apart its users.
-
-    Raises:
-        InvalidRequest: it is no JSON object.
-    """
-    try:
-        content = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequest("The body is not JSON.", code="invalid_json") from error
-    if not isinstance(content, dict):
-        raise InvalidRequest("The body is no JSON object.", code="invalid_json")
-    within = json.dumps(content.get("cache_salt"))
-    content["cache_salt"] = state.keyring.cache_salt(tenant, within)
-    return json.dumps(content).encode()
-
-
-def _paper_request(body: bytes) -> tuple[PaperChatRequest, File] | None:
-    """The request and its paper; None where there is none, and the engine is to answer.
-
-    Raises:
-        InvalidRequest: what is attached is no PDF, or the request can't be met with one.
-    """
-    if b'"file"' not in body:
-        return None
-    try:
-        content = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    messages = content.get("messages") if isinstance(content, Mapping) else None
-    files = list(_file_parts(messages)) if isinstance(messages, Sequence) else []
-    if not files:
-        return None
-    asked = validated(PaperChatRequest, content)
-    if len(files) > 1:
-        raise InvalidRequest("Attach one paper, not two.", "messages", "too_many_files")
-    number, role, part = files[0]
-    if role != "user" or number != len(asked.messages) - 1:
-        raise InvalidRequest(
-            "A paper belongs into the last message, and that is the user's: questions about a "
-            "review are not answered.",
-            param="messages",
-        )
-    if asked.stream and asked.samples > 1:
-        raise InvalidRequest(
-            "Which of several samples is the answer is known only in the end: it can't be "
-            "streamed. /v1/reviews streams them side by side.",
-            param="samples",
-        )
-    if asked.max_tokens is None:
-        asked = asked.model_copy(update={"max_tokens": asked.max_completion_tokens})
-    return asked, _file(part)
-
-
-def _file_parts(messages: Sequence[Any]) -> Iterator[tuple[int, Any, Any]]:
-    """Number and role of the message, and what its file part holds."""
-    for number, message in enumerate(messages):
-        content = message.get("content") if isinstance(message, Mapping) else None
-        for part in content if isinstance(content, list) else ():
-            if isinstance(part, Mapping) and part.get("type") == "file":
-                yield number, message.get("role"), part.get("file")
-
-
-def _file(part: Any) -> File:
-    data = part.get("file_data") if isinstance(part, Mapping) else None
-    if not isinstance(data, str):
-        raise InvalidRequest(
-            "A file part needs file.file_data, a data URL; files are not kept here, so there are "
-            "no file ids.",
-            param="file_data",
-            code="missing_field",
-        )
-    url = _DATA_URL.match(data)
-    if not url or not url["base64"]:
-        raise InvalidRequest(
-            f"file_data is no data URL: it has to begin with 'data:{_PDF};base64,'.",
-            param="file_data",
-        )
-    if url["type"].lower() != _PDF:
-        raise InvalidRequest(
-            f"The file is of the type {url['type'][:80]!r}; attach an {_PDF}.",
-            param="file_data",
-            code="unsupported_file_type",
-        )
-    try:
-        content = base64.b64decode(data[url.end() :], validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise InvalidRequest(
-            f"file_data is not valid base64: {error}.", param="file_data", code="invalid_base64"
-        ) from error
-    return File(content, str(part.get("filename") or ""))
+def _salt(chat: ChatBody, state: State, tenant: str) -> str | None:
+    """The tenant's own ``cache_salt``; the client's tells apart its users."""
+    within = bytes(chat.parameters.get("cache_salt", b"null"))
+    return state.keyring.cache_salt(tenant, within.decode("utf-8", "surrogateescape"))
 
 
 def _answer_format(asked: ResponseFormat | None) -> dict[str, Any] | None:

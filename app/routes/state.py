@@ -15,6 +15,7 @@ from app.engine.supervisor import Supervisor
 from app.errors import ShuttingDown
 from app.jobs.desk import Desk
 from app.jobs.telling import Told
+from app.limits import BodyLimits
 from app.observability.metrics import Metrics
 from app.observability.tracing import Traces
 from app.paper.reader import PaperReader
@@ -32,6 +33,7 @@ class State:
     metrics: Metrics
     traces: Traces
     keyring: Keyring
+    limits: BodyLimits
     stopping: asyncio.Event
     """Set once the service has been told to end."""
     tasks: tuple[EssentialTasks, ...]

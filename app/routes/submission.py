@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from starlette.datastructures import UploadFile
 from app.errors import InvalidRequest, StorageFull, UnsupportedMediaType, is_full_disk
 from app.paper.sources import File, Link, Source
 from app.paper.text import paper_from_text
+from app.routes.json_body import scalars_of
 from app.schemas.requests import (
     PaperParameters,
     PaperUrlRequest,
@@ -25,6 +26,8 @@ Body = TypeVar("Body", bound=BaseModel)
 
 _CODES = {"missing": "missing_field", "extra_forbidden": "unknown_field"}
 _MOST_FIELDS = 32
+_LONGEST_FIELD = 64 * 1024
+"""In bytes: a form's fields are parameters, and no papers."""
 
 
 def _request_body(form: type[BaseModel], *bodies: type[BaseModel]) -> dict[str, Any]:
@@ -60,7 +63,7 @@ async def read_paper_submission(request: Request) -> tuple[File | Link, PaperPar
     if _kind(request) == "multipart/form-data":
         file, fields = await _received_form(request)
         return file, validated(PaperParameters, fields)
-    asked = validated(PaperUrlRequest, await _read_json(request))
+    asked = validated(PaperUrlRequest, await _read_json(request, PaperUrlRequest))
     return Link(asked.url), asked
 
 
@@ -73,8 +76,8 @@ async def read_review_submission(request: Request) -> tuple[Source, ReviewParame
     if _kind(request) == "multipart/form-data":
         file, fields = await _received_form(request)
         return file, validated(ReviewParameters, fields)
-    body = await _read_json(request)
-    if isinstance(body, dict) and "url" in body:
+    body = await _read_json(request, ReviewUrlRequest, ReviewTextRequest)
+    if "url" in body:
         linked = validated(ReviewUrlRequest, body)
         return Link(linked.url), linked
     asked = validated(ReviewTextRequest, body)
@@ -101,7 +104,9 @@ async def _received_form(request: Request) -> tuple[File, Mapping[str, Any]]:
 
 
 async def _read_form(request: Request) -> tuple[File, Mapping[str, Any]]:
-    async with request.form(max_files=1, max_fields=_MOST_FIELDS) as form:
+    async with request.form(
+        max_files=1, max_fields=_MOST_FIELDS, max_part_size=_LONGEST_FIELD
+    ) as form:
         file = form.get("file")
         if file is None:
             raise InvalidRequest(
@@ -113,11 +118,9 @@ async def _read_form(request: Request) -> tuple[File, Mapping[str, Any]]:
         return File(await file.read(), file.filename or ""), fields
 
 
-async def _read_json(request: Request) -> Any:
-    try:
-        return json.loads(await request.body())
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequest("The body is not JSON.", code="invalid_json") from error
+async def _read_json(request: Request, *kinds: type[BaseModel]) -> dict[str, Any]:
+    names = {name for kind in kinds for name in kind.model_fields}
+    return await asyncio.to_thread(scalars_of, await request.body(), names)
 
 
 def validated(model: type[Body], values: Any) -> Body:

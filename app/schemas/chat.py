@@ -40,7 +40,6 @@ class PaperChatRequest(ReviewParameters):
 
     mode: Literal["review"] = "review"
     background: Literal[False] = False
-    messages: list[dict[str, Any]]
     max_completion_tokens: int | None = Field(None, ge=1)
     response_format: ResponseFormat | None = None
     stream_options: ChatStreamOptions | None = None

@@ -6,10 +6,12 @@ import asyncio
 import logging
 import signal
 import socket
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
+from app.connection import Connection, ConnectionLimits
 from app.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -37,6 +39,11 @@ def check_port(settings: Settings) -> None:
             ) from error
 
 
+def connections(settings: Settings) -> Any:
+    """uvicorn's ``http``, which it only ever calls to make a connection."""
+    return partial(Connection, limits=ConnectionLimits.of(settings))
+
+
 class Server(uvicorn.Server):
     """Serves an application of :func:`app.main.create_app` until a signal ends it."""
 
@@ -46,6 +53,8 @@ class Server(uvicorn.Server):
                 app,
                 host=settings.host,
                 port=settings.port,
+                http=connections(settings),
+                ws="none",
                 log_config=None,
                 # app.middleware.access has a line for each request, without what the client chose.
                 access_log=False,

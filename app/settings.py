@@ -148,6 +148,14 @@ class Settings(BaseSettings):
     max_attempts: int = Field(5, ge=1)
     """Attempts at a background review, each of which ended with its process or its engine, after
     which it has failed."""
+    max_connections: int = Field(512, ge=1)
+    """Connections at the same time. One more ends the one that has waited longest without sending a
+    request's head."""
+    head_timeout_s: float = Field(10, gt=0)
+    """Longest from the beginning of a connection, or its last answer, to the end of a request's
+    head, in seconds."""
+    write_timeout_s: float = Field(30, gt=0)
+    """A client that takes nothing of its answer for so many seconds is cut off."""
     max_upload_mb: float = Field(50, gt=0)
     """Largest file, and largest form with one, in megabytes (10^6 bytes). A chat may hold a file of
     this size in base64, and `max_json_mb` around it."""

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from app.engine.models import SMOLLM2, locate
 from app.engine.tokenizer import ChatTokenizer
 from app.main import create_app
+from app.server import connections
 from app.settings import Settings
 from tests.doubles import ScriptedEngine
 from tests.postgres import Postgres
@@ -109,7 +110,12 @@ def serve() -> Iterator[Serve]:
         def start(engine: ScriptedEngine, settings: Settings) -> httpx.Client:
             port = free_port()
             server = uvicorn.Server(
-                uvicorn.Config(create_app(settings, engine), port=port, log_level="error")
+                uvicorn.Config(
+                    create_app(settings, engine),
+                    port=port,
+                    log_level="error",
+                    http=connections(settings),
+                )
             )
             thread = threading.Thread(target=server.run)
             thread.start()

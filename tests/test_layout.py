@@ -37,7 +37,8 @@ ALLOWED = {
     },
     "app.places": {"app.errors", "app.observability.metrics", "app.settings"},
     "app.limits": {"app.errors", "app.settings"},
-    "app.server": {"app.errors", "app.settings"},
+    "app.connection": {"app.settings"},
+    "app.server": {"app.connection", "app.errors", "app.settings"},
     "app.observability": {"app.observability", "app.errors"},
     "app.observability.watch": {
         "app.observability",

@@ -244,11 +244,12 @@ LIMITS = BodyLimits(upload=1_000_000, json=12_000_000)
 @pytest.mark.parametrize(
     ("body", "code"),
     [
-        (b"[" + b"[]," * 3_900_000 + b"1]", "invalid_value"),
-        (b'{"messages": [' + b"[]," * 3_900_000 + b"1]}", "invalid_value"),
+        (b"[" + b"[]," * 3_900_000 + b"1]", "request_too_large"),
+        (b'{"messages": [' + b"[]," * 3_900_000 + b"1]}", "request_too_large"),
+        (b'{"messages": [' + b"[]," * 400_000 + b"1]}", "invalid_value"),
         (b'{"messages": [' + b"{}," * 3_900_000 + b"1]}", "request_too_large"),
-        (b'{"tools": [' + b"[]," * 3_900_000 + b"1]}", "request_too_large"),
-        (b'{"metadata": ' + b"[" * 5_000_000 + b"}", "invalid_json"),
+        (b'{"tools": [' + b"[]," * 400_000 + b"1]}", "request_too_large"),
+        (b'{"metadata": ' + b"[" * 400_000 + b"}", "invalid_json"),
         (b"{" + b",".join(b'"a%d":1' % n for n in range(1_000_000)) + b"}", "unknown_field"),
         (b'{"' + b"a" * 11_000_000 + b'": 1}', "unknown_field"),
         (b'{"messages": [' + b",".join([b'{"role":"user"}'] * 2000) + b"]}", "invalid_value"),

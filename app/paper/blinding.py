@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from app.paper.edits import Cut, edited
+from app.paper.identity import ADDRESS, AUTHOR_NOTE, BANNER, EMAIL, FUNDING, ORCID, PERSON, RIGHTS
 from app.paper.model import Paper, Paragraph, Section
 from app.paper.numbering import without_line_numbers
 
@@ -16,8 +17,6 @@ _DROPPED_SECTIONS = {
     "checklist": "checklist",
 }
 
-_EMAIL = re.compile(r"(\{[\w.,;|\s-]{1,300}\}|[\w.+-]{1,64})\s?@\s?[\w-]{1,63}(\.[\w-]{1,63}){1,5}")
-_ORCID = re.compile(r"(https?://orcid\.org/)?\b\d{4}-\d{4}-\d{4}-\d{3}[\dX]\b")
 _CODE_LINK = re.compile(
     r"(https?://\s?)?(www\.)?\b(github\.com|gitlab\.com|bitbucket\.org|huggingface\.co|"
     r"anonymous\.4open\.science|zenodo\.org|[\w-]{1,63}\.github\.io|sites\.google\.com|"
@@ -27,34 +26,6 @@ _CODE_LINK = re.compile(
 LINK = "[link]"
 """What stands in the text where a link did that may name people."""
 
-VENUE_BANNER = re.compile(
-    r"(published (as|in|at) |under review|under double-blind|accepted (at|to|by|for) |"
-    r"submitted to |preprint\b|preliminary work|do not distribute|"
-    r"(to appear )?(in )?proceedings of |\d+(st|nd|rd|th) (conference|international|annual)|"
-    r"copyright|©|anonymous (author|submission|acl)|paper under|work in progress|arxiv:\d|"
-    r"transactions on machine learning research|reviewed on openreview)",
-    re.IGNORECASE,
-)
-_RIGHTS = re.compile(
-    r"permission to make digital|all rights reserved|copyright is held|do not distribute|"
-    r"©\s?\d{4}|\d{4} (IEEE|ACM|elsevier)\b",
-    re.IGNORECASE,
-)
-_AUTHOR_NOTE = re.compile(
-    r"\b(equal(ly)? contribut|contributed equally|corresponding author|correspondence (to|should)|"
-    r"project lead|work (was )?(done|performed|conducted|completed) (while|during|when|at)|"
-    r"joint (first|last|senior) author|co-?first author|alphabetical order|listed in|"
-    r"internship|intern at|now at|currently at|present address|equal advis|"
-    r"lead author|senior author|authors? order|affiliat(ed|ion))",
-    re.IGNORECASE,
-)
-_FUNDING = re.compile(
-    r"\b((work|research|project|study|paper|author\w*|[A-Z]\. ?[A-Z]\.) "
-    r"(was|is|were|are|has been|have been) (\w+ly )?(in part )?(supported|funded|sponsored)|"
-    r"supported (in part )?by (the|a|an|grants?|nsf)\b|acknowledges? (the )?(\w+ )?"
-    r"(support|funding)|under (grants?|contracts?) (no|num|agreement))",
-    re.IGNORECASE,
-)
 _RELEASE = re.compile(
     r"\b(code|codes|codebase|source|implementations?|datasets?|data|models?|weights|benchmark|"
     r"toolbox|library|software|project page|project website|demo|resources|checkpoints|videos?)\b"
@@ -69,16 +40,6 @@ _RELEASE = re.compile(
 """Camera-ready papers link to their code; submissions promise it or hide it."""
 _LONGEST_NOTE = 600
 """Characters of a paragraph that may be dropped whole for a phrase in it."""
-_AFFILIATION = re.compile(
-    r"\b(universit|institut|department|dept\b|laborator|school of|college|academy|faculty|"
-    r"research (center|centre|lab)|inc\b|google|microsoft|meta ai|deepmind|openai|nvidia|amazon|"
-    r"alibaba|tencent|huawei|bytedance|baidu|eth z|epfl|mit\b|cnrs|inria)",
-    re.IGNORECASE,
-)
-_PERSON = re.compile(
-    r"[A-Z][\w'’.-]*( ([A-Z][\w'’.-]*|de|del|van|von|der|den|la|le|el|al|bin|da|di|dos)){1,4}"
-    r"[\s∗*†‡§¶\d,]*"
-)
 _ENDS_LIKE_TEXT = re.compile(r"[.:;,!?]$")
 _LONGEST_ADDRESS = 300
 _SENTENCE = re.compile(r"[^.!?]*(?:[.!?](?!\s+[A-Z])[^.!?]*)*[.!?]?\s*")
@@ -150,7 +111,7 @@ class _Blinding:
         """Whether a heading of the first page is an author's name that its layout tore away."""
         return (
             section.page <= 1
-            and _PERSON.fullmatch(section.heading) is not None
+            and PERSON.fullmatch(section.heading) is not None
             and bool(section.paragraphs)
             and _is_address(section.paragraphs[0].text)
         )
@@ -190,20 +151,20 @@ class _Blinding:
 
 
 _FRONT_KINDS = (
-    ("emails", _EMAIL),
-    ("venue_banner", VENUE_BANNER),
-    ("author_notes", _AUTHOR_NOTE),
-    ("affiliations", _AFFILIATION),
+    ("emails", EMAIL),
+    ("venue_banner", BANNER),
+    ("author_notes", AUTHOR_NOTE),
+    ("affiliations", ADDRESS),
 )
 _CUTS: tuple[tuple[str, re.Pattern[str], str, tuple[str, ...]], ...] = (
-    ("emails", _EMAIL, "", ("@",)),
+    ("emails", EMAIL, "", ("@",)),
     ("code_links", _CODE_LINK, LINK, ("http", ".com", ".io", ".org", ".co/", ".science")),
-    ("orcid", _ORCID, "", ("orcid", "0000-")),
+    ("orcid", ORCID, "", ("orcid", "0000-")),
 )
 
 
 _SENTENCES: tuple[tuple[str, re.Pattern[str], tuple[str, ...]], ...] = (
-    ("funding", _FUNDING, ("upport", "und", "ponsor", "grant", "contract")),
+    ("funding", FUNDING, ("upport", "und", "ponsor", "grant", "contract")),
     (
         "code_links",
         _RELEASE,
@@ -220,13 +181,13 @@ def _kind_of_note(paragraph: Paragraph) -> str | None:
         return None
     bare = text.lstrip("∗*†‡§¶0123456789 ")
     note = paragraph.kind == "footnote"
-    if VENUE_BANNER.match(text) or VENUE_BANNER.match(bare) or _RIGHTS.search(text):
+    if BANNER.match(text) or BANNER.match(bare) or RIGHTS.search(text):
         return "venue_banner"
-    if note and VENUE_BANNER.search(text):
+    if note and BANNER.search(text):
         return "venue_banner"
-    if note and _AUTHOR_NOTE.search(bare):
+    if note and AUTHOR_NOTE.search(bare):
         return "author_notes"
-    if note and _FUNDING.search(text):
+    if note and FUNDING.search(text):
         return "funding"
     if _is_address(text) and _page(paragraph) <= 1:
         return "affiliations"
@@ -242,5 +203,5 @@ def _is_address(text: str) -> bool:
     return (
         len(text) <= _LONGEST_ADDRESS
         and not _ENDS_LIKE_TEXT.search(text)
-        and (_EMAIL.search(text) is not None or _AFFILIATION.search(text) is not None)
+        and (EMAIL.search(text) is not None or ADDRESS.search(text) is not None)
     )

@@ -76,6 +76,11 @@ def extract_paper(data: bytes, options: ExtractOptions) -> Paper:
         pages = _read_pages(document, options)
         repaired = bool(document.is_repaired)
         count = document.page_count
+    digest = hashlib.sha256(data).hexdigest()
+    return _assemble(pages, count, repaired, digest, options.blind)
+
+
+def _assemble(pages: _Pages, count: int, repaired: bool, digest: str, blind: bool) -> Paper:
     pieces, dropped = drop_furniture(pages.all_lines(), pages.heights)
     lines = rows(in_reading_order(pieces))
     contents = contents_lines(lines)
@@ -87,7 +92,7 @@ def extract_paper(data: bytes, options: ExtractOptions) -> Paper:
     paper = replace(
         structure(lines),
         pages=count,
-        sha256=hashlib.sha256(data).hexdigest(),
+        sha256=digest,
         integrity=Integrity(
             hidden_text=tuple(pages.hidden),
             dropped=dict(dropped),
@@ -95,7 +100,7 @@ def extract_paper(data: bytes, options: ExtractOptions) -> Paper:
             ocr_pages=tuple(pages.scans),
         ),
     )
-    return screen(paper, options.blind)
+    return screen(paper, blind)
 
 
 def is_pdf(data: bytes) -> bool:

@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from app.paper.blinding import VENUE_BANNER
+from app.paper.identity import BANNER
 from app.paper.lines import Line
 
 _REPEATS_ON = 0.6
@@ -47,7 +47,7 @@ def drop_furniture(lines: Sequence[Line], heights: Heights) -> tuple[list[Line],
     ):
         gone = find(left, heights)
         if gone:
-            banners = sum(VENUE_BANNER.match(left[index].text) is not None for index in gone)
+            banners = sum(BANNER.match(left[index].text) is not None for index in gone)
             dropped += Counter({kind: len(gone) - banners, "venue_banner": banners})
             left = [line for index, line in enumerate(left) if index not in gone]
     return list(left), dropped

@@ -25,7 +25,10 @@ _FEWEST_NUMBERED = 3
 RUN_IN_LEVEL = 4
 """Level of a bold beginning of a paragraph, as LaTeX's ``\\paragraph`` sets it."""
 
-_CITATION = re.compile(r"\b(19|20)\d\d\b|\be-?mail\b|\bet al\b|,\s[A-Z]\.|[A-Z]\.,")
+_CITATION = re.compile(
+    r"\b(19|20)\d\d\b|\be-?mail\b|\bet al\b|,\s[A-Z]\.|[A-Z]\.,|[a-z] [A-Z]{1,3},|"
+    r"^[A-Z][\w'’-]+ (?![IVX]+$)[A-Z]{1,3}[,:]?$"
+)
 _SENTENCE = re.compile(r"[,;]$|[a-z]\.$|\.\s+[a-z]")
 
 
@@ -172,7 +175,7 @@ class _Finder:
             if line.cells > 2 or self._labels[index] in ("caption", "footnote"):
                 continue
             if self._is_named(index) and self.is_back_matter(index):
-                count.digits = ()
+                count.end_text(is_list=self._begins_references(index))
             level = self._numbered_level(index, count)
             if level is None:
                 continue
@@ -248,6 +251,9 @@ class _Finder:
 
     def is_back_matter(self, index: int) -> bool:
         return section_kind(self._lines[index].text, "body") != "body"
+
+    def _begins_references(self, index: int) -> bool:
+        return section_kind(self._lines[index].text, "body") == "references"
 
     def whole(self, sure: dict[int, int]) -> Iterator[Heading]:
         """The headings with the lines that they run on to, and the run-ins between them."""

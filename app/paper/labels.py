@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from app.paper.identity import NOTE_OF_FIRST_PAGE
 from app.paper.lines import Line
 from app.paper.model import ParagraphKind
 
@@ -17,11 +18,6 @@ _CAPTION = re.compile(
     re.IGNORECASE,
 )
 NOTE_MARK = re.compile(r"(\d{1,2}|[∗*†‡§¶♠♣♦♥⋆✉#]+)\s?(?=[^\d\s.,:;)\]])")
-_FIRST_PAGE_NOTE = re.compile(
-    r"(corresponding|correspondence|equal contribution|proceedings of|copyright|permission to|"
-    r"preliminary work|work done|e-?mail|published as|under review|\d+(st|nd|rd|th) )",
-    re.IGNORECASE,
-)
 _NOTES_BELOW = 0.5
 """Part of a page's text above which no footnote begins: authors' marks stand there."""
 _NOTE_SIZE = 0.93
@@ -184,7 +180,7 @@ def begins_note(line: Line) -> bool:
     return (
         bool(line.marks and line.text.startswith(line.marks[0]))
         or NOTE_MARK.match(line.text) is not None
-        or _FIRST_PAGE_NOTE.match(line.text) is not None
+        or NOTE_OF_FIRST_PAGE.match(line.text) is not None
     )
 
 

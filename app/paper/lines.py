@@ -129,7 +129,7 @@ def _read_line(
     for span in spans:
         said, font = span["text"], span["font"]
         passed += len(said)
-        if said.isspace():
+        if not said or said.isspace():
             continue
         if span["flags"] & _SUPERSCRIPT:
             marks.append(said.strip())

@@ -15,6 +15,12 @@ _LETTERED = re.compile(r"[A-Z](\.\d{1,2})*[.:)]?\s")
 _APPENDIX = re.compile(r"appendix [A-Z\d]", re.IGNORECASE)
 _METHODS = re.compile(r"(online |materials? and )?methods")
 """Journals print these after the references, and they are no appendix."""
+ABSTRACT = re.compile(
+    r"(?:abstract|a b s t r a c t|r[ée]sum[ée]|zusammenfassung|kurzfassung|resumen|resumo|"
+    r"riassunto|sommario|摘\s*要|要\s*旨|概\s*要|초\s*록)(?!\w)\s*(?P<stop>[.:：—–|-]*)\s*",
+    re.IGNORECASE,
+)
+"""Announces an abstract, alone or before its first words."""
 NAMED = re.compile(
     r"(general )?introduction|motivation|(background and )?related works?|related literature|"
     r"literature review|background|preliminaries|problem (statement|formulation|setup)|overview|"
@@ -27,7 +33,8 @@ NAMED = re.compile(
     r"impact statement|reproducibility( statement)?|"
     r"(data|code)( and (data|code))? availability( statement)?|author contributions?|"
     r"competing (financial )?interests?|conflicts? of interests?|funding|"
-    r"acknowledge?ments?( and .{1,40})?|references|references and notes|bibliography|"
+    r"acknowledge?ments?( and .{1,40})?|remerciements|danksagung|agradecimientos|agradecimentos|"
+    r"ringraziamenti|致\s*谢|references|references and notes|bibliography|"
     r"literature cited|works cited|literatur(verzeichnis)?|r[eé]f[eé]rences|referencias|"
     r"(technical )?append(ix|ices)( .{1,60})?|supporting information|"
     r"supplement(ary|al) (materials?|information|text|notes?|methods|results|appendix)|"
@@ -70,7 +77,8 @@ _KINDS: tuple[tuple[SectionKind, re.Pattern[str]], ...] = (
     (
         "acknowledgements",
         re.compile(
-            r"acknowledge?ments?\b|funding\b|author contributions?\b|"
+            r"acknowledge?ments?\b|remerciements|danksagung|agradecim[ei]e?ntos|ringraziamenti|"
+            r"致\s*谢|funding\b|author contributions?\b|"
             r"competing .*interests?|conflicts? of interest|declarations?$|credit author"
         ),
     ),

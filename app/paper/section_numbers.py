@@ -10,6 +10,7 @@ from dataclasses import dataclass
 class Count:
     """The number last taken, to tell which ones may follow.
 
+    ``closed`` says that a list of references began before any number: digits are its entries'.
     ``outer`` is the Roman number under which letters count subsections, ``digits`` the number in
     digits that letters came after: they may have been no appendix's.
     """
@@ -18,10 +19,18 @@ class Count:
     style: str = ""
     outer: int = 0
     digits: tuple[int, ...] = ()
+    closed: bool = False
+
+    def end_text(self, *, is_list: bool) -> None:
+        """References, thanks or the like begin; ``is_list`` says that entries follow."""
+        self.digits = ()
+        self.closed = self.closed or (is_list and not self.style)
 
     def take(self, number: str) -> int | None:
         """The level of a number that may follow; it then counts as the last."""
         for style, parts in _readings(number):
+            if self.closed and style == "digit":
+                return None
             if style == "letter" and self.outer and self._lettered_subsection(parts):
                 return 2
             if self._follows(style, parts) or self._goes_back(style, parts):

@@ -6,21 +6,16 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from app.paper.abstract import find_abstract_heading, without_parts
 from app.paper.clean import Vocabulary, join_lines
-from app.paper.front import (
-    Front,
-    find_abstract_heading,
-    find_front,
-    find_title,
-    title_text,
-    without_parts_of_abstract,
-)
+from app.paper.front import Front, find_front
 from app.paper.headings import RUN_IN_LEVEL, Heading, find_headings
 from app.paper.labels import Body, body_of, label_lines
 from app.paper.lines import Line
 from app.paper.model import Paper, ParagraphKind, Section, SectionKind
 from app.paper.paragraphs import Draft, Drafter, anchors, paragraphs, place_notes
 from app.paper.section_names import NUMBERED, section_kind
+from app.paper.title import find_title, title_text
 
 
 @dataclass(slots=True)
@@ -47,18 +42,17 @@ def structure(lines: Sequence[Line]) -> Paper:
     own = {index for heading in headings for index in range(heading.start, heading.stop)}
     labels = label_lines(lines, body, own)
     if announced is not None:
-        headings = without_parts_of_abstract(headings, lines, announced)
-    stop = headings[0].start if headings else len(lines)
-    front = find_front(lines, labels, stop, announced, body)
+        headings = without_parts(headings, lines, announced)
+    front = find_front(lines, labels, headings, announced, body)
     # A title that stands above the abstract may come after it in the file.
-    headings = [heading for heading in headings if not front.title_has(heading)]
+    headings = [heading for heading in headings if not front.has(heading)]
     parts = [_front_matter(lines, labels, front, body)]
     parts += _body_parts(lines, labels, headings, front, body)
     placed = place_notes([part.drafts for part in parts])
     title_lines = [lines[index] for index in front.title]
     abstract_lines = [lines[index] for index in front.abstract]
     title, starts = join_lines([line.text for line in title_lines], vocabulary)
-    title = title_text(title)
+    title = title_text(title, _subtitle_at(title_lines, starts))
     abstract = paragraphs([Draft("text", abstract_lines, front.abstract_skip)], vocabulary)
     return Paper(
         title=title,
@@ -71,6 +65,14 @@ def structure(lines: Sequence[Line]) -> Paper:
         title_anchors=anchors(title_lines, starts, len(title)),
         abstract_anchors=abstract[0].anchors if abstract else (),
     )
+
+
+def _subtitle_at(title: Sequence[Line], starts: Sequence[int]) -> int | None:
+    """Where in a title its subtitle begins, which is smaller."""
+    smaller = (
+        start for line, start in zip(title, starts, strict=True) if line.size < 0.94 * title[0].size
+    )
+    return next(smaller, None)
 
 
 def _after_title(headings: Sequence[Heading], lines: Sequence[Line]) -> list[Heading]:

@@ -16,6 +16,7 @@ from tests.conftest import SHARED
 from tests.handmade import page, stream
 from tests.hidden_techniques import PAYLOADS, TECHNIQUES, WHITE, inject
 from tests.papers import paper_pdf
+from tests.type3 import page_in_bitmap_letters
 
 HIDDEN = SHARED / "pdfs" / "hidden"
 MANIFEST = HIDDEN / "manifest.json"
@@ -208,3 +209,11 @@ def test_letters_in_a_type_3_fonts_own_units_are_not_tiny() -> None:
     ((findings, visible),) = inspected(page(shown, font, glyph))
     assert findings == PageFindings()
     assert "aaaaaaaaaaaa" in visible
+
+
+def test_bitmap_fonts_of_tex_are_what_they_claim() -> None:
+    """dvips turns a font's space upside down, and the page turns it back."""
+    texts = ["Gravity bends the quickest boxes", "and jumps over the lazy dog again"]
+    (findings, text), *_ = inspected(page_in_bitmap_letters(texts))
+    assert findings.hidden == ()
+    assert all(line in " ".join(text.split()) for line in texts)

@@ -101,7 +101,10 @@ def _shapes(glyphs: Sequence[tuple[mupdf.FzFont, int]]) -> tuple[Shapes, NDArray
 
 def _draw(font: mupdf.FzFont, gid: int, sheet: mupdf.FzPixmap, top: int) -> None:
     text, still = mupdf.FzText(), mupdf.FzMatrix()
-    place = mupdf.FzMatrix(_EM, 0, 0, -_EM, _CANVAS / 4, top + _CANVAS * 2 / 3)
+    # Fonts made of programs, as TeX's bitmaps are, may have their letters upside down, and pages
+    # that turn them back.
+    up = _EM if font.m_internal.t3procs and font.m_internal.t3matrix.d < 0 else -_EM
+    place = mupdf.FzMatrix(_EM, 0, 0, up, _CANVAS / 4, top + _CANVAS * 2 / 3)
     mupdf.fz_show_glyph(text, font, place, gid, 0, 0, 0, 0, 0)
     # No glyph may draw over another's place.
     cell = mupdf.FzIrect(0, top, _CANVAS, top + _CANVAS)

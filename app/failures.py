@@ -119,7 +119,7 @@ def policy_of_answer(status: int, code: str | None) -> Policy:
         return Policy(Cause.NETWORK, _WHEN_BACK)
     if status >= 500:
         return POLICIES[e.ReviewerError]
-    return POLICIES[e.InvalidRequest]
+    return POLICIES[e.PaperError if status in (413, 422) else e.InvalidRequest]
 
 
 CONNECTION_LOST = Policy(Cause.NETWORK, _BACKOFF)

@@ -6,6 +6,8 @@ import asyncio
 import logging
 import signal
 import socket
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,8 @@ from app.connection import Connection, ConnectionLimits
 from app.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from fastapi import FastAPI
 
     from app.settings import Settings
@@ -47,12 +51,14 @@ def connections(settings: Settings) -> Any:
 class Server(uvicorn.Server):
     """Serves an application of :func:`app.main.create_app` until a signal ends it."""
 
-    def __init__(self, app: FastAPI, settings: Settings) -> None:
+    def __init__(self, app: FastAPI, settings: Settings, unix_socket: Path | None = None) -> None:
+        """With a ``unix_socket`` it listens there alone, and leaves signals to its caller."""
         super().__init__(
             uvicorn.Config(
                 app,
                 host=settings.host,
                 port=settings.port,
+                uds=str(unix_socket) if unix_socket else None,
                 http=connections(settings),
                 ws="none",
                 log_config=None,
@@ -61,8 +67,19 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=settings.shutdown_grace_s,
             )
         )
+        self.listening = asyncio.Event()
+        self._takes_signals = unix_socket is None
         self._stopping: asyncio.Event = app.state.stopping
         self._delay_s = settings.shutdown_delay_s
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        with super().capture_signals() if self._takes_signals else nullcontext():
+            yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """After the first signal; SIGINT comes from a person, who does not want to wait."""

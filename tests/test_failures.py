@@ -58,6 +58,8 @@ def test_what_an_error_means(error: ReviewerError, cause: Cause, retry: Retry) -
         (502, None, Cause.NETWORK, Retry.WHEN_BACK),
         (429, None, Cause.NETWORK, Retry.WHEN_BACK),
         (500, None, Cause.SERVICE, Retry.BACKOFF),
+        (422, "not_known_yet", Cause.PAPER, Retry.NEVER),
+        (413, None, Cause.PAPER, Retry.NEVER),
         (503, "not_known_yet", Cause.NETWORK, Retry.WHEN_BACK),
         (500, "not_known_yet", Cause.SERVICE, Retry.BACKOFF),
     ],

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,17 +10,19 @@ import typer
 
 from app.cli import options
 from app.cli.console import err, exit_on_error, fail, out
+from app.cli.service import INTERRUPTED, connect, run
 from app.observability.logs import configure_logging
-from app.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
+    from app.cli.batch_progress import BatchProgress
+    from app.client.api import ApiClient
     from app.client.batch.inputs import BatchPaper
-    from app.client.batch.reviewer import Reviewer
-    from app.client.batch.runner import Runner
+    from app.client.batch.runner import BatchRunner
 
-SOME_FAILED, STOPPED, INTERRUPTED = 1, 3, 130
+SOME_FAILED, STOPPED = 1, 3
+"""Exit statuses."""
 
 
 def batch(
@@ -56,88 +57,83 @@ def batch(
         bool, typer.Option("--retry-failed", help="Try all failed papers again.")
     ] = False,
 ) -> None:
-    """Review thousands of papers. The same command again goes on where the last one ended.
+    """Review thousands of papers. The same command continues where the last run ended.
 
     Exit status: 0 every paper has a review; 1 some failed, their lines say why; 2 the command can't
     work as it is; 3 stopped half-way (service gone, disk full); 130 interrupted.
     """
     with exit_on_error():
-        from app.cli.batch_progress import ProgressDisplay
+        from app.cli.batch_progress import BatchProgress
         from app.cli.batch_summary import show_summary
-        from app.client.batch.counts import Tally
+        from app.client.batch.counts import BatchCounts
         from app.client.batch.inputs import find_papers
-        from app.client.batch.output import Ledger
-        from app.client.batch.runner import Runner
+        from app.client.batch.output import BatchOutput
+        from app.client.batch.runner import BatchRunner
         from app.client.batch.table import check_table, write_table
 
         configure_logging("warning", "console")
-        asked = options.review_parameters(
+        parameters = options.review_parameters(
             model if url else None, template, samples, verdict_only=verdict_only
         )
-        _check_apart(source, output, table)
+        _check_different(source, output, table)
         found = find_papers(source)
         for notice in found.notices:
             err.print(notice, style="yellow", markup=False, highlight=False, soft_wrap=True)
         if table:
             check_table(table)
-        tally = Tally(len(found.papers))
-        with Ledger(output, asked, retry_failed=retry_failed) as ledger:
-            reviewer = _reviewer(url, api_key, model, concurrency, patience)
-            runner = Runner(reviewer, ledger, ProgressDisplay(tally, err), asked, patience)
-            status = _ended(runner, found.papers, concurrency)
-            if tally.told:
-                show_summary(tally, out)
+        counts = BatchCounts(len(found.papers))
+        with BatchOutput(output, parameters, retry_failed=retry_failed) as lines:
+            service = connect(url, api_key, model, concurrency)
+            progress = BatchProgress(counts, err)
+            if url is None:
+                service = _announced(service, progress)
+            runner = BatchRunner(service, parameters, lines, progress, patience)
+            status = _run(runner, found.papers, concurrency)
+            if counts.done:
+                show_summary(counts, out)
             if table:
-                write_table(table, ledger.lines)
-    raise typer.Exit(status or (SOME_FAILED if tally.statuses["failed"] else 0))
+                write_table(table, lines.read)
+    raise typer.Exit(status or (SOME_FAILED if counts.statuses["failed"] else 0))
 
 
-def _check_apart(*paths: Path | None) -> None:
+def _check_different(*paths: Path | None) -> None:
     """Input, output and table must be three files."""
-    places = [path.resolve() for path in paths if path]
-    if len(set(places)) < len(places):
+    resolved = [path.resolve() for path in paths if path]
+    if len(set(resolved)) < len(resolved):
         fail("the input, --out and --csv must be different files")
 
 
-def _reviewer(
-    url: str | None, api_key: str | None, model: str | None, at_once: int, timeout_s: float
-) -> Reviewer:
-    if url is None:
-        from app.client.batch.local import LocalReviewer
+@asynccontextmanager
+async def _announced(
+    service: AbstractAsyncContextManager[ApiClient], progress: BatchProgress
+) -> AsyncGenerator[ApiClient, None]:
+    """The command's own service: entering it loads the model."""
+    progress.waiting("loading the model")
+    async with service as client:
+        progress.waiting(None)
+        yield client
 
-        return LocalReviewer(load_settings(model=model))
-    from app.client.batch.remote import RemoteReviewer
 
-    return RemoteReviewer(url, api_key, at_once, timeout_s)
-
-
-def _ended(runner: Runner, papers: Sequence[BatchPaper], at_once: int) -> int:
-    """How the run ended: 0, or why it stopped before its end.
+def _run(runner: BatchRunner, papers: Sequence[BatchPaper], concurrency: int) -> int:
+    """0, or the exit status of a run that stopped before its end.
 
     Raises:
         ConfigurationError: another run would not fare better.
     """
     from app.client.batch.output import OutputFailed
-    from app.client.batch.runner import ServiceGone
+    from app.client.batch.retry import ServiceGone
 
     try:
-        asyncio.run(_interruptible(runner.run(papers, at_once)))
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        _stopped("interrupted; what was under way is dropped")
+        run(runner.run(papers, concurrency))
+    except KeyboardInterrupt:
+        _say_stopped("interrupted; the reviews in progress are dropped")
         return INTERRUPTED
     except (ServiceGone, OutputFailed) as error:
-        _stopped(f"{error.message} ({error.code})")
+        _say_stopped(f"{error.message} ({error.code})")
         return STOPPED
     return 0
 
 
-async def _interruptible(running: Coroutine[None, None, None]) -> None:
-    """SIGTERM ends it as Ctrl-C does."""
-    task = asyncio.ensure_future(running)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    await task
-
-
-def _stopped(why: str) -> None:
-    told = f"reviewer: {why}. The same command goes on from here."
-    err.print(told, style="red", markup=False, highlight=False, soft_wrap=True)
+def _say_stopped(why: str) -> None:
+    message = f"reviewer: {why}. The same command continues from here."
+    err.print(message, style="red", markup=False, highlight=False, soft_wrap=True)

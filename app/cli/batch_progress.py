@@ -1,4 +1,4 @@
-"""How a batch goes on: a live bar on a terminal, a line now and then elsewhere."""
+"""The progress of a batch: a live bar on a terminal, otherwise a line every ten seconds."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
-from app.client.batch.counts import Tally
+from app.client.batch.counts import BatchCounts
 from app.client.batch.output import Outcome
 
 _LINE_EVERY_S = 10.0
 
 
-class ProgressDisplay:
-    """Implements :class:`app.client.batch.runner.Watcher`; a context manager."""
+class BatchProgress:
+    """Implements :class:`app.client.batch.runner.Progress`; a context manager."""
 
-    def __init__(self, tally: Tally, console: Console) -> None:
-        self._tally = tally
+    def __init__(self, counts: BatchCounts, console: Console) -> None:
+        self._counts = counts
         self._console = console
         self._reasons: set[str] = set()
-        """Told since the work last went on."""
+        """Those that were shown since the last paper was done."""
         self._last_line = time.monotonic()
         self._bar = Progress(
             BarColumn(),
             MofNCompleteColumn(),
-            _Pace(tally),
+            _Rate(counts),
             TextColumn("{task.fields[reason]}", style="yellow", markup=False),
             console=console,
         )
-        self._task = self._bar.add_task("papers", total=tally.total, reason="")
+        self._task = self._bar.add_task("papers", total=counts.total, reason="")
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -45,11 +45,11 @@ class ProgressDisplay:
             self._line()
 
     def begin(self) -> None:
-        self._tally.begin()
+        self._counts.begin()
 
     def done(self, outcome: Outcome, *, earlier: bool) -> None:
-        self._tally.add(outcome, earlier=earlier)
-        self._bar.update(self._task, completed=self._tally.told)
+        self._counts.add(outcome, earlier=earlier)
+        self._bar.update(self._task, completed=self._counts.done)
         if not earlier and outcome.status == "failed":
             self._say(f"{outcome.path}: {outcome.code}", "red")
         elif not earlier and outcome.status == "duplicate":
@@ -66,28 +66,28 @@ class ProgressDisplay:
                 self._say(reason, "yellow")
         self._bar.update(self._task, reason=reason or "")
 
-    def _say(self, told: str, style: str) -> None:
-        self._console.print(told, style=style, markup=False, highlight=False, soft_wrap=True)
+    def _say(self, message: str, style: str) -> None:
+        self._console.print(message, style=style, markup=False, highlight=False, soft_wrap=True)
 
     def _line(self) -> None:
         self._last_line = time.monotonic()
-        self._say(f"{self._tally.told}/{self._tally.total} papers, {pace(self._tally)}", "")
+        self._say(f"{self._counts.done}/{self._counts.total} papers, {rate(self._counts)}", "")
 
 
-class _Pace(ProgressColumn):
-    def __init__(self, tally: Tally) -> None:
+class _Rate(ProgressColumn):
+    def __init__(self, counts: BatchCounts) -> None:
         super().__init__()
-        self._tally = tally
+        self._counts = counts
 
     def render(self, task: Task) -> Text:  # noqa: ARG002  # rich's signature
-        return Text(pace(self._tally))
+        return Text(rate(self._counts))
 
 
-def pace(tally: Tally) -> str:
-    """Rate, time left and failures, in words."""
-    failed = f"{tally.statuses['failed']} failed"
-    if tally.left_s is None:
+def rate(counts: BatchCounts) -> str:
+    """Rate, time left and number of failures."""
+    failed = f"{counts.statuses['failed']} failed"
+    if counts.left_s is None:
         return failed
-    minutes, seconds = divmod(round(tally.left_s), 60)
+    minutes, seconds = divmod(round(counts.left_s), 60)
     left = f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d} left"
-    return f"{tally.per_minute:.1f} a minute, {left}, {failed}"
+    return f"{counts.per_minute:.1f} a minute, {left}, {failed}"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,20 +11,17 @@ import typer
 
 from app.cli import options
 from app.cli.console import err, exit_on_error, fail, out, show_review
-from app.errors import ReviewerError
+from app.cli.service import INTERRUPTED, connect, run
 from app.observability.logs import configure_logging
 from app.paper.sources import File
-from app.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from rich.status import Status
 
-    from app.review.service import ReviewService
+    from app.client.api import ApiClient
+    from app.schemas.events import ReviewExtracted
     from app.schemas.requests import ReviewParameters
     from app.schemas.review import Review
-
-# Reading a long paper on a slow CPU; the service itself has no such limit.
-_CLIENT_TIMEOUT_S = 900.0
 
 
 def review(
@@ -42,16 +38,17 @@ def review(
     """Review one paper."""
     if as_json and as_markdown:
         fail("--json or --markdown, not both")
-    with exit_on_error(), err.status("starting") as status:
+    with exit_on_error(), err.status("loading the model" if url is None else "sending") as status:
+        configure_logging("warning", "console")
         file = File(pdf.read_bytes(), pdf.name)
-        asked = options.review_parameters(
+        parameters = options.review_parameters(
             model if url else None, template, samples, verdict_only=verdict_only
         )
-        if url is None:
-            configure_logging("warning", "console")
-            finished = asyncio.run(_review_here(load_settings(model=model), file, asked, status))
-        else:
-            finished = _review_there(url, api_key, file, asked, status)
+        service = connect(url, api_key, model, connections=1)
+        try:
+            finished = run(_review(service, file, parameters, status))
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
     if as_json:
         # Not through rich, which would fold and colour it.
         sys.stdout.write(finished.model_dump_json(indent=2) + "\n")
@@ -63,67 +60,34 @@ def review(
         err.print(finished.notice, style="yellow")
 
 
-async def _review_here(
-    settings: Settings, file: File, asked: ReviewParameters, status: Status
+async def _review(
+    service: AbstractAsyncContextManager[ApiClient],
+    file: File,
+    parameters: ReviewParameters,
+    status: Status,
 ) -> Review:
-    """With an engine of our own, started for this one paper."""
-    from app.local import local_service
-
-    status.update("loading the model")
-    async with local_service(settings) as local:
-        return await _follow(local.reviews, file, asked, status)
-
-
-async def _follow(
-    service: ReviewService, file: File, parameters: ReviewParameters, status: Status
-) -> Review:
-    from app.review.service import Completed, Extracted, Judging, Prompted, Writing
-
-    status.update("extracting")
+    """The finished review. While it is made, ``status`` shows how far it is."""
     words = 0
-    async with aclosing(service.start(file, parameters)) as events:
+    async with service as client, aclosing(client.stream_review(file, parameters)) as events:
+        status.update("extracting")
         async for event in events:
-            match event:
-                case Extracted(paper=paper):
-                    # A paper's title may hold brackets, which are no markup of ours.
-                    told = f"extracted {paper.pages} pages: {paper.title}"
-                    err.print(told, highlight=False, markup=False)
-                case Prompted(prompt=prompt):
-                    status.update(f"reading {prompt.tokens} tokens")
-                case Writing(text=text):
-                    words += len(text.split())
-                    status.update(f"writing: {words} words")
-                case Judging():
-                    status.update("verdict")
-                case Completed(review=finished):
-                    return finished
-    raise AssertionError("the service's events end with Completed or an error")
+            if event.type == "review.extracted":
+                # A paper's title may contain brackets, which are not rich's markup.
+                message = f"extracted {event.paper.pages} pages: {event.paper.title}"
+                err.print(message, highlight=False, markup=False)
+                status.update(f"reading {_tokens_read(event)} tokens of the paper")
+            elif event.type == "review.delta":
+                words += len(event.text.split())
+                status.update(f"writing: {words} words")
+            elif event.type == "review.verdict":
+                status.update("verdict")
+            elif event.type == "review.completed":
+                return event.review
+    raise AssertionError("the events end with review.completed or an error")
 
 
-def _review_there(
-    url: str, api_key: str | None, file: File, asked: ReviewParameters, status: Status
-) -> Review:
-    """By a running service."""
-    import httpx
-
-    from app.schemas.errors import ErrorEnvelope
-    from app.schemas.review import Review
-
-    status.update(f"waiting for {url}")
-    try:
-        response = httpx.post(
-            f"{url.rstrip('/')}/v1/reviews",
-            files={"file": (file.name, file.data, "application/pdf")},
-            data=asked.model_dump(mode="json", exclude_defaults=True),
-            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
-            timeout=_CLIENT_TIMEOUT_S,
-        )
-    except httpx.HTTPError as error:
-        fail(f"{url} does not answer: {error}")
-    try:
-        if response.is_success:
-            return Review.model_validate_json(response.content)
-        detail = ErrorEnvelope.model_validate_json(response.content).error
-    except ValueError:
-        fail(f"{url} answered {response.status_code}, and it is no reviewer's answer")
-    raise ReviewerError(detail.message, code=str(detail.code))
+def _tokens_read(event: ReviewExtracted) -> int:
+    """Of the paper's sections, without what did not fit into the prompt."""
+    tokens = sum(section.tokens for section in event.paper.sections if section.included)
+    shortened = [section for section in event.integrity.truncated if section.kept_tokens]
+    return tokens - sum(section.tokens - section.kept_tokens for section in shortened)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -65,3 +66,13 @@ def tiny_papers(folder: Path, count: int) -> Path:
 def tiny_pdfs(count: int) -> Iterator[bytes]:
     for number in range(count):
         yield typeset(paper_html(f"Paper Number {number}", words_per_section=10))
+
+
+def until_it_holds(out: Path, count: int, process: subprocess.Popen[str]) -> None:
+    ends = time.monotonic() + 120
+    while time.monotonic() < ends:
+        if out.exists() and out.read_bytes().count(b"\n") >= count:
+            return
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    raise AssertionError(f"{out} does not come to {count} lines")

@@ -56,6 +56,13 @@ def reviewed(**changed: Any) -> Answer:
     return lambda: JSONResponse({**REVIEW, **changed})
 
 
+def accepted(status: str = "queued", **changed: Any) -> Answer:
+    """A review that is not completed, as the queue has it."""
+    review = {name: REVIEW[name] for name in ("id", "object", "created", "model", "mode")}
+    review |= {"status": status, "template": "default", **changed}
+    return lambda: JSONResponse(review, 202 if status == "queued" else 200)
+
+
 def refused(status: int, code: str = "x", param: str | None = None, **headers: str) -> Answer:
     error = {"message": "No.", "type": "api_error", "param": param, "code": code}
     return lambda: JSONResponse(
@@ -69,10 +76,22 @@ def page(status: int) -> Answer:
 
 
 class StubService:
-    """A context manager. ``answers`` are given in turn, the last one again and again."""
+    """A context manager. ``answers`` are given in turn, the last one again and again.
 
-    def __init__(self, *answers: Answer, delay_s: float = 0.0, model: str | None = "stub") -> None:
+    ``polls`` are the answers for reviews that were accepted into the queue, in the same way.
+    """
+
+    def __init__(
+        self,
+        *answers: Answer,
+        polls: tuple[Answer, ...] = (),
+        delay_s: float = 0.0,
+        model: str | None = "stub",
+    ) -> None:
         self._answers = list(answers)
+        self._polls = list(polls)
+        self.polled = 0
+        self.cancelled: list[str] = []
         self._delay_s = delay_s
         self.model = model
         self.asked: list[tuple[float, str]] = []
@@ -82,12 +101,18 @@ class StubService:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         routes = [
+            Route("/readyz", self._ready),
             Route("/version", self._version),
             Route("/v1/reviews", self._review, methods=["POST"]),
+            Route("/v1/reviews/{id}", self._poll),
+            Route("/v1/reviews/{id}/cancel", self._cancel, methods=["POST"]),
         ]
         config = uvicorn.Config(Starlette(routes=routes), port=self.port, log_level="error")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run)
+
+    async def _ready(self, _: Request) -> Response:
+        return JSONResponse({}) if self.model else refused(503, "engine_unavailable")()
 
     async def _version(self, _: Request) -> Response:
         return JSONResponse({"version": "1", "model": self.model, "engine": "stub 1"})
@@ -102,6 +127,14 @@ class StubService:
         await asyncio.sleep(self._delay_s)
         self.now -= 1
         return answer()
+
+    async def _poll(self, _: Request) -> Response:
+        self.polled += 1
+        return (self._polls.pop(0) if len(self._polls) > 1 else self._polls[0])()
+
+    async def _cancel(self, request: Request) -> Response:
+        self.cancelled.append(request.path_params["id"])
+        return accepted("cancelled")()
 
     def __enter__(self) -> StubService:
         self._thread.start()

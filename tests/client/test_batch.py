@@ -18,7 +18,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.command import REVIEWER, batch, begin, by_path, environment, lines, tiny_papers
+from tests.client.command import (
+    REVIEWER,
+    batch,
+    begin,
+    by_path,
+    environment,
+    lines,
+    tiny_papers,
+    until_it_holds,
+)
 from tests.papers import blank_pdf, encrypted_pdf, paper_html, typeset
 from tests.service import SMALL, ScriptedService, Service, free_port
 
@@ -44,16 +53,6 @@ def few(tmp_path: Path, papers: Path) -> Path:
     for number in range(6):
         shutil.copy(papers / f"{number:03}.pdf", folder)
     return folder
-
-
-def until_it_holds(out: Path, count: int, process: subprocess.Popen[str]) -> None:
-    ends = time.monotonic() + 120
-    while time.monotonic() < ends:
-        if out.exists() and out.read_bytes().count(b"\n") >= count:
-            return
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
-    raise AssertionError(f"{out} does not come to {count} lines")
 
 
 def end(process: subprocess.Popen[str], how: signal.Signals) -> tuple[int, str]:
@@ -210,7 +209,7 @@ def test_interrupted(papers: Path, tmp_path: Path) -> None:
             until_it_holds(out, held, running)
             status, told = end(running, how)
             assert status == 130
-            assert "The same command goes on from here." in told
+            assert "The same command continues from here." in told
             assert "Traceback" not in told
             assert held <= len(by_path(out)) < PAPERS
         assert batch(*words).returncode == 0
@@ -272,7 +271,7 @@ def test_a_disk_that_is_full(quick: Service, few: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 3, done.stderr
     assert "can't be written: File too large" in done.stderr
-    assert "The same command goes on" in done.stderr
+    assert "The same command continues" in done.stderr
     assert 0 < len(by_path(out)) < 6
     assert batch(*words).returncode == 0
     assert len(by_path(out)) == 6
@@ -297,7 +296,7 @@ def test_an_output_that_is_somebody_s_file(few: Path, tmp_path: Path, content: b
     out.write_bytes(content)
     done = batch(few, "--out", out, "--url", "http://127.0.0.1:9")
     assert done.returncode == 2
-    assert "is no output of 'reviewer batch'" in done.stderr
+    assert "is not an output of 'reviewer batch'" in done.stderr
     assert out.read_bytes() == content
 
 
@@ -314,15 +313,15 @@ def test_a_table_that_is_somebody_s_file(few: Path, tmp_path: Path) -> None:
     ("words", "told"),
     [
         (("--out", "no/such/folder/o.jsonl"), "there is no folder"),
-        (("--out", "."), "is no file"),
-        (("--out", "/dev/null"), "is no file"),
+        (("--out", "."), "is not a file"),
+        (("--out", "/dev/null"), "is not a file"),
         (("--out", "o.jsonl", "--csv", "o.jsonl"), "must be different files"),
         (("--out", "o.jsonl", "--csv", "no/such/t.csv"), "No such file"),
-        (("--out", "o.jsonl", "--csv", "."), "is no file"),
+        (("--out", "o.jsonl", "--csv", "."), "is not a file"),
         (("--out", "o.jsonl", "--concurrency", "0"), "--concurrency"),
         ((), "Missing option '--out'"),
         (("--out", "o.jsonl", "--url", "nonsense"), "nonsense"),
-        (("--out", "o.jsonl", "--url", "http://localhost:99999"), "is no address"),
+        (("--out", "o.jsonl", "--url", "http://localhost:99999"), "is not an address"),
         (("--out", "o.jsonl", "--api-key", "clé"), "characters that no key has"),
     ],
 )

@@ -156,8 +156,8 @@ def test_a_service_that_stays_away(papers: Path, tmp_path: Path, answer: Answer)
         words = (papers, "--out", out, "--concurrency", "2", "--url", stub.url)
         done = batch(*words, "--patience", "3")
     assert done.returncode == 3
-    assert "nothing was heard for 3 s" in done.stderr
-    assert "The same command goes on from here." in done.stderr
+    assert "no answer for 3 s" in done.stderr
+    assert "The same command continues from here." in done.stderr
     assert "4 papers: 1 reviewed, 0 failed, 3 to do" in done.stdout
     assert len(lines(out)) == 1
 
@@ -167,7 +167,7 @@ def test_a_model_that_never_comes(papers: Path, tmp_path: Path) -> None:
         words = (papers, "--out", tmp_path / "o.jsonl", "--url", stub.url)
         done = batch(*words, "--patience", "2")
     assert done.returncode == 3
-    assert "its model is not ready" in done.stderr
+    assert "engine_unavailable" in done.stderr
 
 
 def test_another_model(papers: Path, tmp_path: Path) -> None:

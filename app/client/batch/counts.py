@@ -1,4 +1,4 @@
-"""What became of the papers so far, in numbers."""
+"""The results of a batch so far, as numbers."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ BINS = 10
 """Of the histogram of probabilities, each a tenth wide."""
 
 
-class Tally:
-    """Counts outcomes. ``total`` are the papers of the input."""
+class BatchCounts:
+    """``total`` is the number of papers in the input."""
 
     def __init__(self, total: int) -> None:
         self.total = total
-        self.told = 0
+        self.done = 0
         """Papers that have their line."""
         self.earlier = 0
         """Of these, the ones that had it before this run."""
-        self.reviewed_now = 0
-        """Papers that got a review or an error in this run."""
+        self.worked_on = 0
+        """Papers that got a review or an error in this run, by new work: neither duplicates nor
+        papers whose review the service had stored already."""
         self.statuses: Counter[str] = Counter()
         self.decisions: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()
@@ -30,9 +31,9 @@ class Tally:
         self._began = time.monotonic()
 
     def add(self, outcome: Outcome, *, earlier: bool) -> None:
-        self.told += 1
+        self.done += 1
         self.earlier += earlier
-        self.reviewed_now += not earlier and outcome.status != "duplicate"
+        self.worked_on += not (earlier or outcome.reused or outcome.status == "duplicate")
         self.statuses[outcome.status] += 1
         if outcome.status == "completed":
             self.decisions[outcome.decision or "none"] += 1
@@ -44,7 +45,7 @@ class Tally:
             self.notices[outcome.notice] += 1
 
     def begin(self) -> None:
-        """The pace is measured from here on."""
+        """Start the clock for the rate."""
         self._began = time.monotonic()
 
     @property
@@ -53,18 +54,18 @@ class Tally:
 
     @property
     def per_minute(self) -> float:
-        """Papers a minute, in this run."""
-        return 60 * self.reviewed_now / max(self.elapsed_s, 1e-3)
+        """Papers a minute in this run."""
+        return 60 * self.worked_on / max(self.elapsed_s, 1e-3)
 
     @property
     def left_s(self) -> float | None:
-        """Seconds until all are done, at this pace; None before the first one is."""
-        if not self.reviewed_now:
+        """Seconds until all are done, at this rate; None before the first one is."""
+        if not self.worked_on:
             return None
-        return 60 * (self.total - self.told) / self.per_minute
+        return 60 * (self.total - self.done) / self.per_minute
 
     @property
     def accept_rate(self) -> float | None:
-        """Of the reviews that decide; None where none does."""
+        """Share of accept among the reviews that have a decision; None if there is none."""
         decided = self.decisions["accept"] + self.decisions["reject"]
         return self.decisions["accept"] / decided if decided else None

@@ -1,7 +1,7 @@
-"""The output file of a batch: one JSON line a paper, and what the lines say is done.
+"""The output file of a batch: one JSON line per paper, and what is known from the lines.
 
-A line is written by one call and is on the disk (fsync) before its paper counts as done. A kill or
-a power cut costs at most the line that was being written: it is cut off at the next start.
+A line is written at once and is on the disk (fsync) before its paper counts as done. A kill or a
+power cut costs at most the line that was being written: the next start removes its beginning.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from app.schemas.requests import ReviewParameters
 Status = Literal["completed", "failed", "duplicate"]
 
 _BEGINNING = b'{"path":'
-"""Of every line; what does not begin so is not ours to cut."""
+"""Of every line; what begins differently is somebody else's file, and nothing is removed there."""
 
 
 class _Verdict(msgspec.Struct):
@@ -35,6 +35,7 @@ class _Verdict(msgspec.Struct):
 class _Review(msgspec.Struct):
     verdict: _Verdict
     notice: str | None
+    reused: bool = False
 
 
 class _Error(msgspec.Struct):
@@ -42,7 +43,7 @@ class _Error(msgspec.Struct):
 
 
 class _Line(msgspec.Struct):
-    """What of a line is needed to go on and to sum up."""
+    """The fields of a line that are needed to continue and to count."""
 
     path: str
     sha256: str | None
@@ -56,7 +57,7 @@ class _Line(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a paper: its line without the review."""
+    """The result of one paper: its line without the review."""
 
     path: str
     status: Status
@@ -65,6 +66,8 @@ class Outcome:
     notice: str | None = None
     code: str | None = None
     """Of the error."""
+    reused: bool = False
+    """Whether the service answered with a review that it had stored already."""
 
 
 class OutputFailed(ReviewerError):
@@ -73,31 +76,31 @@ class OutputFailed(ReviewerError):
     code = "output_failed"
 
 
-class Ledger:
-    """A context manager: it holds the file for this process alone."""
+class BatchOutput:
+    """A context manager: while it is entered, no other process can write the file."""
 
-    def __init__(self, out: Path, asked: ReviewParameters, *, retry_failed: bool) -> None:
+    def __init__(self, out: Path, parameters: ReviewParameters, *, retry_failed: bool) -> None:
         self._out = out.resolve()
-        self._asked = asked.model_copy(update={"model": None})
+        self._parameters = parameters.model_copy(update={"model": None})
         self._retry_failed = retry_failed
         self._lock = FileLock(self._out.with_name(f".{self._out.name}.lock"))
         self._file: BinaryIO
         self._by_sha: dict[str, Outcome] = {}
         self._duplicates: set[tuple[str, str]] = set()
         self.model: str | None = None
-        """The one that wrote the reviews; None where there are none yet."""
+        """The one that wrote the reviews; None if there are no reviews yet."""
 
     def __enter__(self) -> Self:
-        """Take the file, and read what it holds.
+        """Lock the file, and read its lines.
 
         Raises:
-            ConfigurationError: another run has it, or it holds something else than this run's.
+            ConfigurationError: another run has it, or its lines are not those of such a run.
             OSError: it can't be read or written.
         """
         if not self._out.parent.is_dir():
             raise _refused(f"there is no folder {self._out.parent}")
         if self._out.exists() and not self._out.is_file():
-            raise _refused(f"{self._out} is no file")
+            raise _refused(f"{self._out} is not a file")
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
@@ -124,10 +127,10 @@ class Ledger:
         self._lock.release()
 
     def find(self, sha256: str) -> Outcome | None:
-        """What became of the paper with these bytes."""
+        """The result of the paper with these bytes."""
         return self._by_sha.get(sha256)
 
-    def told_as_duplicate(self, path: str, sha256: str) -> bool:
+    def has_duplicate(self, path: str, sha256: str) -> bool:
         return (path, sha256) in self._duplicates
 
     def completed(self, paper: BatchPaper, sha256: str, review: dict[str, Any]) -> Outcome:
@@ -137,13 +140,12 @@ class Ledger:
         self, paper: BatchPaper, sha256: str | None, error: ErrorDetail, *, transient: bool
     ) -> Outcome:
         """``transient``: the next run tries the paper again."""
-        told = error.model_dump()
-        return self._append(paper, sha256, "failed", transient=transient, error=told)
+        return self._append(paper, sha256, "failed", transient=transient, error=error.model_dump())
 
     def duplicate(self, paper: BatchPaper, sha256: str, of: str) -> Outcome:
         return self._append(paper, sha256, "duplicate", duplicate_of=of)
 
-    def lines(self) -> Iterator[dict[str, Any]]:
+    def read(self) -> Iterator[dict[str, Any]]:
         """Every line of the file, one at a time."""
         with self._out.open("rb") as lines:
             for line in lines:
@@ -154,7 +156,7 @@ class Ledger:
     ) -> Outcome:
         """
         Raises:
-            OutputFailed: and nothing of the line is in the file.
+            OutputFailed: nothing of the line is in the file.
         """
         whole = {
             "path": paper.path,
@@ -162,7 +164,7 @@ class Ledger:
             "sha256": sha256,
             "status": status,
             "model": self.model,
-            "parameters": self._asked.model_dump(mode="json", exclude={"model", "stream"}),
+            "parameters": self._parameters.model_dump(mode="json", exclude={"model", "stream"}),
             "manifest": dict(paper.columns),
             **rest,
         }
@@ -187,6 +189,7 @@ class Ledger:
             probability=verdict.probability if verdict else None,
             notice=line.review.notice if line.review else None,
             code=str(line.error.code) if line.error else None,
+            reused=line.review.reused if line.review else False,
         )
         if line.sha256 is not None:
             if line.status == "duplicate":
@@ -196,7 +199,7 @@ class Ledger:
         return outcome
 
     def _load(self) -> None:
-        """Read every line, and only then change anything.
+        """Read every line before anything is changed.
 
         Raises:
             ConfigurationError: a line is not one of this run's.
@@ -216,16 +219,16 @@ class Ledger:
                 else:
                     self._remember(line)
         os.ftruncate(self._file.fileno(), whole)
-        # A duplicate whose other half is to be done again might become the original.
+        # If the original is to be reviewed again, its duplicate may come first this time.
         self._duplicates = {known for known in self._duplicates if known[1] in self._by_sha}
         if again:
-            self._rewrite(lambda number, line: number not in again and self._stands(line))
+            self._rewrite(lambda number, line: number not in again and self._is_kept(line))
 
     def _check_torn(self, raw: bytes, number: int) -> None:
         if not _BEGINNING.startswith(raw[: len(_BEGINNING)]):
             raise self._foreign(f"line {number}")
 
-    def _stands(self, line: _Line) -> bool:
+    def _is_kept(self, line: _Line) -> bool:
         return line.status != "duplicate" or (line.path, line.sha256) in self._duplicates
 
     def _parsed(self, raw: bytes, number: int) -> _Line:
@@ -234,15 +237,15 @@ class Ledger:
             parameters = ReviewParameters.model_validate(line.parameters)
         except ValueError:  # also pydantic's and msgspec's
             raise self._foreign(f"line {number}") from None
-        if parameters != self._asked or (line.model and self.model not in (None, line.model)):
+        if parameters != self._parameters or (line.model and self.model not in (None, line.model)):
             raise _refused(
                 f"{self._out} holds another run's reviews (line {number}: {line.model}, "
-                f"{_brief(parameters)}; this run: {_brief(self._asked)}): name another --out"
+                f"{_brief(parameters)}; this run: {_brief(self._parameters)}): name another --out"
             )
         return line
 
     def _rewrite(self, keeps: Callable[[int, _Line], bool]) -> None:
-        """Leave out lines; a kill meanwhile leaves the file as it was."""
+        """Remove lines. A kill in the middle leaves the file as it was."""
         new = self._out.with_name(f".{self._out.name}.new")
         with self._out.open("rb") as old, new.open("wb") as kept:
             for number, raw in enumerate(old):
@@ -255,12 +258,12 @@ class Ledger:
         self._file = self._out.open("ab", buffering=0)
 
     def _foreign(self, where: str) -> ConfigurationError:
-        return _refused(f"{self._out} is no output of 'reviewer batch' ({where}): name another")
+        return _refused(f"{self._out} is not an output of 'reviewer batch' ({where}): name another")
 
 
 def _brief(parameters: ReviewParameters) -> str:
-    told = parameters.model_dump(exclude_defaults=True) | {"template": parameters.template}
-    return ", ".join(f"{name} {value}" for name, value in told.items())
+    shown = parameters.model_dump(exclude_defaults=True) | {"template": parameters.template}
+    return ", ".join(f"{name} {value}" for name, value in shown.items())
 
 
 def _refused(message: str) -> ConfigurationError:

@@ -1,50 +1,39 @@
-"""Reviews the papers of a batch, some at a time, until each has its line."""
+"""Reviews the papers of a batch, some at a time, until each has its line in the output."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import random
 import stat
-import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
-from typing import Protocol, Self, TypeVar
+from typing import Protocol, Self
 
+from app.client.api import ApiClient, RequestFailed, client_error
 from app.client.batch.inputs import BatchPaper
-from app.client.batch.output import Ledger, Outcome
-from app.client.batch.reviewer import Refused, Reviewer, failure
-from app.errors import ConfigurationError, ReviewerError
+from app.client.batch.output import BatchOutput, Outcome
+from app.client.batch.retry import Retries, ServiceGone
+from app.client.batch.reviews import Reviews
+from app.errors import ConfigurationError
+from app.failures import NOT_REACHED, Cause, Retry
 from app.paper.sources import File
 from app.schemas.errors import ErrorDetail
 from app.schemas.requests import ReviewParameters
 
-T = TypeVar("T")
-
-MOST_ATTEMPTS = 4
-"""At a paper that the service fails on."""
-MOST_IN_A_ROW = 20
-"""Papers that the service may fail on, all their attempts, before it is given up."""
-_LONGEST_PAUSE_S = 30.0
-_MOST_BYTES = 1_000_000_000
-"""Of a file that is read into memory; services take 50 MB unless told otherwise."""
+_MAX_BYTES = 1_000_000_000
+"""Of a file that is read into memory; services take 50 MB unless configured otherwise."""
 
 
-class ServiceGone(ReviewerError):
-    """It was waited for long enough, or fails on everything."""
-
-    code = "service_gone"
-
-
-class Watcher(Protocol):
-    """Is told how the batch goes on; a context manager around all of it."""
+class Progress(Protocol):
+    """Shows how the batch goes on; a context manager around all of it."""
 
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *exc: object) -> None: ...
 
     def begin(self) -> None:
-        """The service is there: the first paper goes to it."""
+        """The service is ready: the first paper is sent to it."""
         ...
 
     def done(self, outcome: Outcome, *, earlier: bool) -> None:
@@ -57,50 +46,54 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Loaded:
+class _LoadedPaper:
     file: File
     sha256: str
 
 
-class Runner:
+class BatchRunner:
     """One run of a batch."""
 
     def __init__(
         self,
-        reviewer: Reviewer,
-        ledger: Ledger,
-        watcher: Watcher,
-        asked: ReviewParameters,
+        service: AbstractAsyncContextManager[ApiClient],
+        parameters: ReviewParameters,
+        output: BatchOutput,
+        progress: Progress,
         patience_s: float,
     ) -> None:
-        """``patience_s``: how long the service may be away before the run ends, in seconds."""
-        self._reviewer = reviewer
-        self._ledger = ledger
-        self._watcher = watcher
-        self._asked = asked
-        self._patience_s = patience_s
-        self._heard = 0.0
-        """When the service last had an answer to a paper."""
-        self._failed_in_a_row = 0
-        self._claimed: dict[str, str] = {}
-        """The SHA-256 of the papers of this run, and the path that each was first found under."""
+        """``service`` is entered when the first paper needs it.
 
-    async def run(self, papers: Sequence[BatchPaper], at_once: int) -> None:
+        ``patience_s``: longest time without an answer before the run ends, in seconds.
+        """
+        self._service = service
+        self._parameters = parameters
+        self._output = output
+        self._progress = progress
+        self._retries = Retries(patience_s, progress.waiting)
+        self._reviews: Reviews
+        self._first_path: dict[str, str] = {}
+        """SHA-256 of each paper of this run -> the path that it was first found under."""
+
+    async def run(self, papers: Sequence[BatchPaper], concurrency: int) -> None:
         """
         Raises:
             ConfigurationError: the service refuses what is asked for, or serves another model.
-            ServiceGone: it did not answer for too long, or failed on everything.
+            EngineUnavailable: the model of the command's own service does not start.
+            ServiceGone: it did not answer for too long, or failed on every paper.
             OutputFailed: a line can't be written.
         """
         try:
-            async with self._reviewer:
-                with self._watcher:
-                    await self._run(papers, asyncio.Semaphore(at_once))
+            async with AsyncExitStack() as stack:
+                with self._progress:
+                    await self._run(papers, asyncio.Semaphore(concurrency), stack)
         except ExceptionGroup as group:
-            # Whatever ends one ends all, and the first reason is as good as any.
+            # What ends one paper ends all of them; the first reason is as good as any.
             raise _first(group) from None
 
-    async def _run(self, papers: Sequence[BatchPaper], slots: asyncio.Semaphore) -> None:
+    async def _run(
+        self, papers: Sequence[BatchPaper], slots: asyncio.Semaphore, stack: AsyncExitStack
+    ) -> None:
         paths = {paper.path for paper in papers}
         started = False
         async with asyncio.TaskGroup() as tasks:
@@ -109,150 +102,110 @@ class Runner:
                 await slots.acquire()
                 loaded = await asyncio.to_thread(load, paper)
                 if isinstance(loaded, ErrorDetail):
-                    outcome = self._ledger.failed(paper, None, loaded, transient=True)
-                    self._watcher.done(outcome, earlier=False)
-                elif not self._is_told(paper, loaded.sha256, paths):
+                    outcome = self._output.failed(paper, None, loaded, transient=True)
+                    self._progress.done(outcome, earlier=False)
+                elif not self._has_line(paper, loaded.sha256, paths):
                     if not started:
-                        await self._start()
+                        await self._start(stack)
                         started = True
                     task = tasks.create_task(self._review(paper, loaded))
                     task.add_done_callback(lambda _: slots.release())
                     continue
                 slots.release()
 
-    def _is_told(self, paper: BatchPaper, sha256: str, paths: set[str]) -> bool:
-        """Whether the paper has a line, or gets one as a duplicate; otherwise it is claimed."""
-        known = self._ledger.find(sha256)
-        original = self._claimed.setdefault(sha256, known.path if known else paper.path)
-        if original == paper.path:
+    def _has_line(self, paper: BatchPaper, sha256: str, paths: set[str]) -> bool:
+        """Whether the paper has its line already, or gets one as a duplicate.
+
+        If not, it counts as the first one with these bytes from now on.
+        """
+        known = self._output.find(sha256)
+        first = self._first_path.setdefault(sha256, known.path if known else paper.path)
+        if first == paper.path:
             if known:
-                self._watcher.done(known, earlier=True)
+                self._progress.done(known, earlier=True)
             return known is not None
-        if original not in paths and known:
+        if first not in paths and known:
             # The same paper under a new name.
-            self._claimed[sha256] = paper.path
-            self._watcher.done(known, earlier=True)
-        elif self._ledger.told_as_duplicate(paper.path, sha256):
-            self._watcher.done(Outcome(paper.path, "duplicate"), earlier=True)
+            self._first_path[sha256] = paper.path
+            self._progress.done(known, earlier=True)
+        elif self._output.has_duplicate(paper.path, sha256):
+            self._progress.done(Outcome(paper.path, "duplicate"), earlier=True)
         else:
-            self._watcher.done(self._ledger.duplicate(paper, sha256, original), earlier=False)
+            self._progress.done(self._output.duplicate(paper, sha256, first), earlier=False)
         return True
 
-    async def _start(self) -> None:
-        self._watcher.waiting("waiting: the model is loading")
+    async def _start(self, stack: AsyncExitStack) -> None:
+        client = await stack.enter_async_context(self._service)
         try:
-            model = await self._ask(self._reviewer.start)
-        except Refused as refused:
-            if refused.blame == "run":
-                raise _refuses(refused) from refused
-            raise ServiceGone(refused.error.message) from refused
+            model = await self._retries.ask(lambda: _model_of(client))
+        except RequestFailed as error:
+            if error.policy.cause is Cause.REQUEST:
+                raise _wrong_request(error) from error
+            raise ServiceGone(error.message) from error
         self._check_model(model)
-        self._ledger.model = model
-        self._watcher.begin()
+        self._output.model = model
+        self._reviews = Reviews(client, self._parameters, self._retries)
+        self._progress.begin()
 
     def _check_model(self, model: str) -> None:
-        if self._ledger.model not in (None, model):
+        if self._output.model not in (None, model):
             raise ConfigurationError(
-                f"the output holds reviews by {self._ledger.model}, and this is {model}: "
+                f"the output holds reviews by {self._output.model}, and this is {model}: "
                 "name another --out",
                 code="output_refused",
             )
 
-    async def _review(self, paper: BatchPaper, loaded: _Loaded) -> None:
+    async def _review(self, paper: BatchPaper, loaded: _LoadedPaper) -> None:
         try:
-            review = await self._ask(lambda: self._reviewer.review(loaded.file, self._asked))
-        except Refused as refused:
-            if refused.blame == "run":
-                raise _refuses(refused) from refused
-            transient = refused.blame != "paper"
-            outcome = self._ledger.failed(paper, loaded.sha256, refused.error, transient=transient)
-            self._watcher.done(outcome, earlier=False)
-            self._count_failure(refused)
+            review = await self._reviews.review(loaded.file)
+        except RequestFailed as error:
+            if error.policy.cause is Cause.REQUEST:
+                raise _wrong_request(error) from error
+            transient = error.policy.retry is not Retry.NEVER
+            outcome = self._output.failed(paper, loaded.sha256, error.error, transient=transient)
+            self._progress.done(outcome, earlier=False)
+            if transient:
+                self._retries.failed(error)
+            else:
+                self._retries.answered()
         else:
             self._check_model(review["model"])
-            outcome = self._ledger.completed(paper, loaded.sha256, review)
-            self._watcher.done(outcome, earlier=False)
-
-    def _count_failure(self, refused: Refused) -> None:
-        self._failed_in_a_row += refused.blame == "service"
-        if self._failed_in_a_row >= MOST_IN_A_ROW:
-            raise ServiceGone(
-                f"the service failed on {MOST_IN_A_ROW} papers in a row, at last with: "
-                f"{refused.error.message}"
-            )
-
-    async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
-        """The answer; asked again where that may help.
-
-        Raises:
-            Refused: it is this paper's or the run's own fault, or the service failed every time.
-            ServiceGone: it was away for too long.
-        """
-        attempts = pauses = 0
-        asked_at = time.monotonic()
-        while True:
-            try:
-                answer = await question()
-            except Refused as refused:
-                if refused.blame == "paper":
-                    self._hear()
-                if refused.blame in ("paper", "run"):
-                    raise
-                if refused.blame == "service":
-                    attempts += 1
-                    if attempts == MOST_ATTEMPTS:
-                        raise
-                pauses += 1
-                await self._pause(refused, pauses, max(asked_at, self._heard))
-            else:
-                self._hear()
-                return answer
-
-    def _hear(self) -> None:
-        self._heard = time.monotonic()
-        self._failed_in_a_row = 0
-        self._watcher.waiting(None)
-
-    async def _pause(self, refused: Refused, pauses: int, heard: float) -> None:
-        """As long as the service says, or twice as long each time; less where patience ends."""
-        left = heard + self._patience_s - time.monotonic()
-        if left <= 0 and refused.blame == "away":
-            raise ServiceGone(
-                f"nothing was heard for {self._patience_s:g} s: {refused.error.message}"
-            )
-        pause = refused.retry_after_s
-        if pause is None:
-            pause = min(_LONGEST_PAUSE_S, 2.0 ** (pauses - 1))
-        # Spread, so that those who were refused together do not come back together.
-        pause *= random.uniform(1, 1.25)  # noqa: S311
-        if refused.blame == "away":
-            pause = min(pause, left)
-        self._watcher.waiting(f"waiting: {refused.error.message}")
-        await asyncio.sleep(pause)
+            outcome = self._output.completed(paper, loaded.sha256, review)
+            self._progress.done(outcome, earlier=False)
+            self._retries.answered()
 
 
-def load(paper: BatchPaper) -> _Loaded | ErrorDetail:
+async def _model_of(client: ApiClient) -> str:
+    """The name of the model, once the service is ready."""
+    await client.check_ready()
+    version = await client.version()
+    if version.model is None:  # it has gone since
+        raise RequestFailed(client_error("the model is not ready", "not_ready"), NOT_REACHED)
+    return version.model
+
+
+def load(paper: BatchPaper) -> _LoadedPaper | ErrorDetail:
     """The file and its hash, or why there is none."""
     try:
-        about = paper.file.stat()
-        if not stat.S_ISREG(about.st_mode):
-            return failure("This is no file.", "file_not_found", "path")
-        if about.st_size > _MOST_BYTES:
-            return failure("The file is larger than 1 GB.", "file_too_large", "path")
+        status = paper.file.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return client_error("This is not a file.", "file_not_found", "path")
+        if status.st_size > _MAX_BYTES:
+            return client_error("The file is larger than 1 GB.", "file_too_large", "path")
         data = paper.file.read_bytes()
     except FileNotFoundError:
-        return failure("There is no such file.", "file_not_found", "path")
+        return client_error("There is no such file.", "file_not_found", "path")
     except OSError as error:
-        return failure(f"The file can't be read: {error.strerror}.", "file_unreadable", "path")
+        return client_error(f"The file can't be read: {error.strerror}.", "file_unreadable", "path")
     except ValueError:  # a NUL in its name
-        return failure("This is no name of a file.", "file_not_found", "path")
+        return client_error("No file can have this name.", "file_not_found", "path")
     name = paper.path.rpartition("/")[2]
-    return _Loaded(File(data, name), hashlib.sha256(data).hexdigest())
+    return _LoadedPaper(File(data, name), hashlib.sha256(data).hexdigest())
 
 
-def _refuses(refused: Refused) -> ConfigurationError:
-    error = refused.error
-    return ConfigurationError(error.message, error.param, str(error.code))
+def _wrong_request(error: RequestFailed) -> ConfigurationError:
+    """No other paper would fare better with this request."""
+    return ConfigurationError(error.message, error.param, error.code)
 
 
 def _first(group: ExceptionGroup[Exception]) -> Exception:

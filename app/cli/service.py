@@ -1,0 +1,54 @@
+"""The service that a command works with: a running one, or one of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, TypeVar
+
+from app.settings import load_settings
+
+if TYPE_CHECKING:
+    from app.client.api import ApiClient
+
+T = TypeVar("T")
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C or SIGTERM, as shells have it for SIGINT."""
+
+
+def connect(
+    url: str | None, api_key: str | None, model: str | None, connections: int
+) -> AbstractAsyncContextManager[ApiClient]:
+    """The service at ``url``; without one, the command's own, which is started when it is entered.
+
+    Raises:
+        ConfigurationError: address, key or settings can't be right.
+    """
+    from app.client.api import ApiClient, Endpoint
+
+    if url is not None:
+        return ApiClient(Endpoint(url, api_key), connections)
+    from app.client.own_service import own_service
+
+    return own_service(load_settings(model=model), connections)
+
+
+def run(work: Coroutine[None, None, T]) -> T:
+    """Like ``asyncio.run``, but SIGTERM ends the work in the way that Ctrl-C does.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted, and has ended in order.
+    """
+
+    async def interruptible() -> T:
+        task = asyncio.ensure_future(work)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await task
+
+    try:
+        return asyncio.run(interruptible())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None

@@ -1,0 +1,80 @@
+"""An OpenAI-compatible server that writes one review, for services without a model of their own."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import AsyncGenerator
+from types import TracebackType
+from typing import Any, Self
+
+import anyio
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from tests.doubles import WHOLE_REVIEW
+from tests.service import free_port
+
+MODEL = "written-upstream"
+
+
+class ReviewUpstream:
+    """A context manager. ``settings`` are those of a service that uses it as its engine."""
+
+    def __init__(self, delay_s: float = 0.0) -> None:
+        """``delay_s``: pause before each line of a review."""
+        self._delay_s = delay_s
+        self.reviews = 0
+        """Requests for a review so far."""
+        port = free_port()
+        self.settings = {
+            "REVIEWER_ENGINE": "upstream",
+            "REVIEWER_UPSTREAM_URL": f"http://127.0.0.1:{port}/v1",
+            "REVIEWER_UPSTREAM_TOKENIZER": "smollm2",
+        }
+        routes = [
+            Route("/v1/models", self._models),
+            Route("/v1/chat/completions", self._chat, methods=["POST"]),
+        ]
+        config = uvicorn.Config(Starlette(routes=routes), port=port, log_level="error")
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run)
+
+    async def _models(self, _: Request) -> Response:
+        return JSONResponse({"data": [{"id": MODEL, "max_model_len": 8192}]})
+
+    async def _chat(self, request: Request) -> Response:
+        asked: dict[str, Any] = await request.json()
+        if not asked.get("stream"):
+            return JSONResponse({"choices": [{"message": {"content": " ACCEPT"}}]})
+        self.reviews += asked["max_tokens"] > 1
+        return StreamingResponse(self._written(), media_type="text/event-stream")
+
+    async def _written(self) -> AsyncGenerator[str, None]:
+        for line in WHOLE_REVIEW.splitlines(keepends=True):
+            await anyio.sleep(self._delay_s)
+            yield _chunk({"delta": {"content": line}})
+        yield _chunk({"delta": {}, "finish_reason": "stop"})
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        while not self._server.started:
+            time.sleep(0.01)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.force_exit = self._server.should_exit = True
+        self._thread.join()
+
+
+def _chunk(choice: dict[str, Any]) -> str:
+    return f"data: {json.dumps({'choices': [choice]})}\n\n"

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.papers import EXAMPLES, encrypted_pdf, paper_pdf
-from tests.service import SMALL, Service
+from tests.papers import EXAMPLES, encrypted_pdf
+from tests.service import ScriptedService, Service
 
 REVIEWER = Path(sys.executable).with_name("reviewer")
 PAPER = EXAMPLES / "paper.pdf"
@@ -30,79 +30,48 @@ def reviewer(*words: str | Path, **environment: str) -> subprocess.CompletedProc
     )
 
 
-def test_json_from_a_running_service(service: Service) -> None:
-    done = reviewer("review", PAPER, "--json", "--url", service.url)
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with ScriptedService(tmp_path_factory.mktemp("service") / "log") as running:
+        yield running
+
+
+def test_json_from_a_running_service(quick: Service) -> None:
+    done = reviewer("review", PAPER, "--json", "--url", quick.url)
     assert done.returncode == 0, done.stderr
     review = json.loads(done.stdout)
     assert review["paper"]["title"] == TITLE
-    assert "worth nothing" in done.stderr
+    assert "extracted 2 pages" in done.stderr
 
 
-def test_markdown_from_a_running_service(service: Service) -> None:
-    done = reviewer("review", PAPER, "--markdown", "--url", service.url)
+def test_markdown_from_a_running_service(quick: Service) -> None:
+    done = reviewer("review", PAPER, "--markdown", "--url", quick.url)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("## Summary\n")
     assert done.stdout.rstrip().endswith(("for ACCEPTANCE.", "for REJECTION."))
 
 
-def test_for_a_reader_from_a_running_service(service: Service) -> None:
-    done = reviewer("review", PAPER, "--url", f"{service.url}/")
+def test_for_a_reader_from_a_running_service(quick: Service) -> None:
+    done = reviewer("review", PAPER, "--url", f"{quick.url}/")
     assert "Final Recommendation" in done.stdout
     assert "probability of acceptance 0." in done.stdout
 
 
-def test_samples(service: Service) -> None:
-    done = reviewer("review", PAPER, "--json", "--url", service.url, "--samples", "2")
+def test_samples(quick: Service) -> None:
+    done = reviewer("review", PAPER, "--json", "--url", quick.url, "--samples", "2")
     assert len(json.loads(done.stdout)["verdict"]["samples"]) == 2
 
 
-def test_a_template_that_is_not_there(service: Service) -> None:
-    done = reviewer("review", PAPER, "--url", service.url, "--template", "nips")
+def test_a_template_that_is_not_there(quick: Service) -> None:
+    done = reviewer("review", PAPER, "--url", quick.url, "--template", "nips")
     assert done.returncode == 2
     assert "(unknown_template)" in done.stderr
 
 
-def test_the_verdict_alone(service: Service) -> None:
-    done = reviewer("review", PAPER, "--url", service.url, "--verdict-only")
+def test_the_verdict_alone(quick: Service) -> None:
+    done = reviewer("review", PAPER, "--url", quick.url, "--verdict-only")
     assert re.search(r"Verdict: (accept|reject), probability of acceptance 0\.\d\d", done.stdout)
     assert "Summary" not in done.stdout
-
-
-def test_with_an_engine_of_its_own_and_its_progress_on_a_terminal(tmp_path: Path) -> None:
-    """On a real pseudo-terminal, because progress is for terminals only."""
-    title = "Closing [/b] What Was Never Opened"
-    paper = tmp_path / "paper.pdf"
-    paper.write_bytes(paper_pdf(title))
-    reading, writing = pty.openpty()
-    process = subprocess.Popen(
-        [REVIEWER, "review", paper, "--json"],
-        env={**os.environ, **SMALL, "HF_HUB_OFFLINE": "1", "TERM": "xterm", "COLUMNS": "120"},
-        stdout=subprocess.PIPE,
-        stderr=writing,
-        text=True,
-    )
-    os.close(writing)
-    shown = b""
-    while chunk := read_terminal(reading):
-        shown += chunk
-    os.close(reading)
-    assert process.stdout is not None
-    review = json.loads(process.stdout.read())
-    process.stdout.close()
-    assert process.wait(30) == 0
-    assert review["paper"]["title"] == title
-    screen = shown.decode().partition("Written by")[0]
-    steps = ("loading the model", "extracting", "reading ", "writing", "verdict")
-    positions = [screen.index(step) for step in steps]
-    assert positions == sorted(positions)
-    assert f"reading {review['usage']['prompt_tokens']} tokens" in screen
-
-
-def read_terminal(reading: int) -> bytes:
-    try:
-        return os.read(reading, 65536)
-    except OSError:  # Linux' way to say that the other end is closed
-        return b""
 
 
 def test_models() -> None:
@@ -121,7 +90,7 @@ def test_models() -> None:
         (("serve", "--port", "70000"), {}, "REVIEWER_PORT"),
         (("review", PAPER, "--json", "--markdown"), {}, "not both"),
         (("review", PAPER, "--url", "http://127.0.0.1:9"), {}, "does not answer"),
-        (("review", PAPER, "--url", "nonsense"), {}, "does not answer"),
+        (("review", PAPER, "--url", "nonsense"), {}, "nonsense is not an address"),
         (("review", "/no/such/file.pdf"), {}, "does not exist"),
         (("review", PAPER, "--samples", "17"), {}, "less than or equal to 16"),
         (("serve",), {"REVIEWER_TEMPLATES_DIR": "/no/such"}, "is no folder of templates"),
@@ -138,19 +107,19 @@ def test_what_cannot_work_ends_with_a_message(
     assert "Traceback" not in done.stderr
 
 
-def test_an_error_of_the_service_is_told(service: Service, tmp_path: Path) -> None:
+def test_an_error_of_the_service_is_told(quick: Service, tmp_path: Path) -> None:
     locked = tmp_path / "locked.pdf"
     locked.write_bytes(encrypted_pdf())
-    done = reviewer("review", locked, "--url", service.url)
+    done = reviewer("review", locked, "--url", quick.url)
     assert done.returncode == 2
     assert "(pdf_encrypted)" in done.stderr
 
 
-def test_a_port_in_use_is_told(service: Service) -> None:
-    done = reviewer("serve", "--port", str(service.port))
+def test_a_port_in_use_is_told(quick: Service) -> None:
+    done = reviewer("serve", "--port", str(quick.port))
     assert done.returncode == 2
     told = " ".join(done.stderr.split())
-    assert f"can't listen on 127.0.0.1 port {service.port}: Address already in use" in told
+    assert f"can't listen on 127.0.0.1 port {quick.port}: Address already in use" in told
 
 
 def test_an_address_of_another_machine_is_told() -> None:

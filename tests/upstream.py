@@ -40,7 +40,9 @@ class ReviewUpstream:
             Route("/v1/models", self._models),
             Route("/v1/chat/completions", self._chat, methods=["POST"]),
         ]
-        config = uvicorn.Config(Starlette(routes=routes), port=port, log_level="error")
+        config = uvicorn.Config(
+            Starlette(routes=routes), port=port, log_level="error", lifespan="off"
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run)
 

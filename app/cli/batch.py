@@ -29,16 +29,19 @@ def batch(
     source: Annotated[
         Path,
         typer.Argument(
-            help="A folder, or a CSV file with a column 'path' (relative to it), perhaps 'id', and "
-            "others, which are carried into the output.",
+            help="A folder, or a CSV file with a column 'path' (relative to the file), optionally "
+            "'id', and others, which are copied to the output.",
             exists=True,
         ),
     ],
     output: Annotated[
-        Path, typer.Option("--out", help="The output: one JSON line a paper. It is added to.")
+        Path,
+        typer.Option(
+            "--out", help="The output: one JSON line for each paper. Lines are added to it."
+        ),
     ],
     table: Annotated[
-        Path | None, typer.Option("--csv", help="Also write a table for spreadsheets, at the end.")
+        Path | None, typer.Option("--csv", help="At the end, also write a table for spreadsheets.")
     ] = None,
     url: options.Url = None,
     api_key: options.ApiKey = None,
@@ -47,14 +50,14 @@ def batch(
     samples: options.Samples = 1,
     verdict_only: options.VerdictOnly = False,
     concurrency: Annotated[
-        int, typer.Option(min=1, max=256, help="Papers at the service at the same time.")
+        int, typer.Option(min=1, max=256, help="Number of papers in flight.")
     ] = 8,
     patience: Annotated[
         float,
-        typer.Option(min=1, help="Seconds that the service may be silent before the run ends."),
+        typer.Option(min=1, help="Seconds without an answer after which the run ends."),
     ] = 900,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Try all failed papers again.")
+        bool, typer.Option("--retry-failed", help="Review all papers again that have failed.")
     ] = False,
 ) -> None:
     """Review thousands of papers. The same command continues where the last run ended.

@@ -79,8 +79,6 @@ async def _review(
             elif event.type == "review.delta":
                 words += len(event.text.split())
                 status.update(f"writing: {words} words")
-            elif event.type == "review.verdict":
-                status.update("verdict")
             elif event.type == "review.completed":
                 return event.review
     raise AssertionError("the events end with review.completed or an error")

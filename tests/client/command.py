@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -32,10 +33,10 @@ def batch(*words: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def begin(*words: str | Path) -> subprocess.Popen[str]:
+def begin(*words: str | Path, **more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [REVIEWER, "batch", *words],
-        env=environment(),
+        env=environment(**more),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -76,3 +77,13 @@ def until_it_holds(out: Path, count: int, process: subprocess.Popen[str]) -> Non
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
     raise AssertionError(f"{out} does not come to {count} lines")
+
+
+def read_terminal(reading: int) -> str:
+    """All that is shown on a pseudo-terminal, until its other end is closed."""
+    shown = b""
+    with contextlib.suppress(OSError):  # Linux' way to say that it is closed
+        while chunk := os.read(reading, 65536):
+            shown += chunk
+    os.close(reading)
+    return shown.decode()

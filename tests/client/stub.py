@@ -63,8 +63,10 @@ def accepted(status: str = "queued", **changed: Any) -> Answer:
     return lambda: JSONResponse(review, 202 if status == "queued" else 200)
 
 
-def refused(status: int, code: str = "x", param: str | None = None, **headers: str) -> Answer:
-    error = {"message": "No.", "type": "api_error", "param": param, "code": code}
+def refused(
+    status: int, code: str = "x", param: str | None = None, message: str = "No.", **headers: str
+) -> Answer:
+    error = {"message": message, "type": "api_error", "param": param, "code": code}
     return lambda: JSONResponse(
         {"error": error}, status, {name.replace("_", "-"): text for name, text in headers.items()}
     )
@@ -112,7 +114,9 @@ class StubService:
         self._thread = threading.Thread(target=self._server.run)
 
     async def _ready(self, _: Request) -> Response:
-        return JSONResponse({}) if self.model else refused(503, "engine_unavailable")()
+        if self.model:
+            return JSONResponse({"status": "ok"})
+        return refused(503, "engine_unavailable", message="The model is not ready.")()
 
     async def _version(self, _: Request) -> Response:
         return JSONResponse({"version": "1", "model": self.model, "engine": "stub 1"})

@@ -25,11 +25,12 @@ from tests.client.command import (
     by_path,
     environment,
     lines,
+    read_terminal,
     tiny_papers,
     until_it_holds,
 )
 from tests.papers import blank_pdf, encrypted_pdf, paper_html, typeset
-from tests.service import SMALL, ScriptedService, Service, free_port
+from tests.service import ScriptedService, Service, free_port
 
 PAPERS = 200
 
@@ -365,25 +366,14 @@ def test_progress_on_a_terminal(quick: Service, few: Path, tmp_path: Path) -> No
         text=True,
     )
     os.close(writing)
-    shown = b""
-    while chunk := read_terminal(reading):
-        shown += chunk
-    os.close(reading)
+    screen = read_terminal(reading)
     summary, _ = process.communicate(timeout=60)
     assert process.returncode == 1
-    screen = shown.decode()
     assert "7/7" in screen
     assert "a minute, 0:00:00 left, 1 failed" in screen
     assert "locked.pdf: pdf_encrypted" in screen
     assert "accept rate 100.0%" in summary
     assert "Failures: pdf_encrypted 1" in summary
-
-
-def read_terminal(reading: int) -> bytes:
-    try:
-        return os.read(reading, 65536)
-    except OSError:  # Linux' way to say that the other end is closed
-        return b""
 
 
 def test_the_summary_s_numbers_are_the_output_s(quick: Service, few: Path, tmp_path: Path) -> None:
@@ -396,21 +386,3 @@ def test_the_summary_s_numbers_are_the_output_s(quick: Service, few: Path, tmp_p
         for index in range(10)
     ]
     assert json.loads(out.read_text().splitlines()[0])["model"] == "scripted"
-
-
-def test_with_an_engine_of_its_own(few: Path, tmp_path: Path) -> None:
-    """The real small model."""
-    (few / "locked.pdf").write_bytes(encrypted_pdf())
-    out = tmp_path / "reviews.jsonl"
-    words = (few, "--out", out, "--verdict-only", "--concurrency", "4")
-    done = batch(*words, **SMALL)
-    assert done.returncode == 1, done.stderr
-    found = by_path(out)
-    assert found["locked.pdf"]["error"]["code"] == "pdf_encrypted"
-    assert {line["model"] for line in found.values()} == {"smollm2"}
-    assert "7 papers: 6 reviewed, 1 failed" in done.stdout
-    assert "6 reviews: Written by a tiny model" in done.stdout
-    # All is done: nothing is loaded.
-    began = time.monotonic()
-    assert batch(*words, **SMALL).returncode == 1
-    assert time.monotonic() - began < 10

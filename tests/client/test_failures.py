@@ -167,7 +167,7 @@ def test_a_model_that_never_comes(papers: Path, tmp_path: Path) -> None:
         words = (papers, "--out", tmp_path / "o.jsonl", "--url", stub.url)
         done = batch(*words, "--patience", "2")
     assert done.returncode == 3
-    assert "engine_unavailable" in done.stderr
+    assert "waiting: The model is not ready" in done.stderr
 
 
 def test_another_model(papers: Path, tmp_path: Path) -> None:

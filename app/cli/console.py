@@ -44,8 +44,8 @@ def show_review(review: Review, out: Console, err: Console) -> None:
 
 def _show_findings(findings: Sequence[Finding], err: Console) -> None:
     for found in findings:
-        told = f"page {found.page}: {found.kind}: {found.text}"
-        err.print(told, style="yellow", markup=False, highlight=False)
+        line = f"page {found.page}: {found.kind}: {found.text}"
+        err.print(line, style="yellow", markup=False, highlight=False)
 
 
 def _show_evidence(points: list[Point], out: Console) -> None:
@@ -65,10 +65,10 @@ def _verdict_line(verdict: Verdict) -> str:
     decision = verdict.decision or "no decision"
     if verdict.probability is None:
         return f"\nVerdict: {decision}"
-    told = f"\nVerdict: {decision}, probability of acceptance {verdict.probability:.2f}"
+    line = f"\nVerdict: {decision}, probability of acceptance {verdict.probability:.2f}"
     if verdict.spread is not None:
-        told += f" (of {len(verdict.samples)} samples, standard deviation {verdict.spread:.2f})"
-    return told + ("" if verdict.calibrated else ", not calibrated")
+        line += f" (of {len(verdict.samples)} samples, standard deviation {verdict.spread:.2f})"
+    return line + ("" if verdict.calibrated else ", not calibrated")
 
 
 def show_outline(paper: Paper, out: Console, err: Console) -> None:
@@ -102,5 +102,5 @@ def exit_on_error() -> Iterator[None]:
 
 
 def fail(message: str) -> NoReturn:
-    err.print(f"reviewer: {message}", style="red", highlight=False, markup=False)
+    err.print(f"reviewer: {message}", style="red", highlight=False, markup=False, soft_wrap=True)
     raise typer.Exit(2)

@@ -223,7 +223,9 @@ def test_a_service_that_is_down_at_first_and_dies_later(tmp_path: Path) -> None:
     port = free_port()
 
     def start() -> Service:
-        return ScriptedService(tmp_path / "log", port, SCRIPTED_DELAY_S="0.02")
+        # What the first one leaves unfinished, the second one takes up after a second.
+        settings = {"SCRIPTED_DELAY_S": "0.02", "REVIEWER_LEASE_S": "1"}
+        return ScriptedService(tmp_path / "log", port, **settings)
 
     running = begin(papers, "--out", out, "--url", f"http://127.0.0.1:{port}")
     try:

@@ -125,14 +125,7 @@ def test_the_user_s_data_folder_is_left_alone(
     assert review["paper"]["title"] == title
     assert review["model"] == MODEL
     screen = shown.partition("Written by")[0]
-    steps = (
-        "loading the model",
-        "extracting",
-        "extracted 1 pages",
-        "reading ",
-        "writing",
-        "verdict",
-    )
+    steps = ("loading the model", "extracted 1 pages", "writing")
     positions = [screen.index(step) for step in steps]
     assert positions == sorted(positions)
     assert not data_dir.exists()

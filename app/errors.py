@@ -36,6 +36,7 @@ ReviewerError                      500  internal_error
 │   └── FetchRefused               502  fetch_failed
 ├── EngineError                    503  engine_error
 │   ├── EngineUnavailable          503  engine_unavailable
+│   │   └── ModelNotStarted        503  (the code says why: out_of_memory, model_gated, ...)
 │   ├── EngineDied                 503  engine_died
 │   ├── EngineOverloaded           503  engine_overloaded
 │   └── UpstreamError              502  upstream_error
@@ -304,6 +305,18 @@ class EngineUnavailable(EngineError):
 
     code = "engine_unavailable"
     retry_after = 15
+
+
+class ModelNotStarted(EngineUnavailable):
+    """Why the model did not start, in a library's words, and what to do; only ``/readyz`` and the
+    log say so. One that is ``passing`` is tried again, any other ends the process.
+    """
+
+    code = "model_not_started"
+
+    def __init__(self, message: str, code: str, *, passing: bool) -> None:
+        super().__init__(message, code=code)
+        self.passing = passing
 
 
 class EngineDied(EngineError):

@@ -107,6 +107,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.stopping = stopping
+    app.state.supervisor = supervisor
     # The last one added is the outermost.
     lingering = asyncio.Semaphore(LINGERING)
     app.add_middleware(Bodies, settings=settings, limits=limits, places=places, lingering=lingering)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
+    from app.engine.supervisor import Supervisor
     from app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,9 @@ def connections(settings: Settings) -> Any:
 
 
 class Server(uvicorn.Server):
-    """Serves an application of :func:`app.main.create_app` until a signal ends it."""
+    """Serves an application of :func:`app.main.create_app` until a signal ends it, or it turns out
+    that its model can't be started.
+    """
 
     def __init__(self, app: FastAPI, settings: Settings, unix_socket: Path | None = None) -> None:
         """With a ``unix_socket`` it listens there alone, and leaves signals to its caller."""
@@ -70,6 +73,7 @@ class Server(uvicorn.Server):
         self.listening = asyncio.Event()
         self._takes_signals = unix_socket is None
         self._stopping: asyncio.Event = app.state.stopping
+        self.supervisor: Supervisor = app.state.supervisor
         self._delay_s = settings.shutdown_delay_s
 
     @contextmanager
@@ -80,6 +84,10 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.listening.set()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Whether to end, asked ten times a second: a model that can't be started is no service."""
+        return await super().on_tick(counter) or self.supervisor.given_up.is_set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """After the first signal; SIGINT comes from a person, who does not want to wait."""

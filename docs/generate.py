@@ -63,6 +63,8 @@ def _commands() -> str:
 def _command(path: str, command: object) -> Iterator[str]:
     """Each command's usage, help and parameters; those of a group one after the other."""
     if isinstance(command, TyperGroup):
+        if command.invoke_without_command:
+            yield f"## {path}\n\n`{path}`\n\n{command.help}"
         for name, child in command.commands.items():
             yield from _command(f"{path} {name}", child)
         return

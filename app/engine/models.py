@@ -17,6 +17,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from app.engine import hub
+from app.engine.weights import check_weights
 from app.errors import ConfigurationError
 
 log = logging.getLogger(__name__)
@@ -92,21 +94,42 @@ def find_source(name: str, *, cpu: bool) -> ModelSource:
     )
 
 
-def locate(source: ModelSource, cache_dir: Path) -> str:
-    """A folder or hub id that transformers and vLLM load; converts the embedded default first.
+def locate(source: ModelSource, cache_dir: Path, *, weights: bool = True) -> Path:
+    """The folder that transformers and vLLM load, or with ``weights=False`` only the tokenizer
+    from; fetches it from the hub, or converts the embedded default, where it is not there yet.
 
-    Takes about 20 seconds the first time for the embedded default. Safe to call from several
-    processes at once.
+    The conversion takes about 20 seconds. Safe to call from several processes at once.
+
+    Raises:
+        ConfigurationError: the embedded default is not installed.
+        WeightsDamaged: the folder does not have all of its weights.
+        NoRoom, OSError: see :func:`app.engine.hub.fetch`.
     """
-    if source.location:
-        return source.location
+    if not source.location:
+        return _converted(source, cache_dir)
+    folder = Path(source.location)
+    if not folder.is_absolute():
+        folder = hub.fetch(source.location, weights=weights)
+    if weights:
+        check_weights(folder)
+    return folder
+
+
+def pulled(source: ModelSource, cache_dir: Path) -> Path:
+    """As :func:`locate`, with a progress bar; the hub's damaged weights are fetched again."""
+    if source.location and not Path(source.location).is_absolute():
+        return hub.fetch_again_if_damaged(source.location)
+    return locate(source, cache_dir)
+
+
+def _converted(source: ModelSource, cache_dir: Path) -> Path:
     folder = smollm2_folder(cache_dir)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
         if not folder.is_dir():
             log.info("converting %s to safetensors, once, into %s", source.name, folder)
             _convert_smollm2(_embedded_gguf(), folder)
-    return str(folder)
+    return folder
 
 
 def smollm2_folder(cache_dir: Path) -> Path:
@@ -165,6 +188,4 @@ def on_disk(source: ModelSource, cache_dir: Path) -> bool:
     """Whether the model could be loaded without a network."""
     if not source.location:
         return smollm2_folder(cache_dir).is_dir()
-    from huggingface_hub import try_to_load_from_cache
-
-    return isinstance(try_to_load_from_cache(source.location, "config.json"), str)
+    return hub.on_disk(source.location)

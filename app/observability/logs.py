@@ -6,7 +6,10 @@ Exceptions are logged by their types and places alone: their messages may hold a
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import logging
+import multiprocessing
 import os
 import re
 import sys
@@ -25,6 +28,8 @@ Entry = MutableMapping[str, Any]
 
 log = logging.getLogger(__name__)
 
+START_REPORT = "SCIENTIFIC_REVIEWER_START_REPORT"
+"""Environment variable: where a process of the engine's reports why it does not start."""
 _WORDS_ONLY = re.compile(r"[:<(]")
 
 
@@ -46,12 +51,46 @@ def configure_logging(level: str, log_format: LogFormat | None) -> None:
 
 
 def configure_engine_process() -> None:
-    """A plugin of vLLM's (``vllm.general_plugins``): the same form in the engine's processes."""
+    """A plugin of vLLM's (``vllm.general_plugins``): the same form in the engine's processes, and a
+    report of a failing start where the service asks for one (``app.engine.start_report``).
+    """
+    if multiprocessing.parent_process() and START_REPORT in os.environ:
+        logging.getLogger("vllm").addHandler(_StartReport(Path(os.environ[START_REPORT])))
     if logging.root.handlers or os.environ.get("VLLM_CONFIGURE_LOGGING") != "0":
         return
     asked = os.environ.get("REVIEWER_LOG_FORMAT")
     configure_logging("info", "json" if asked == "json" else "console" if asked else None)
     logging.getLogger("vllm").setLevel(os.environ.get("VLLM_LOGGING_LEVEL", "ERROR").upper())
+
+
+class _StartReport(logging.Handler):
+    """Appends the exceptions of errors to a file that is there as long as the start takes, as lines
+    of JSON: name of the class, text; the outermost first.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(logging.ERROR)
+        self._path = path
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info and record.exc_info[1]
+        if not error or not self._path.exists():
+            return
+        with contextlib.suppress(OSError), self._path.open("r+", encoding="utf-8") as report:
+            report.seek(0, os.SEEK_END)
+            for fault in error_chain(error):
+                report.write(f"{json.dumps(fault)}\n")
+
+
+def error_chain(error: BaseException | None) -> Iterator[tuple[str, str]]:
+    """Class names and texts of the exception and of those behind it, the outermost first."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        kind = type(error)
+        module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+        yield f"{module}{kind.__qualname__}", str(error)
+        error = error.__cause__ or error.__context__
 
 
 def log_loop_faults() -> None:

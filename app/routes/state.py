@@ -51,12 +51,12 @@ class State:
         Raises:
             ShuttingDown: the service has been told to end.
             StoreUnavailable: the database can't be reached now.
-            EngineUnavailable: no model is running now.
+            EngineUnavailable: no model is running now; ModelNotStarted says what kept it.
         """
         if self.stopping.is_set():
             raise ShuttingDown("The service is stopping.")
         self.storage.check()
-        self.supervisor.engine()
+        self.supervisor.check()
 
     async def counted(self, told: AsyncGenerator[Told, None]) -> AsyncGenerator[Told, None]:
         """For an answer whose status is out before its work is done: an error is an event."""

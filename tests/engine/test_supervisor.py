@@ -8,7 +8,7 @@ import pytest
 from app.engine.base import Engine
 from app.engine.supervisor import Supervisor
 from app.engine.tokenizer import ChatTokenizer
-from app.errors import ConfigurationError, EngineUnavailable
+from app.errors import ConfigurationError, EngineUnavailable, ModelNotStarted
 from tests.doubles import ScriptedEngine
 
 pytestmark = pytest.mark.anyio
@@ -62,17 +62,37 @@ async def test_a_failed_start_is_told_and_tried_again(tokenizer: ChatTokenizer) 
         nonlocal tries
         tries += 1
         if tries == 1:
-            raise ConfigurationError("no such model")
+            raise OSError("the cable is out")
         return ScriptedEngine(tokenizer)
 
     supervisor = Supervisor(launch)
     await supervisor.start()
-    with pytest.raises(EngineUnavailable, match="no such model"):
+    with pytest.raises(ModelNotStarted, match="the cable is out"):
         await supervisor.ready()
+    with pytest.raises(EngineUnavailable, match="model_not_started"):
+        supervisor.engine()
     with anyio.fail_after(5):
         while supervisor.unready:
             await anyio.sleep(0.01)
     assert tries == 2
+    await supervisor.stop()
+
+
+async def test_what_cannot_pass_is_not_tried_again() -> None:
+    tries = 0
+
+    async def launch() -> Engine:
+        nonlocal tries
+        tries += 1
+        raise ConfigurationError("no such model")
+
+    supervisor = Supervisor(launch)
+    await supervisor.start()
+    with pytest.raises(ModelNotStarted, match="no such model"):
+        await supervisor.ready()
+    assert supervisor.given_up.is_set()
+    supervisor.tasks.check()
+    assert tries == 1
     await supervisor.stop()
 
 

@@ -1,0 +1,108 @@
+"""Models from the Hugging Face hub: fetched whole, once, into its own cache (``HF_HOME``)."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+
+from app.engine.weights import WeightsDamaged, check_weights
+from app.errors import ReviewerError
+
+log = logging.getLogger(__name__)
+
+_TEXTS = ["*.json", "*.jinja", "*.model", "*.txt"]
+_WEIGHTS = ["*.safetensors"]
+_NOT_LOADED = ["adapter_*", "consolidated*", "*/*"]
+"""vLLM would load an adapter that lies beside the merged weights as if it were more of them."""
+
+
+class NoRoom(ReviewerError):
+    """The disk is too small for what is to be fetched."""
+
+    code = "disk_full"
+
+
+def fetch(repository: str, *, weights: bool, progress: bool = False) -> Path:
+    """The folder of a model, or of its tokenizer and configuration alone. What is there already is
+    not fetched again; without a network, what is there has to be enough.
+
+    Raises:
+        NoRoom: the disk has less free space than is needed.
+        OSError: by class and text what huggingface_hub says: gated, not found, not reached, ...
+    """
+    from huggingface_hub.errors import DryRunError
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    if not progress:
+        disable_progress_bars()
+    try:
+        _check_room(repository, weights=weights)
+    except DryRunError:
+        log.info("the hub does not answer: looking for %s on this disk", repository)
+    return _snapshot(repository, weights=weights)
+
+
+def fetch_again_if_damaged(repository: str) -> Path:
+    """The hub's client takes a file that was cut short after its download for whole."""
+    folder = fetch(repository, weights=True, progress=True)
+    try:
+        check_weights(folder)
+    except WeightsDamaged as damage:
+        log.warning("%s; fetching the weights again", damage)
+        folder = _snapshot(repository, weights=True, again=True)
+        check_weights(folder)
+    return folder
+
+
+def on_disk(repository: str) -> bool:
+    """Whether the whole model could be loaded without a network."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        folder = snapshot_download(
+            repository,
+            local_files_only=True,
+            allow_patterns=_TEXTS + _WEIGHTS,
+            ignore_patterns=_NOT_LOADED,
+        )
+        check_weights(Path(folder))
+    except (LocalEntryNotFoundError, HfHubHTTPError, WeightsDamaged):
+        return False
+    return True
+
+
+def _snapshot(repository: str, *, weights: bool, again: bool = False) -> Path:
+    from huggingface_hub import snapshot_download
+
+    folder = snapshot_download(
+        repository,
+        allow_patterns=_TEXTS + _WEIGHTS if weights else _TEXTS,
+        ignore_patterns=_NOT_LOADED,
+        force_download=again,
+    )
+    return Path(folder)
+
+
+def _check_room(repository: str, *, weights: bool) -> None:
+    from huggingface_hub import constants, snapshot_download
+
+    files = snapshot_download(
+        repository,
+        allow_patterns=_TEXTS + _WEIGHTS if weights else _TEXTS,
+        ignore_patterns=_NOT_LOADED,
+        dry_run=True,
+    )
+    needed = sum(file.file_size or 0 for file in files if file.will_download)
+    if not needed:
+        return
+    cache = Path(constants.HF_HUB_CACHE)
+    cache.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(cache).free
+    if free < needed:
+        raise NoRoom(
+            f"There is no room for {repository} in {cache}: "
+            f"it needs {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free"
+        )
+    log.info("fetching %s, %.1f GB, into %s", repository, needed / 1e9, cache)

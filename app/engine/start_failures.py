@@ -1,0 +1,175 @@
+"""Why an engine did not start: the library's own message, what to do, and whether to try again.
+
+The texts were taken from the sources of vLLM 0.32.0, torch 2.13 (``c10/cuda/CUDAFunctions.cpp``,
+``c10/cuda/CUDACachingAllocator.cpp``), huggingface_hub 1.31, transformers 5.17 and safetensors.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.errors import ConfigurationError, ModelNotStarted, ReviewerError
+from app.observability.logs import error_chain
+
+_LONGEST_MESSAGE = 600
+"""Characters; some libraries print a whole configuration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An exception of this process, or of one of the engine's: its class's name and its text."""
+
+    kind: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What a fault that ``pattern`` is found in means. Only ``passing`` ones are tried again."""
+
+    code: str
+    pattern: str
+    remedy: str
+    passing: bool = False
+
+
+REASONS = (
+    Reason(
+        "driver_too_old",
+        "driver on your system is too old|driver version is insufficient"
+        "|unsupported display driver / cuda driver combination"
+        "|forward compatibility was attempted on non supported HW",
+        "The NVIDIA driver is older than this build of CUDA: update it; on data-centre cards the "
+        "image's VLLM_ENABLE_CUDA_COMPATIBILITY=1 helps without that.",
+    ),
+    Reason(
+        "gpu_not_found",
+        "No CUDA GPUs are available|[Nn]o NVIDIA driver|no CUDA-capable device"
+        "|Failed to infer device type|libcuda\\.so|CUDA unknown error",
+        "No GPU is seen: start the container with one (docker run --gpus all; compose.yaml asks "
+        "for it), with the NVIDIA Container Toolkit on the host; without a GPU, 'make setup' "
+        "installs vLLM for CPUs.",
+    ),
+    Reason(
+        "gpu_not_supported",
+        "no kernel image is available|only supported on GPUs with compute capability",
+        "This GPU is older than what vLLM is built for, or than bfloat16: REVIEWER_DTYPE=float16 "
+        "may help with the latter.",
+    ),
+    Reason(
+        "context_too_long",
+        "KV cache is needed, which is larger than the available",
+        "The memory left beside the weights is too small for one request of this length: lower "
+        "REVIEWER_MAX_MODEL_LEN, or raise REVIEWER_GPU_MEMORY_UTILIZATION (on a CPU "
+        "REVIEWER_CPU_KV_CACHE_GIB).",
+    ),
+    Reason(
+        "no_room_for_cache",
+        "No available memory for the cache blocks",
+        "The weights fill the memory that the engine may use: raise "
+        "REVIEWER_GPU_MEMORY_UTILIZATION, or take a larger GPU.",
+    ),
+    Reason(
+        "out_of_memory",
+        "out of memory|OutOfMemoryError|Free memory on device|can't allocate memory"
+        "|Cannot allocate memory|MemoryError|std::bad_alloc|Error in memory profiling"
+        "|failed to map segment|': -9[,}]",
+        "Memory ran out: end what else holds it (nvidia-smi, free -h), or lower "
+        "REVIEWER_GPU_MEMORY_UTILIZATION (on a CPU REVIEWER_CPU_KV_CACHE_GIB).",
+        passing=True,
+    ),
+    Reason(
+        "disk_full",
+        "No space left on device|Disk quota exceeded|File too large|There is no room",
+        "Make room there, or move HF_HOME or REVIEWER_CACHE_DIR to a larger disk.",
+        passing=True,
+    ),
+    Reason(
+        "model_gated",
+        "GatedRepoError|Cannot access gated repo|is a gated repo",
+        "Accept the model's terms on its page, and set HF_TOKEN to a token of that account.",
+    ),
+    Reason(
+        "model_not_found",
+        "RepositoryNotFoundError|RevisionNotFoundError|is not a valid model identifier",
+        "The hub has no such model, or it is private: check REVIEWER_MODEL, and HF_TOKEN.",
+    ),
+    Reason(
+        "hub_token_refused",
+        "401 Unauthorized|403 Forbidden|Invalid user token|Invalid credentials",
+        "The hub refuses HF_TOKEN: make a new one, or leave it away for a public model.",
+    ),
+    Reason(
+        "model_not_on_disk",
+        "outgoing traffic has been disabled|OfflineModeIsEnabled",
+        "It is not on this disk, and HF_HUB_OFFLINE forbids to fetch it: 'reviewer models pull' "
+        "fetches it where there is a network.",
+    ),
+    Reason(
+        "hub_unreachable",
+        "LocalEntryNotFoundError|HfHubHTTPError|httpx\\.\\w+(?:Error|Timeout)|ConnectionError"
+        "|couldn't connect to",
+        "The hub can't be reached: check the network, HTTPS_PROXY and HF_ENDPOINT; 'reviewer "
+        "models pull' fetches the model beforehand.",
+        passing=True,
+    ),
+    Reason(
+        "weights_damaged",
+        "SafetensorError|WeightsDamaged",
+        "Fetch the model again with 'reviewer models pull'; a folder of your own, copy it again.",
+    ),
+    Reason(
+        "shared_memory_full",
+        "': -7[,}]",
+        "Shared memory is full or too small: docker run --shm-size 8g (compose.yaml has it).",
+    ),
+    Reason(
+        "model_refused",
+        "ValidationError|Unrecognized model|does not recognize this architecture"
+        "|Model architectures .* not supported|no tokenizer at|has no chat template"
+        "|no module or parameter named|not initialized from checkpoint|Can't load"
+        "|Unable to load|preprocessor_config",
+        "vLLM does not load this model folder: it wants config.json, the tokenizer with its chat "
+        "template, and all of the weights, of an architecture that it knows.",
+    ),
+)
+_UNKNOWN = Reason("model_not_started", "", "", passing=True)
+_SAYS_NOTHING = "See root cause above|See stack trace for root cause|^KeyError|: $"
+
+
+def why(error: BaseException, reported: Sequence[Fault] = ()) -> ModelNotStarted:
+    """``reported`` are the faults of the engine's own processes, outermost first."""
+    if isinstance(error, ModelNotStarted):
+        return error
+    faults = [*reported[::-1], *[Fault(*fault) for fault in error_chain(error)][::-1]]
+    for reason in REASONS:
+        for fault in faults:
+            if re.search(reason.pattern, str(fault)):
+                return _explained(reason, fault.text)
+    if isinstance(error, ReviewerError):
+        passing = not isinstance(error, ConfigurationError)
+        return _explained(Reason(error.code, "", "", passing), error.message)
+    telling = [one for one in faults if not re.search(_SAYS_NOTHING, str(one))]
+    return _explained(_UNKNOWN, str((telling or faults)[0]))
+
+
+def _explained(reason: Reason, text: str) -> ModelNotStarted:
+    message = _readable(text)
+    if reason.remedy:
+        message = f"{message.rstrip('.')}. {reason.remedy}"
+    return ModelNotStarted(message, reason.code, passing=reason.passing)
+
+
+def _readable(text: str) -> str:
+    """On one line, without what pydantic prints around it, nor all that vLLM knows."""
+    text = re.sub(r"^\d+ validation errors? for \w+\s+(Value error, )?", "", text)
+    text = re.sub(
+        r"\[type=\w+, input_value=.*|Supported architectures: .*", "", text, flags=re.DOTALL
+    )
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]} ..."

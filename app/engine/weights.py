@@ -1,0 +1,70 @@
+"""Whether a folder's weights are all there, by their files' own headers: in milliseconds, where a
+loader finds out after a minute and does not say which file it was.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from app.errors import ReviewerError
+
+_LENGTH_BYTES = 8
+_LONGEST_HEADER = 100_000_000
+"""The format's own limit, in bytes."""
+
+
+class WeightsDamaged(ReviewerError):
+    """Files of weights are missing, cut short, or none."""
+
+    code = "weights_damaged"
+
+
+def check_weights(folder: Path) -> None:
+    """
+    Raises:
+        WeightsDamaged: says which file, and what is wrong with it.
+    """
+    index = folder / "model.safetensors.index.json"
+    names = (
+        sorted(_indexed(index))
+        if index.is_file()
+        else [path.name for path in sorted(folder.glob("*.safetensors"))]
+    )
+    if not names:
+        raise WeightsDamaged(f"{folder} has no weights: no *.safetensors file")
+    for name in names:
+        _check_file(folder / name)
+
+
+def _indexed(index: Path) -> set[str]:
+    try:
+        return set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    except (ValueError, KeyError, AttributeError) as error:
+        raise WeightsDamaged(f"{index} is no index of weights") from error
+
+
+def _check_file(path: Path) -> None:
+    """See https://huggingface.co/docs/safetensors, "Format"."""
+    if not path.is_file():
+        raise WeightsDamaged(f"{path} is missing")
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        header_size = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+        if not 0 < header_size <= min(_LONGEST_HEADER, size):
+            raise WeightsDamaged(f"{path} is no safetensors file, or only its beginning")
+        expected = _LENGTH_BYTES + header_size + _data_size(file.read(header_size), path)
+    if size != expected:
+        raise WeightsDamaged(
+            f"{path} is cut short or damaged: it has {size:,} of {expected:,} bytes"
+        )
+
+
+def _data_size(header: bytes, path: Path) -> int:
+    try:
+        tensors: dict[str, Any] = json.loads(header)
+        ends = [one["data_offsets"][1] for name, one in tensors.items() if name != "__metadata__"]
+        return max(ends, default=0)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise WeightsDamaged(f"{path} has a damaged header") from error

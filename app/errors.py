@@ -35,6 +35,7 @@ ReviewerError                      500  internal_error
 │   ├── FetchTimeout               504  fetch_timeout
 │   └── FetchRefused               502  fetch_failed
 ├── EngineError                    503  engine_error
+│   ├── ConstraintFailed           503  (the code is that of the error it stands for)
 │   ├── EngineUnavailable          503  engine_unavailable
 │   │   └── ModelNotStarted        503  (the code says why: out_of_memory, model_gated, ...)
 │   ├── EngineDied                 503  engine_died
@@ -298,6 +299,17 @@ class EngineError(ReviewerError):
     status = 503
     type = "service_unavailable_error"
     code = "engine_error"
+
+
+class ConstraintFailed(EngineError):
+    """The engine can't hold an answer to the structure that was asked for, or no further.
+
+    What it wrote until then is good. ``refusal`` is for a client who wants nothing else.
+    """
+
+    def __init__(self, refusal: ReviewerError) -> None:
+        super().__init__(refusal.message, refusal.param, refusal.code)
+        self.refusal = refusal
 
 
 class EngineUnavailable(EngineError):

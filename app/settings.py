@@ -108,7 +108,8 @@ class Settings(BaseSettings):
 
     review_format: Literal["structured", "free"] = "structured"
     """Default of a review's `format`: `structured` holds the model to the template's sections and
-    verdict line; `free` lets it write as published (also for upstreams without structural tags)."""
+    verdict line; `free` lets it write as published (and is what an upstream without structural tags
+    does in any case)."""
     templates_dir: Path | None = None
     """A folder of review templates beside the package's own, each a folder with `system.txt`,
     `user.txt` and `sections.toml`. One that breaks the contract ends the start."""

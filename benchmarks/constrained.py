@@ -26,9 +26,10 @@ from app.engine.base import Engine, Generation
 from app.engine.launcher import engine_launcher
 from app.paper.extract import ExtractOptions, extract_paper
 from app.paper.model import Paper
+from app.review.constraint import Constraint
 from app.review.packing import Prompt, pack
 from app.review.parse import parse_review
-from app.review.structure import review_structure
+from app.review.structure import review_structure, section_budgets
 from app.review.templates import published
 from app.settings import Settings
 from benchmarks.report import Value, report
@@ -43,7 +44,8 @@ TEMPLATE = published()
 class Arm:
     """One way of writing: what came of it."""
 
-    structure: dict[str, Any] | None
+    structure: dict[str, Any] | None = None
+    constraint: Constraint | None = None
     texts: list[str] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
     tokens: int = 0
@@ -51,8 +53,7 @@ class Arm:
 
     def row(self) -> dict[str, Value]:
         # As the service reads them: a held text has no headings but the template's.
-        held = self.structure is not None
-        parsed = [parse_review(text, TEMPLATE.sections, held=held) for text in self.texts]
+        parsed = [parse_review(text, TEMPLATE.sections, self.constraint) for text in self.texts]
         decided = sum(read.decision is not None for read in parsed)
         whole = sum(
             all((read.points if s.bullets else read.prose).get(s.field) for s in TEMPLATE.sections)
@@ -114,9 +115,13 @@ async def measure(papers: Sequence[Paper], reviews: int) -> Mapping[str, Arm]:
     engine = await engine_launcher(Settings(model="smollm2"))()
     try:
         prompts = [pack(paper, engine.tokenizer, PROMPT_TOKENS, TEMPLATE) for paper in papers]
-        held = Arm(review_structure(engine.tokenizer, TEMPLATE, NEW_TOKENS))
-        free = Arm(None)
-        await write_round(engine, Arm(None), prompts, -1)  # reads each prompt once
+        budgets = section_budgets(engine.tokenizer, TEMPLATE, NEW_TOKENS)
+        held = Arm(
+            review_structure(engine.tokenizer, TEMPLATE, NEW_TOKENS),
+            Constraint(budgets, engine.tokenizer),
+        )
+        free = Arm()
+        await write_round(engine, Arm(), prompts, -1)  # reads each prompt once
         for number in range(reviews // PER_ROUND):
             await write_round(engine, held, prompts, number)
             if number % 2 == 0:

@@ -21,6 +21,7 @@ from app.engine.base import (
     Tokenizer,
     Usage,
 )
+from app.errors import ConstraintFailed, EngineError
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -71,6 +72,10 @@ class WordTokenizer:
         return "\n".join(message.content for message in messages) + f"\n{prefix}"
 
 
+class Refused(str):
+    """A text after which the engine can't hold its answer to the structure any further."""
+
+
 class ScriptedEngine:
     """Implements :class:`app.engine.base.Engine` without a model.
 
@@ -107,23 +112,29 @@ class ScriptedEngine:
             yield Delta("Hello", "stop", Usage(1, 1, 0))
             return
         self.generations.append(request)
-        samples: list[list[str]] = []
+        texts: list[str] = []
         for _ in range(request.n):
             text = self.texts.pop(0) if len(self.texts) > 1 else self.texts[0]
             if isinstance(text, Exception):
                 raise text
-            samples.append(text.splitlines(keepends=True))
+            texts.append(text)
+        refused = {
+            i for i, text in enumerate(texts) if request.structure and isinstance(text, Refused)
+        }
+        samples = [text.splitlines(keepends=True) for text in texts]
         try:
             for lines in itertools.zip_longest(*samples, fillvalue=""):
                 await asyncio.sleep(self.delay_s)
                 for index, line in enumerate(lines):
                     yield Delta(line, index=index)
-            for index in range(request.n):
+            for index in set(range(request.n)) - refused:
                 usage = Usage(100, 50, 10)
                 yield Delta("", self.finish_reason, usage, index)  # type: ignore[arg-type]
         except (asyncio.CancelledError, GeneratorExit):
             self.aborted += 1
             raise
+        if refused:
+            raise ConstraintFailed(EngineError("It refused a token."))
 
     async def read_labels(self, request: LabelRead) -> LabelLogprobs:
         self.label_reads.append(request)

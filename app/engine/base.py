@@ -30,8 +30,9 @@ class Generation:
     """A request for ``n`` completions of one prompt.
 
     ``structure`` is an xgrammar structural tag (a JSON object with ``type: structural_tag``) that
-    each completion is held to, or None. Only requests with the same ``cache_salt`` share a prefix
-    cache: who has another can't tell by the time whether a prompt has been seen.
+    each completion is held to, or None. ``prefix`` is how the answer begins: only what follows it
+    is generated. Only requests with the same ``cache_salt`` share a prefix cache: who has another
+    can't tell by the time whether a prompt has been seen.
     """
 
     request_id: str
@@ -42,6 +43,7 @@ class Generation:
     seed: int | None = None
     structure: dict[str, Any] | None = None
     n: int = 1
+    prefix: str = ""
     cache_salt: str | None = None
 
 
@@ -54,6 +56,13 @@ class Usage:
     prompt: int = 0
     completion: int = 0
     cached: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.prompt + other.prompt,
+            self.completion + other.completion,
+            self.cached + other.cached,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +152,9 @@ class Engine(Protocol):
 
         Raises:
             app.errors.InvalidRequest: the engine refuses the parameters.
+            app.errors.ConstraintFailed: it could not hold every completion to ``structure`` to its
+                end. Those that have their finish reason are whole; of the others, what was yielded
+                is.
             app.errors.EngineError: the model failed, died or is overloaded.
         """
         ...

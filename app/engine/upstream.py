@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -21,7 +22,6 @@ from app.engine.base import (
     Generation,
     LabelLogprobs,
     LabelRead,
-    Message,
     ServedModel,
     Usage,
 )
@@ -35,6 +35,7 @@ from app.engine.openai_answers import (
 )
 from app.engine.tokenizer import ChatTokenizer
 from app.errors import (
+    ConstraintFailed,
     EngineError,
     EngineOverloaded,
     EngineUnavailable,
@@ -99,30 +100,45 @@ class UpstreamEngine:
         self.takes_cache_salt = is_vllm
 
     async def generate(self, request: Generation) -> AsyncGenerator[Delta, None]:
-        finished: dict[int, FinishReason] = {}
-        usage = Usage()
+        ends = _Ends()
+        try:
+            async with aclosing(self._texts(request, ends)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        except EngineOverloaded:
+            raise
+        except (InvalidRequest, EngineError) as failure:
+            if request.structure is None:
+                raise
+            for delta in ends.deltas():
+                yield delta
+            # The structure may be why. Where it is not, the same request without one fails, too.
+            raise ConstraintFailed(failure) from failure
+        if len(ends.reasons) < request.n:
+            raise UpstreamError(f"The upstream wrote {len(ends.reasons)} of {request.n} samples.")
+        for delta in ends.deltas():
+            yield delta
+
+    async def _texts(self, request: Generation, ends: _Ends) -> AsyncGenerator[Delta, None]:
+        """What is written, piece by piece; ``ends`` gets the rest."""
         async with self._post(self._body(request)) as response:
             async for chunk in _chunks(response):
                 self._connection.answered()
-                usage = _usage(chunk.usage) or usage
+                ends.usage = _usage(chunk.usage) or ends.usage
                 for choice in chunk.choices or ():
                     index = range(request.n)[choice.index]
                     if choice.finish_reason:
-                        finished[index] = _finish_reason(choice.finish_reason)
+                        ends.reasons[index] = _finish_reason(choice.finish_reason)
                     if choice.delta.content:
                         yield Delta(choice.delta.content, index=index)
-        if not finished:
+        if not ends.reasons:
             raise EngineUnavailable("The upstream ended its answer half-way.")
-        if len(finished) < request.n:
-            raise UpstreamError(f"The upstream wrote {len(finished)} of {request.n} samples.")
-        for index, reason in finished.items():
-            yield Delta("", reason, usage, index)
 
     def _body(self, request: Generation) -> dict[str, Any]:
         """In OpenAI's words; what is not asked for stays out, since not all servers know it."""
         body: dict[str, Any] = {
             "model": self.model.name,
-            "messages": _wire(request.messages),
+            **_conversation(request),
             "max_tokens": request.max_tokens,
             "temperature": request.temperature,
             "top_p": request.top_p,
@@ -145,10 +161,7 @@ class UpstreamEngine:
     async def read_labels(self, request: LabelRead) -> LabelLogprobs:
         body = {
             "model": self.model.name,
-            "messages": [
-                *_wire(request.messages),
-                {"role": "assistant", "content": request.prefix},
-            ],
+            **_conversation(request),
             "max_tokens": 1,
             "temperature": 0,
             "logprobs": True,
@@ -157,8 +170,6 @@ class UpstreamEngine:
             # probabilities where they are among the likeliest.
             "logprob_token_ids": list(request.token_ids),
             "return_tokens_as_token_ids": True,
-            "continue_final_message": True,
-            "add_generation_prompt": False,
             **self._salt(request),
         }
         async with self._post(body) as response:
@@ -241,8 +252,30 @@ def _tokenizer_source(name: str) -> ModelSource:
     return ALIASES.get(name) or find_source(name, cpu=True)
 
 
-def _wire(messages: Sequence[Message]) -> list[dict[str, str]]:
-    return [{"role": message.role, "content": message.content} for message in messages]
+@dataclass(slots=True)
+class _Ends:
+    """How completions ended, by their index, and what they took."""
+
+    reasons: dict[int, FinishReason] = field(default_factory=dict)
+    usage: Usage = field(default_factory=Usage)
+
+    def deltas(self) -> list[Delta]:
+        return [Delta("", reason, self.usage, index) for index, reason in self.reasons.items()]
+
+
+def _conversation(request: Generation | LabelRead) -> dict[str, Any]:
+    """The messages, and the answer that the model is to go on with where it has begun.
+
+    Saying so in these two words is vLLM's way; other servers go on with a last message that is the
+    assistant's by themselves.
+    """
+    turns = [(message.role, message.content) for message in request.messages]
+    if request.prefix:
+        turns.append(("assistant", request.prefix))
+    body: dict[str, Any] = {"messages": [{"role": role, "content": text} for role, text in turns]}
+    if request.prefix:
+        body |= {"continue_final_message": True, "add_generation_prompt": False}
+    return body
 
 
 async def _chunks(response: httpx.Response) -> AsyncGenerator[Chunk, None]:

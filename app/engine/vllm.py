@@ -49,6 +49,7 @@ from app.engine.launcher import VLLM_VERSION
 from app.engine.models import ModelSource
 from app.engine.tokenizer import ChatTokenizer
 from app.errors import (
+    ConstraintFailed,
     EngineError,
     EngineOverloaded,
     EngineUnavailable,
@@ -115,31 +116,37 @@ class VllmEngine:
     async def generate(self, request: Generation) -> AsyncGenerator[Delta, None]:
         if request.seed is not None and not self._seeds:
             raise _seed_unsupported()
-        structure = request.structure and StructuredOutputsParams(
-            structural_tag=json.dumps(request.structure)
-        )
-        sampling = SamplingParams(
-            max_tokens=request.max_tokens,
-            temperature=request.temperature,
-            top_p=request.top_p,
-            seed=request.seed,
-            structured_outputs=structure or None,
-            output_kind=RequestOutputKind.DELTA,
-            n=request.n,
-        )
         completion_tokens, cached_tokens = 0, self.model.max_model_len
-        async for output in self._run(request, sampling):
-            # Of several completions the later ones find what the first has just read.
-            cached_tokens = min(cached_tokens, output.num_cached_tokens or 0)
-            for part in output.outputs:
-                if part.finish_reason == "error":
-                    raise _not_continued(request, completion_tokens)
-                if part.finish_reason == "abort":
-                    raise EngineUnavailable("The engine dropped the request; send it again.")
-                completion_tokens += len(part.token_ids)
-                prompt_tokens = len(output.prompt_token_ids or ())
-                usage = Usage(prompt_tokens, completion_tokens, cached_tokens)
-                yield Delta(part.text, part.finish_reason, usage, part.index)
+        failure: EngineError | None = None
+        try:
+            async for output in self._run(request, _sampling(request)):
+                # Of several completions the later ones find what the first has just read.
+                cached_tokens = min(cached_tokens, output.num_cached_tokens or 0)
+                for part in output.outputs:
+                    completion_tokens += len(part.token_ids)
+                    prompt_tokens = len(output.prompt_token_ids or ())
+                    usage = Usage(prompt_tokens, completion_tokens, cached_tokens)
+                    if part.finish_reason == "abort":
+                        raise EngineUnavailable("The engine dropped the request; send it again.")
+                    if part.finish_reason != "error":
+                        yield Delta(part.text, part.finish_reason, usage, part.index)
+                    elif request.structure:
+                        failure = _not_held(completion_tokens)
+                        yield Delta(self._accepted(part), None, usage, part.index)
+                    else:
+                        raise EngineError("The engine could not continue the review.")
+        except InvalidRequest as refusal:
+            if request.structure:
+                raise ConstraintFailed(refusal) from refusal
+            raise
+        if failure:
+            raise failure
+
+    def _accepted(self, part: Any) -> str:
+        """The text of an output whose last token the grammar refused, without that token's."""
+        refused = self.tokenizer.decode(part.token_ids[-1:])
+        text: str = part.text
+        return text.removesuffix(refused) if refused else text
 
     async def read_labels(self, request: LabelRead) -> LabelLogprobs:
         sampling = SamplingParams(
@@ -150,7 +157,7 @@ class VllmEngine:
         )
         found: dict[int, float] = {}
         usage = Usage()
-        async for output in self._run(request, sampling, request.prefix):
+        async for output in self._run(request, sampling):
             prompt_tokens = len(output.prompt_token_ids or ())
             usage = Usage(prompt_tokens, 1, output.num_cached_tokens or 0)
             for position in output.outputs[0].logprobs or ():
@@ -176,10 +183,10 @@ class VllmEngine:
         return self.tokenizer.encode(self.tokenizer.render(messages, prefix))
 
     async def _run(
-        self, request: Generation | LabelRead, sampling: SamplingParams, prefix: str = ""
+        self, request: Generation | LabelRead, sampling: SamplingParams
     ) -> AsyncGenerator[Any, None]:
         """vLLM's outputs for the request's prompt, with its errors in our terms."""
-        ids = await asyncio.to_thread(self._prompt_ids, request.messages, prefix)
+        ids = await asyncio.to_thread(self._prompt_ids, request.messages, request.prefix)
         prompt: dict[str, Any] = {"prompt_token_ids": ids}
         if request.cache_salt is not None:
             prompt["cache_salt"] = request.cache_salt
@@ -198,16 +205,36 @@ class VllmEngine:
             raise InvalidRequest(str(error)) from error
 
 
-def _not_continued(request: Generation, tokens: int) -> ReviewerError:
-    # vLLM finds out only while it compiles it that a schema which looked right can't be met, one
-    # that refers to itself and to nothing else, say, and tells it by this reason alone.
-    if request.structure and not tokens:
-        return InvalidRequest(
+def _sampling(request: Generation) -> SamplingParams:
+    structure = request.structure and StructuredOutputsParams(
+        structural_tag=json.dumps(request.structure)
+    )
+    return SamplingParams(
+        max_tokens=request.max_tokens,
+        temperature=request.temperature,
+        top_p=request.top_p,
+        seed=request.seed,
+        structured_outputs=structure or None,
+        output_kind=RequestOutputKind.DELTA,
+        n=request.n,
+    )
+
+
+def _not_held(tokens: int) -> ConstraintFailed:
+    """The grammar could not be compiled, or it refused the last of so many tokens.
+
+    vLLM gives the same reason for both. Only while it compiles it does it find out that a schema
+    which looked right can't be met, one that refers to itself and to nothing else, say.
+    """
+    if tokens:
+        return ConstraintFailed(EngineError("The engine could not hold the answer to its format."))
+    return ConstraintFailed(
+        InvalidRequest(
             "No answer can be held to this schema: its grammar can't be compiled.",
             param="response_format",
             code="invalid_schema",
         )
-    return EngineError("The engine could not continue the review.")
+    )
 
 
 def _serve_args(settings: Settings, location: str, model: ServedModel, *, cpu: bool) -> Namespace:

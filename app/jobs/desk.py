@@ -296,7 +296,7 @@ def _replayed(row: ReviewRow, *, reused: bool) -> list[Event]:
         return [Failed(error_of(row))]
     review = Review.model_validate_json(row.review).model_copy(update={"reused": reused})
     return [
-        Accepted(review.id, review.created, review.model, (), held=False),
+        Accepted(review.id, review.created, review.model, (), constraint=None),
         Writing(0, review.text),
         Completed(review),
     ]

@@ -110,6 +110,10 @@ class Metrics:
         self.truncated = self._counter(
             "truncated_reviews", "Reviews of papers of which the model saw only a part."
         )
+        self.unconstrained = self._counter(
+            "unconstrained_reviews",
+            "Reviews that the engine could not hold to their format to the end.",
+        )
         self.hidden_text = self._counter(
             "hidden_text", "Pieces of hidden text in reviewed papers.", "kind"
         )

@@ -97,6 +97,8 @@ def _count(review: Review, metrics: Metrics) -> None:
         metrics.probability.observe(review.verdict.probability)
     if review.integrity.truncated:
         metrics.truncated.inc()
+    if review.constrained is False:
+        metrics.unconstrained.inc()
     for found in review.integrity.hidden_text:
         kind = found.kind if found.kind in HIDDEN_KINDS else "other"
         metrics.hidden_text.labels(kind=kind).inc()

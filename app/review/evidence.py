@@ -20,6 +20,7 @@ import numpy as np
 
 from app.paper.model import Anchor, BBox, Paper, Paragraph
 from app.review.claims import ClaimChecker, normalised
+from app.review.sentences import sentence_ends
 
 # It logs its progress at this level, and says so to whoever has configured the root logger.
 logging.getLogger("bm25s").setLevel(logging.WARNING)
@@ -42,10 +43,7 @@ _STEM = 6
 """Letters of a word that are compared: what follows is mostly inflection."""
 _UP = 20.0
 """Points by which a line stands above the one before it where a new column begins."""
-_SENTENCE_END = re.compile(r"(?<=[.!?])[)\]\"”’]?\s+(?=[\"“‘(\[]?[A-Z0-9•])|\n\n")
-_ABBREVIATION = re.compile(
-    r"(?:\b(?:al|e\.g|i\.e|cf|vs|Fig|Figs|Eq|Eqs|Sec|Tab|resp|Dr|No)|\b[A-Z])\.$"
-)
+_PARAGRAPH_END = re.compile(r"\n\n")
 _LABEL = re.compile(
     r"\b(tab(?:le|\.)|fig(?:ure|\.)|sec(?:tion|\.)|eq(?:uation|\.)|theorem|lemma|algorithm|appendix)"
     r" ?\(?(\d{1,3}(?:\.\d{1,2}){0,2}|[a-z]\b)",
@@ -212,12 +210,8 @@ def _windows(paragraph: Paragraph) -> Iterator[_Window]:
 
 def _sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Where sentences begin and end, without the space around them; long ones in pieces."""
-    ends = (
-        match.end()
-        for match in _SENTENCE_END.finditer(text, start, end)
-        if not _ABBREVIATION.search(text[max(start, match.start() - 8) : match.start()])
-    )
-    cuts = [start, *ends, end]
+    paragraphs = (match.end() for match in _PARAGRAPH_END.finditer(text, start, end))
+    cuts = sorted({start, *sentence_ends(text, start, end), *paragraphs, end})
     for first, last in pairwise(cuts):
         for piece, after in _pieces(text, first, last):
             bare = text[piece:after]

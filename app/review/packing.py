@@ -26,6 +26,7 @@ from itertools import accumulate
 from app.engine.base import Message, Tokenizer
 from app.errors import InvalidRequest
 from app.paper.model import Paper, Section
+from app.review.sentences import sentence_ends
 from app.review.template import Template
 
 SLACK = 100
@@ -42,7 +43,6 @@ _DEBRIS = ("table", "equation", "figure")
 _CONCLUSION = re.compile(
     r"\b(conclusions?|concluding|closing remarks|summary and)\b", re.IGNORECASE
 )
-_SENTENCE_END = re.compile(r"[.!?][)\"'”’]*(?=\s)|[。！？]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +283,7 @@ def _edges(sections: Sequence[Section], body: Sequence[int]) -> set[int]:
 
 def _borders(text: str) -> Iterator[int]:
     """Where a text may end: after its last sentence, or else its last word."""
-    ends = [match.end() for match in _SENTENCE_END.finditer(text)]
-    if ends:
-        yield ends[-1]
+    *_, last = (0, *sentence_ends(text))
+    if last:
+        yield last
     yield max(text.rfind(" "), 0)

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from app.review.constraint import Constraint, begins
 from app.review.decision import Decision, is_refusal, prose_decisions, verdict_lines
 from app.review.headings import THOUGHTS, VERDICT
-from app.review.sectioning import SectionDelta, SectionStream
+from app.review.sectioning import SectionDelta, SectionDone, SectionStream
 from app.review.template import SectionSpec
 
 _OPENED = re.compile(rf"(?<![`'\"“‘(])(?:{'|'.join(map(re.escape, THOUGHTS))})", re.IGNORECASE)
@@ -37,7 +38,8 @@ class ParsedReview:
     ``prose`` and ``points`` have each section that was found, by its field: a text, or the items of
     a list. ``decisions`` are all that the text states. ``verdict_at`` is the offset in the text
     where the first verdict line that decides begins, or None without such a line. ``refused`` tells
-    that the model declined to review.
+    that the model declined to review. ``cut`` names the sections that were cut off, and end here
+    before that; ``repeated`` counts the points left out because they stand earlier in the text.
     """
 
     prose: Mapping[str, str]
@@ -45,6 +47,8 @@ class ParsedReview:
     decisions: frozenset[Decision]
     verdict_at: int | None
     refused: bool
+    cut: tuple[str, ...] = ()
+    repeated: int = 0
 
     @property
     def decision(self) -> Decision | None:
@@ -52,21 +56,55 @@ class ParsedReview:
         return next(iter(self.decisions)) if len(self.decisions) == 1 else None
 
 
-def parse_review(text: str, sections: Sequence[SectionSpec], *, held: bool = False) -> ParsedReview:
+def parse_review(
+    text: str,
+    sections: Sequence[SectionSpec],
+    constraint: Constraint | None = None,
+    *,
+    freed_at: int | None = None,
+    cut: bool = False,
+) -> ParsedReview:
     """Read a review that a model wrote, whole or cut off, in whatever form.
 
-    ``held`` tells that the engine was to hold it to the template's own headings. A server that does
-    not know how has written freely: then the text is read so.
+    ``constraint`` is what the engine held it to, and ``freed_at`` where that ended early; ``cut``
+    tells that the text was cut off by its token limit.
     """
-    if held:
-        prose, points, _ = _sections(text, SectionStream(sections, held=True))
-        if any(prose.values()) or any(points.values()):
-            verdict = verdict_lines(text)
-            return ParsedReview(prose, points, verdict.decisions, verdict.at, refused=False)
-    said = _Said(text)
-    prose, points, final = _sections(said.text, SectionStream(sections))
+    if constraint and text.startswith(begins(sections)):
+        stream = SectionStream(sections, constraint)
+        events = stream.feed(text[:freed_at])
+        if freed_at is not None:
+            stream.release()
+            events += stream.feed(text[freed_at:])
+        # What the constraint let through is no thought, whatever it looks like.
+        said = _Said(text, _spoken(text) if stream.is_free else [(0, len(text))])
+    else:
+        said, stream = _Said(text, _spoken(text)), SectionStream(sections)
+        events = stream.feed(said.text)
+    return _read(said, [*events, *stream.close(cut=cut)])
+
+
+def without_thinking(text: str) -> str:
+    """A text as it is parsed: without the thinking in it."""
+    return _Said(text, _spoken(text)).text.strip()
+
+
+def _read(said: _Said, events: Iterable[SectionDelta | SectionDone]) -> ParsedReview:
+    prose: dict[str, str] = {}
+    points: dict[str, tuple[str, ...]] = {}
+    done: list[SectionDone] = []
+    final: list[str] = []
+    for event in events:
+        if isinstance(event, SectionDelta):
+            if event.field == VERDICT:
+                final.append(event.text)
+            continue
+        done.append(event)
+        if isinstance(event.value, str):
+            prose[event.field] = event.value
+        else:
+            points[event.field] = event.value
     verdict = verdict_lines(said.text)
-    decisions = verdict.decisions or prose_decisions(final, said.text)
+    decisions = verdict.decisions or prose_decisions("".join(final), said.text)
     reviewed = decisions or any(prose.values()) or any(points.values())
     return ParsedReview(
         prose,
@@ -74,41 +112,20 @@ def parse_review(text: str, sections: Sequence[SectionSpec], *, held: bool = Fal
         decisions,
         None if verdict.at is None else said.offset(verdict.at),
         refused=not reviewed and is_refusal(said.text),
+        cut=tuple(section.field for section in done if section.cut),
+        repeated=sum(section.repeated for section in done),
     )
 
 
-def without_thinking(text: str) -> str:
-    """A text as it is parsed: without the thinking in it."""
-    return _Said(text).text.strip()
-
-
-def _sections(
-    text: str, stream: SectionStream
-) -> tuple[dict[str, str], dict[str, tuple[str, ...]], str]:
-    """Texts and lists by their fields, and what stands under the final recommendation."""
-    prose: dict[str, str] = {}
-    points: dict[str, tuple[str, ...]] = {}
-    final: list[str] = []
-    for event in [*stream.feed(text), *stream.close()]:
-        if isinstance(event, SectionDelta):
-            if event.field == VERDICT:
-                final.append(event.text)
-        elif isinstance(event.value, str):
-            prose[event.field] = event.value
-        else:
-            points[event.field] = event.value
-    return prose, points, "".join(final)
-
-
 class _Said:
-    """A text without the thinking in it, each gap a line's end."""
+    """The pieces of a text from ``spoken``, their starts and ends, each gap a line's end."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, spoken: Iterable[tuple[int, int]]) -> None:
         self._starts: list[int] = []
         self._offsets: list[int] = []
         pieces: list[str] = []
         length = 0
-        for start, end in _spoken(text):
+        for start, end in spoken:
             if pieces:
                 pieces.append("\n")
                 length += 1

@@ -11,7 +11,8 @@ from typing import Any
 from app.engine.base import Generation, ServedModel, Tokenizer
 from app.errors import InvalidRequest, ModelNotFound
 from app.review.calibration import Calibration, load_calibration
-from app.review.structure import review_structure
+from app.review.constraint import Constraint
+from app.review.structure import review_structure, section_budgets
 from app.review.template import Template
 from app.review.templates import load_templates
 from app.review.verdict import Confidence
@@ -31,8 +32,9 @@ class Plan:
     template: Template
     prompt_budget: int
     generation: Generation | None
-    held: bool
-    """Whether the engine holds the review to the template's headings and verdict line."""
+    constraint: Constraint | None
+    """What the engine holds the review to; None where it is free, or the answer's format is the
+    client's own."""
     confidence: Confidence
     cache_salt: str | None = None
     """See :class:`app.engine.base.Generation`."""
@@ -91,9 +93,10 @@ class ReviewRules:
                 param="max_tokens",
             )
         structured = (asked.format or self.settings.review_format) == "structured"
-        held = structured and answer_format is None and asked.mode == "review"
-        if held:
+        constraint = None
+        if structured and answer_format is None and asked.mode == "review":
             answer_format = review_structure(tokenizer, template, max_tokens)
+            constraint = Constraint(section_budgets(tokenizer, template, max_tokens), tokenizer)
         review_id = f"rev_{uuid.uuid4().hex}"
         suits = self.calibration and self.calibration.suits(model, template.name)
         return Plan(
@@ -103,7 +106,7 @@ class ReviewRules:
             generation=None
             if asked.mode == "verdict"
             else self._generation(review_id, asked, max_tokens, answer_format, cache_salt),
-            held=held,
+            constraint=constraint,
             confidence=Confidence(self.calibration if suits else None, self.settings.abstain_band),
             cache_salt=cache_salt,
         )

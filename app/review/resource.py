@@ -89,8 +89,15 @@ def paper_info(paper: Paper, prompt: Prompt) -> PaperInfo:
     )
 
 
-def review_integrity(paper: Paper, prompt: Prompt, with_hidden: Verdict | None = None) -> Integrity:
-    """What is odd about the paper, and what the model has not seen of it."""
+def review_integrity(
+    paper: Paper,
+    prompt: Prompt,
+    parsed: ParsedReview | None = None,
+    with_hidden: Verdict | None = None,
+) -> Integrity:
+    """What is odd about the paper, what the model has not seen of it, and, once that is ``parsed``,
+    what is left out of its review.
+    """
     truncated = [
         Truncation(
             heading=packed.section.heading,
@@ -102,7 +109,11 @@ def review_integrity(paper: Paper, prompt: Prompt, with_hidden: Verdict | None =
         if packed.kept < packed.tokens
     ]
     return Integrity(
-        **dict(paper_integrity(paper)), truncated=truncated, verdict_with_hidden_text=with_hidden
+        **dict(paper_integrity(paper)),
+        truncated=truncated,
+        verdict_with_hidden_text=with_hidden,
+        cut_sections=list(parsed.cut) if parsed else [],
+        repeated_points=parsed.repeated if parsed else 0,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from app.review.constraint import Constraint, begins
 from app.review.headings import (
     NUMBERED_RANK,
     OTHER,
@@ -18,25 +19,9 @@ from app.review.headings import (
     LineReader,
 )
 from app.review.template import SectionSpec
+from app.review.values import Value, comparable, is_whole, section_value, without_the_cut
 
 _DEEPEST = 99
-
-_RULE = re.compile(r"[ \t]*(?:[-*_][ \t]?){3,}[ \t]*|[ \t]*[-=]{2,}[ \t]*")
-_FENCE = re.compile(r"[ \t]*(?:```|~~~)[\w-]*[ \t]*")
-_BULLET = re.compile(
-    r"[ \t]*(?:"
-    r"(?:[-*+–—]|\d{1,2}[.):]|\(\d{1,2}\)|\(?[a-zA-Z][.)]|[(\[]?[A-Z]{1,2}\d{1,2}[.:)\]]{1,2})"
-    r"(?:[ \t]+|$)"
-    # These need no space after them.
-    r"|[•▪◦‣●][ \t]*|[-–](?=[^\W\d_]|\*\*)"
-    # "**1.** text" and "**1. Title** text", whose mark is dropped and whose boldness stays.
-    r"|(?:\*\*|__)(?:\d{1,2}|[A-Z]{1,2}\d{1,2})[.):]{1,2}(?:(?:\*\*|__)[ \t]*|[ \t]+(?P<bold>))"
-    r")(?P<text>.*)"
-)
-_NUMBER = re.compile(r"^\d{1,2}[.)][ \t]+")
-_LEAD_IN = re.compile(r"[ \t]*(?:\*\*|__)[^*_\n]{1,120}(?:\*\*|__)[ \t]*:?(?P<rest>.*)")
-_NESTED = 2
-"""Columns by which an item is deeper than another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +34,16 @@ class SectionDelta:
 
 @dataclass(frozen=True, slots=True)
 class SectionDone:
-    """A section of the template, finished: a list's items, or else a text."""
+    """A section of the template, finished: a list's items, or else a text.
+
+    ``cut`` tells that it was cut off, and its value ends before that; ``repeated`` counts the
+    points left out because they stand earlier in the review.
+    """
 
     field: str
-    value: str | tuple[str, ...]
+    value: Value
+    cut: bool = False
+    repeated: int = 0
 
 
 class SectionStream:
@@ -69,31 +60,64 @@ class SectionStream:
       sections began with, or none has begun yet.
     - The first section of a name that is not empty is the one that counts.
     - The verdict's line begins the verdict, with or without a heading over it.
+    - A point that stands earlier in the review already, in whatever list, is left out.
+
+    Under a constraint only the template's own headings count, and a section that has used up its
+    budget ends with its last whole sentence or point. A text that begins or goes on otherwise than
+    the constraint allows is under none: some servers pass over what they don't know.
     """
 
-    def __init__(self, sections: Sequence[SectionSpec], *, held: bool = False) -> None:
-        """``held`` tells that the engine holds the text to the template's own headings."""
+    def __init__(
+        self, sections: Sequence[SectionSpec], constraint: Constraint | None = None
+    ) -> None:
+        """``constraint`` is what the engine holds the text to."""
+        self._sections = tuple(sections)
         self._specs = {spec.field: spec for spec in sections}
-        self._reader = HeldLineReader(sections) if held else _line_reader(tuple(sections))
+        self._constraint = constraint
+        self._reader: HeldLineReader | LineReader = (
+            HeldLineReader(sections) if constraint else _line_reader(self._sections)
+        )
+        self._beginning = begins(sections) if constraint else ""
         self._held = ""
         self._in_line = False
         self._thought = ""
         self._field, self._rank = PREAMBLE, _DEEPEST
         self._section: list[str] = []
         self._blank = True
-        self._empty: dict[str, str | tuple[str, ...]] = {}
+        self._empty: dict[str, Value] = {}
         self._done: set[str] = set()
+        self._points: set[str] = set()
 
     def feed(self, text: str) -> list[SectionDelta | SectionDone]:
         """What the next piece of the review brings, in order."""
         return _merged(self._read(text, ended=False))
 
-    def close(self) -> list[SectionDelta | SectionDone]:
-        """What was held back; the review is over."""
-        return _merged(self._read("", ended=True))
+    def release(self) -> None:
+        """From here on the text is under no constraint."""
+        if self._constraint:
+            self._constraint, self._beginning = None, ""
+            self._reader = _line_reader(self._sections)
 
-    def _read(self, text: str, *, ended: bool) -> Iterator[SectionDelta | SectionDone]:
+    @property
+    def is_free(self) -> bool:
+        """Whether the text is under no constraint, or no longer."""
+        return self._constraint is None
+
+    def close(self, *, cut: bool = False) -> list[SectionDelta | SectionDone]:
+        """What was held back; the review is over, ``cut`` off where it stands."""
+        return _merged(self._read("", ended=True, cut=cut))
+
+    def _read(
+        self, text: str, *, ended: bool, cut: bool = False
+    ) -> Iterator[SectionDelta | SectionDone]:
         buffer, at = self._held + text, 0
+        if self._beginning:
+            if self._beginning.startswith(buffer) and not ended:
+                self._held = buffer
+                return
+            if not buffer.startswith(self._beginning):
+                self.release()
+            self._beginning = ""
         while at < len(buffer):
             if self._thought:
                 at, moved = self._skip_thought(buffer, at)
@@ -111,7 +135,7 @@ class SectionStream:
                 break
         self._held = "" if ended else buffer[at:]
         if ended:
-            yield from self._end()
+            yield from self._end(cut=cut)
             yield from (SectionDone(*found) for found in self._empty.items())
             self._empty = {}
 
@@ -129,6 +153,10 @@ class SectionStream:
         line = self._reader.read(buffer, at, ended=ended)
         if line.undecided:
             return at, []
+        if self._constraint and buffer[at] == "#" and not line.heading:
+            # The constraint lets no heading through but the template's own.
+            self.release()
+            return self._begin_line(buffer, at, ended=ended)
         if line.thought:
             self._thought = THOUGHTS[line.thought]
             return at + line.start, []
@@ -167,14 +195,30 @@ class SectionStream:
             self._empty.setdefault(self._field, section_value("", self._specs[self._field]))
         return done
 
-    def _end(self) -> Iterator[SectionDone]:
-        spec = self._specs.get(self._field)
-        value = section_value("".join(self._section), spec) if spec else ""
+    def _end(self, *, cut: bool = False) -> Iterator[SectionDone]:
+        spec, text = self._specs.get(self._field), "".join(self._section)
+        value = section_value(text, spec) if spec else ""
         self._section, self._blank = [], True
-        if spec and value:
-            self._done.add(spec.field)
-            del self._empty[spec.field]
-            yield SectionDone(spec.field, value)
+        if not spec or not value:
+            return
+        self._done.add(spec.field)
+        del self._empty[spec.field]
+        if self._constraint:
+            nearly = not is_whole(value)
+            cut = cut or self._constraint.is_used_up(spec.field, text.strip(), nearly=nearly)
+        if cut:
+            value = without_the_cut(value)
+        if isinstance(value, str):
+            yield SectionDone(spec.field, value, cut)
+        else:
+            new = tuple(filter(self._is_new, value))
+            yield SectionDone(spec.field, new, cut, len(value) - len(new))
+
+    def _is_new(self, point: str) -> bool:
+        words = comparable(point)
+        known = words in self._points
+        self._points.add(words)
+        return not known
 
     def _flow(self, text: str) -> SectionDelta:
         self._blank = self._blank and text.isspace()
@@ -210,68 +254,3 @@ def _merged(
             pieces.append(event.text)
     flush()
     return merged
-
-
-def section_value(text: str, spec: SectionSpec) -> str | tuple[str, ...]:
-    """What a section's raw text says: a list's items, each on one line, or else a text."""
-    lines = [line for line in re.split(r"\r?\n", text) if not _RULE.fullmatch(line)]
-    fences = [at for at, line in enumerate(lines) if _FENCE.fullmatch(line)]
-    if len(fences) % 2:
-        # The end of a fence around the whole review.
-        del lines[fences[-1]]
-    return _items(lines) if spec.bullets else "\n".join(lines).strip()
-
-
-def _items(lines: Sequence[str]) -> tuple[str, ...]:
-    """The items of a list; without marks, its paragraphs.
-
-    A nested item is a part of the one above it. A line that only introduces the items below it
-    ("The strengths are:", "**Major**") is none.
-    """
-    items: list[list[str]] = []
-    introduces = after_blank = False
-    base: int | None = None
-    for line in lines:
-        if not line.strip():
-            after_blank = True
-            continue
-        bullet, indent = _BULLET.fullmatch(line), _indent(line)
-        if bullet and (base is None or indent < base + _NESTED):
-            if introduces:
-                items.pop()
-            items.append([_unmarked(bullet)])
-            base = indent if base is None else min(base, indent)
-        elif bullet:
-            items[-1].append(_unmarked(bullet))
-        elif not items or _begins_item(line, indent, base, after_blank and not introduces):
-            items.append([line.lstrip(" \t#")])
-        else:
-            items[-1].append(line)
-        introduces = not bullet and len(items[-1]) == 1 and _introduces(line)
-        after_blank = False
-    folded = (" ".join(" ".join(item).split()) for item in items)
-    return tuple(item for item in folded if item.strip(" *_-•"))
-
-
-def _indent(line: str) -> int:
-    line = line.expandtabs(4)
-    return len(line) - len(line.lstrip())
-
-
-def _unmarked(bullet: re.Match[str]) -> str:
-    if bullet["bold"] is not None:
-        return f"**{bullet['text']}"
-    # "- 1. text": one mark is enough.
-    return _NUMBER.sub("", bullet["text"])
-
-
-def _begins_item(line: str, indent: int, base: int | None, after_blank: bool) -> bool:
-    if base is not None and indent > base:
-        return False
-    return after_blank or line.startswith("#") or _LEAD_IN.fullmatch(line) is not None
-
-
-def _introduces(line: str) -> bool:
-    lead_in = _LEAD_IN.fullmatch(line)
-    label = lead_in is not None and not lead_in["rest"].strip()
-    return label or line.rstrip().endswith(":") or line.startswith("#")

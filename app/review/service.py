@@ -16,6 +16,7 @@ from app.errors import PaperError, ReviewerError, unexpected
 from app.paper.model import Paper
 from app.paper.reader import PaperReader
 from app.paper.sources import File, Link, Source
+from app.review.constraint import Constraint
 from app.review.drafting import Drafts, Judged, judge, verdict_of, write
 from app.review.evidence import Support, find_supports
 from app.review.injection import with_hidden_text
@@ -44,7 +45,7 @@ class Accepted:
     created: int
     model: str
     sections: tuple[SectionSpec, ...]
-    held: bool
+    constraint: Constraint | None
     """See :class:`app.review.plan.Plan`."""
 
 
@@ -72,10 +73,16 @@ class Prompted:
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """The next piece of a sample's text."""
+    """The next piece of a sample's text.
+
+    ``constrained`` is false from where the engine could not hold it to its format any further, and
+    ``cut`` true where the text is broken off.
+    """
 
     sample: int
     text: str
+    constrained: bool = True
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +196,7 @@ class ReviewService:
         """
         engine, plan, parameters = prepared.engine, prepared.plan, prepared.parameters
         created, started = int(created or time.time()), time.perf_counter()
-        yield Accepted(plan.id, created, engine.model.name, plan.template.sections, plan.held)
+        yield Accepted(plan.id, created, engine.model.name, plan.template.sections, plan.constraint)
 
         if isinstance(source, Link):
             source = await self._reader.fetch(source)
@@ -204,7 +211,9 @@ class ReviewService:
         drafts = Drafts()
         async with aclosing(write(engine, plan, prompt.messages, drafts, plan.id)) as deltas:
             async for delta in deltas:
-                yield Writing(delta.index, delta.text)
+                draft = drafts.samples[delta.index]
+                freed = draft.freed_at is not None
+                yield Writing(delta.index, delta.text, constrained=not freed, cut=draft.is_cut)
 
         yield Judging()
         judged = await judge(engine, plan, prompt.messages, drafts, plan.id)
@@ -225,14 +234,15 @@ class ReviewService:
                 paper=paper_info(paper, prompt),
                 review=review_sections(judged.parsed, supports or {}) if plan.generation else None,
                 verdict=judged.verdict,
-                integrity=review_integrity(paper, prompt, with_hidden),
+                constrained=judged.constrained,
+                integrity=review_integrity(paper, prompt, judged.parsed, with_hidden),
                 usage=token_usage(drafts.usage),
                 timings=Timings(
                     extract_s=round(extract_s, 4),
                     queue_s=round(drafts.queue_s, 4),
                     generate_s=round(drafts.generate_s, 4),
                 ),
-                finish_reason=judged.draft.finish_reason,
+                finish_reason=judged.draft.finish_reason or "stop",
                 text=judged.draft.text,
             )
         )

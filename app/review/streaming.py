@@ -40,6 +40,7 @@ class Narrator:
         self._numbers = count(first)
         self._accepted: Accepted | None = None
         self._samples: dict[int, SectionStream] = {}
+        self._cut: set[int] = set()
 
     def tell(self, event: Event) -> Iterator[StreamEvent]:
         match event:
@@ -54,11 +55,11 @@ class Narrator:
                     paper=paper_info(paper, prompt),
                     integrity=review_integrity(paper, prompt),
                 )
-            case Writing(sample=sample, text=text):
-                yield from self._pieces(sample, self._sections_of(sample).feed(text))
+            case Writing(sample=sample):
+                yield from self._pieces(sample, self._written(event))
             case Judging():
                 for sample, writing in sorted(self._samples.items()):
-                    yield from self._pieces(sample, writing.close())
+                    yield from self._pieces(sample, writing.close(cut=sample in self._cut))
             case Decided(verdict=verdict):
                 yield ReviewVerdict(sequence_number=next(self._numbers), verdict=verdict)
             case Completed(review=review):
@@ -67,11 +68,20 @@ class Narrator:
                 detail = ErrorDetail.model_validate(error.envelope()["error"])
                 yield StreamError(sequence_number=next(self._numbers), error=detail)
 
+    def _written(self, event: Writing) -> list[SectionDelta | SectionDone]:
+        writing = self._sections_of(event.sample)
+        if not event.constrained:
+            writing.release()
+        if event.cut:
+            self._cut.add(event.sample)
+        return writing.feed(event.text)
+
     def _sections_of(self, sample: int) -> SectionStream:
         if sample not in self._samples:
             assert self._accepted  # noqa: S101  # it is the first event of all
-            sections, held = self._accepted.sections, self._accepted.held
-            self._samples[sample] = SectionStream(sections, held=held)
+            self._samples[sample] = SectionStream(
+                self._accepted.sections, self._accepted.constraint
+            )
         return self._samples[sample]
 
     def _pieces(

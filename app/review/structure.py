@@ -26,6 +26,7 @@ one empty, and of five hundred that may begin with a digit one holds a list's nu
 _FIRST_WORD_TOKENS = 9
 """Most tokens that this takes, byte by byte."""
 _END_OF_TURN = 1
+_ENDING = f"\n\n## {VERDICT_HEADING}\n{VERDICT_LEAD}"
 
 
 def review_structure(tokenizer: Tokenizer, template: Template, max_tokens: int) -> dict[str, Any]:
@@ -34,11 +35,31 @@ def review_structure(tokenizer: Tokenizer, template: Template, max_tokens: int) 
     Raises:
         InvalidRequest: the sections would be left without room.
     """
+    budgets = section_budgets(tokenizer, template, max_tokens)
+    elements: list[dict[str, Any]] = []
+    for spec, heading in zip(template.sections, _headings(template.sections), strict=True):
+        elements += _tokens(tokenizer.encode(heading))
+        elements.append({"type": "regex", "pattern": _FIRST_WORD})
+        elements.append(_free_text(budgets[spec.field]))
+    elements += _tokens(tokenizer.encode(_ENDING))
     labels = verdict_labels(tokenizer)
-    headings = [tokenizer.encode(heading) for heading in _headings(template.sections)]
-    ending = tokenizer.encode(f"\n\n## {VERDICT_HEADING}\n{VERDICT_LEAD}")
+    verdicts = [
+        {"type": "sequence", "elements": _tokens(label)} for label in (labels.accept, labels.reject)
+    ]
+    elements.append({"type": "or", "elements": verdicts})
+    return {"type": "structural_tag", "format": {"type": "sequence", "elements": elements}}
+
+
+def section_budgets(tokenizer: Tokenizer, template: Template, max_tokens: int) -> dict[str, int]:
+    """The most tokens of each section after its first word, by its field.
+
+    Raises:
+        InvalidRequest: the sections would be left without room.
+    """
+    labels = verdict_labels(tokenizer)
+    texts = [*_headings(template.sections), _ENDING]
     longest_label = max(len(labels.accept), len(labels.reject))
-    fixed = sum(map(len, headings)) + len(ending) + longest_label + _END_OF_TURN
+    fixed = sum(tokenizer.count_each(texts)) + longest_label + _END_OF_TURN
     room = max_tokens - fixed
     smallest_share = min(spec.share for spec in template.sections)
     if room * smallest_share < _LEAST_PER_SECTION:
@@ -48,17 +69,7 @@ def review_structure(tokenizer: Tokenizer, template: Template, max_tokens: int) 
             "send format 'free' for less.",
             param="max_tokens",
         )
-    elements: list[dict[str, Any]] = []
-    for spec, heading in zip(template.sections, headings, strict=True):
-        elements += _tokens(heading)
-        elements.append({"type": "regex", "pattern": _FIRST_WORD})
-        elements.append(_free_text(int(room * spec.share) - _FIRST_WORD_TOKENS))
-    elements += _tokens(ending)
-    verdicts = [
-        {"type": "sequence", "elements": _tokens(label)} for label in (labels.accept, labels.reject)
-    ]
-    elements.append({"type": "or", "elements": verdicts})
-    return {"type": "structural_tag", "format": {"type": "sequence", "elements": elements}}
+    return {spec.field: int(room * spec.share) - _FIRST_WORD_TOKENS for spec in template.sections}
 
 
 def _headings(sections: Iterable[SectionSpec]) -> Iterable[str]:

@@ -103,6 +103,13 @@ class Integrity(PaperIntegrity):
     verdict_with_hidden_text: Verdict | None = None
     """The verdict had the hidden text been read along: where `check_injection` asked for it, and
     text is hidden."""
+    cut_sections: list[str] = []
+    """Fields of the review's sections that ran out of tokens. They end with their last whole
+    sentence or point; `text` has all that was written."""
+    repeated_points: int = 0
+    """How many points are left out because they stand, word for word, earlier in the review: a
+    weakness that was a strength, for instance. Known once the review is written, as is
+    `cut_sections`."""
 
 
 class TokenUsage(Resource):
@@ -148,9 +155,15 @@ class ReviewResource(Resource):
     usage: TokenUsage | None = None
     timings: Timings | None = None
     finish_reason: str | None = None
-    """`stop`, or `length` where the review was cut off by `max_tokens`."""
+    """`stop`, or `length` where the review was cut off by `max_tokens`; `error` where the engine
+    could hold it to its format no further, and not go on without either."""
     text: str | None = None
     """The model's markdown, whole."""
+    constrained: bool | None = None
+    """Whether the engine held the text, and each further sample's, to its format to the end: the
+    template's headings and verdict line, or the JSON schema of a chat. `false`: it was asked for,
+    but the engine could not, and the text is finished without; it may lack sections. Null where
+    the format is `free`."""
 
 
 class Review(ReviewResource):

@@ -20,6 +20,7 @@ import pytest
 from app.engine.base import Delta, Engine, Generation, LabelRead, Message, Usage
 from app.engine.launcher import engine_launcher
 from app.errors import EngineOverloaded, InvalidRequest
+from app.review.constraint import Constraint
 from app.review.labels import verdict_labels
 from app.review.parse import parse_review
 from app.review.structure import review_structure
@@ -146,7 +147,8 @@ async def test_each_template_holds_beside_the_others(engine: Engine) -> None:
         messages = template.messages("Counting", "We count.", "# Introduction\n\nWe count tokens.")
         request = replace(ASK, request_id=name, messages=messages, max_tokens=400)
         text, last = await complete(engine, replace(request, temperature=0.8, structure=structure))
-        parsed = parse_review(text, template.sections, held=True)
+        constraint = Constraint({}, engine.tokenizer)
+        parsed = parse_review(text, template.sections, constraint)
         assert last.finish_reason == "stop", name
         assert parsed.decision in ("accept", "reject"), name
         assert set(parsed.prose) | set(parsed.points) == {s.field for s in template.sections}, name

@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 
-from app.engine.base import LabelRead, Message, ServedModel
+from app.engine.base import Delta, Generation, LabelRead, Message, ServedModel
 from app.engine.connection import Connection
 from app.engine.launcher import engine_launcher
 from app.engine.tokenizer import ChatTokenizer
 from app.engine.upstream import UpstreamEngine
 from app.errors import (
     ConfigurationError,
+    ConstraintFailed,
     EngineError,
     EngineOverloaded,
     EngineUnavailable,
@@ -321,3 +322,84 @@ async def test_the_key_is_sent(stub: Upstream) -> None:
         async with aclosing(engine.generate(ASK)) as deltas:
             await anext(deltas)
     await engine.close()
+
+
+HELD = replace(ASK, structure={"type": "structural_tag", "format": {"type": "any_text"}})
+
+
+async def until_it_fails(
+    engine: UpstreamEngine, request: Generation
+) -> tuple[list[Delta], ConstraintFailed]:
+    written: list[Delta] = []
+    try:
+        async with aclosing(engine.generate(request)) as deltas:
+            async for delta in deltas:
+                written.append(delta)  # noqa: PERF401  # what came before the failure is kept
+    except ConstraintFailed as failure:
+        return written, failure
+    raise AssertionError("it was held to the end")
+
+
+@pytest.mark.parametrize(
+    ("answer", "text", "refusal"),
+    [
+        ((400, JSON, b'{"error": {"message": "structural_tag?"}}'), "", InvalidRequest),
+        ((500, JSON, b'{"error": {"message": "structural_tag?"}}'), "", UpstreamError),
+        ((200, SSE, stream('{"error": {"message": "grammar"}}')), "", EngineUnavailable),
+        (
+            (200, SSE, stream(piece("## Sum"), '{"error": {"message": "grammar"}}')),
+            "## Sum",
+            EngineUnavailable,
+        ),
+        ((200, SSE, stream(piece("## Sum"))), "## Sum", EngineUnavailable),
+        ((200, SSE, stream(piece("## Sum"), piece("", "error"))), "## Sum", UpstreamError),
+        ((200, SSE, stream(piece("## Sum"), piece("", "abort"))), "## Sum", EngineUnavailable),
+    ],
+)
+async def test_what_fails_under_a_constraint_may_be_tried_without(
+    stub: Upstream,
+    tokenizer: ChatTokenizer,
+    answer: tuple[int, str, bytes],
+    text: str,
+    refusal: type[ReviewerError],
+) -> None:
+    stub.answer = answer
+    engine = engine_for(stub, tokenizer)
+    written, failure = await until_it_fails(engine, HELD)
+    await engine.close()
+    assert "".join(delta.text for delta in written) == text
+    assert isinstance(failure.refusal, refusal)
+
+
+async def test_what_is_whole_is_told_before_the_constraint_fails(
+    stub: Upstream, tokenizer: ChatTokenizer
+) -> None:
+    whole = json.dumps({"choices": [{"index": 1, "delta": {}, "finish_reason": "stop"}]})
+    stub.answer = (200, SSE, stream(piece("a"), whole, '{"error": {"message": "grammar"}}'))
+    engine = engine_for(stub, tokenizer)
+    written, _ = await until_it_fails(engine, replace(HELD, n=2))
+    await engine.close()
+    assert [(delta.index, delta.finish_reason) for delta in written] == [(0, None), (1, "stop")]
+
+
+async def test_a_full_queue_has_nothing_to_do_with_a_constraint(
+    stub: Upstream, tokenizer: ChatTokenizer
+) -> None:
+    stub.answer = (429, JSON, b'{"error": {"message": "slow"}}')
+    engine = engine_for(stub, tokenizer)
+    with pytest.raises(EngineOverloaded):
+        await complete(engine, HELD)
+    await engine.close()
+
+
+async def test_an_answer_that_has_begun_is_gone_on_with(
+    stub: Upstream, tokenizer: ChatTokenizer
+) -> None:
+    stub.answer = (200, SSE, stream(piece("mary", "stop")))
+    engine = engine_for(stub, tokenizer)
+    assert (await complete(engine, replace(ASK, prefix="## Sum")))[0] == "mary"
+    await engine.close()
+    (asked,) = stub.asked
+    assert asked["messages"][-1] == {"role": "assistant", "content": "## Sum"}
+    assert asked["continue_final_message"] is True
+    assert asked["add_generation_prompt"] is False

@@ -60,6 +60,7 @@ class Case:
     contradicts: bool = False
     verdict_from: str | None = None
     refused: bool = False
+    repeated: int = 0
 
 
 def _cases() -> list[Case]:
@@ -83,6 +84,7 @@ def test_the_table(case: Case) -> None:
     assert parsed.decision == case.decision
     assert (len(parsed.decisions) == 2) == case.contradicts
     assert parsed.refused == case.refused
+    assert parsed.repeated == case.repeated
     if case.verdict_from is None:
         assert parsed.verdict_at is None
     else:

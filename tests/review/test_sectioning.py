@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.review.constraint import Constraint
 from app.review.parse import ParsedReview, parse_review
 from app.review.sectioning import SectionDelta, SectionDone, SectionStream
-from tests.doubles import WHOLE_REVIEW
+from tests.doubles import WHOLE_REVIEW, WordTokenizer
 from tests.review.test_parse import CASES, LOOSE, SECTIONS, TEMPLATES, Case
 
+CONSTRAINT = Constraint({}, WordTokenizer())
 Events = list[SectionDelta | SectionDone]
 
 
@@ -197,17 +199,17 @@ I recommend this paper for REJECTION."""
 
 
 def test_in_a_held_text_only_the_templates_headings_count() -> None:
-    parsed = parse_review(HELD, SECTIONS, held=True)
+    parsed = parse_review(HELD, SECTIONS, CONSTRAINT)
     assert parsed.prose["summary"].endswith("Clarity: this line.")
     assert parsed.prose["significance"] == "Some."
     assert (parsed.decision, parsed.verdict_at) == ("reject", HELD.index("I recommend"))
-    stream = SectionStream(SECTIONS, held=True)
+    stream = SectionStream(SECTIONS, CONSTRAINT)
     done = [e for e in events(list(HELD), stream) if isinstance(e, SectionDone)]
     assert {e.field: e.value for e in done} == {**parsed.prose, **parsed.points}
 
 
 def test_a_held_text_flows_at_once() -> None:
-    stream = SectionStream(SECTIONS, held=True)
+    stream = SectionStream(SECTIONS, CONSTRAINT)
     assert stream.feed("## Summary\n") == []
     for piece in ("The", " paper", "\n", "Weak", "nesses", ": none"):
         assert stream.feed(piece) == [SectionDelta("summary", piece)]
@@ -215,4 +217,4 @@ def test_a_held_text_flows_at_once() -> None:
 
 def test_what_was_not_held_after_all_is_read_as_it_is() -> None:
     loose = "**Summary:** It counts.\n\nI recommend this paper for ACCEPTANCE."
-    assert parse_review(loose, SECTIONS, held=True) == parse_review(loose, SECTIONS)
+    assert parse_review(loose, SECTIONS, CONSTRAINT) == parse_review(loose, SECTIONS)

@@ -1,4 +1,4 @@
-"""What the ``reviewer`` command shows a person."""
+"""Output of the ``reviewer`` command on a terminal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ err = Console(stderr=True)
 
 
 class Finding(Protocol):
-    """The paper's own or the resource's."""
+    """A finding of ``app.paper`` or of the API's resource."""
 
     @property
     def page(self) -> int: ...
@@ -34,7 +34,7 @@ class Finding(Protocol):
 
 
 def show_review(review: Review, out: Console, err: Console) -> None:
-    """The text, what the paper holds of its points, and the verdict; oddities on ``err``."""
+    """The text, the evidence for its points and the verdict; on ``err`` what is suspicious."""
     out.print(Markdown(review.text))
     if review.review:
         _show_evidence([*review.review.strengths, *review.review.weaknesses], out)
@@ -72,7 +72,7 @@ def _verdict_line(verdict: Verdict) -> str:
 
 
 def show_outline(paper: Paper, out: Console, err: Console) -> None:
-    """Title, headings and what is odd, for a person."""
+    """Title and headings; on ``err`` what is suspicious."""
     out.print(paper.title or "(no title)", style="bold", markup=False, highlight=False)
     table = Table("page", "section", "kind", "characters")
     table.add_row("", "Abstract", "", str(len(paper.abstract)))
@@ -92,7 +92,7 @@ def show_outline(paper: Paper, out: Console, err: Console) -> None:
 
 @contextmanager
 def exit_on_error() -> Iterator[None]:
-    """A known error ends the command with its message, not with a traceback."""
+    """Turn a known error into a message and exit status 2."""
     try:
         yield
     except ReviewerError as error:

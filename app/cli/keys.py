@@ -15,8 +15,8 @@ keys = typer.Typer(help="API keys.", no_args_is_help=True)
 
 
 @keys.command()
-def create(name: Annotated[str, typer.Argument(help="Whose key it is; logs show it.")]) -> None:
-    """Make a key. It is shown once, and kept nowhere: the service knows its SHA-256."""
+def create(name: Annotated[str, typer.Argument(help="Owner of the key; shown in logs.")]) -> None:
+    """Make an API key. It is printed once and stored nowhere; the service is given its SHA-256."""
     try:
         checked_name(name)
     except ConfigurationError as error:
@@ -25,7 +25,7 @@ def create(name: Annotated[str, typer.Argument(help="Whose key it is; logs show 
     digest = hash_of(key)
     sys.stdout.write(
         f"{key}\n\n"
-        "That is the key; it is not shown again. Of these, either lets it in:\n"
-        f"  a line in the file of REVIEWER_API_KEYS_FILE:  {name} {digest}\n"
+        "This is the key; it is not shown again. Give the service one of these:\n"
+        f"  a line in the file REVIEWER_API_KEYS_FILE:  {name} {digest}\n"
         f"  REVIEWER_API_KEYS='{json.dumps({name: digest})}'\n"
     )

@@ -308,7 +308,7 @@ def test_a_table_that_is_somebody_s_file(few: Path, tmp_path: Path) -> None:
     table.write_text("name,salary\n")
     done = batch(few, "--out", tmp_path / "o", "--csv", table, "--url", "http://127.0.0.1:9")
     assert done.returncode == 2
-    assert "is no table of 'reviewer batch'" in done.stderr
+    assert "is not a table of 'reviewer batch'" in done.stderr
     assert table.read_text() == "name,salary\n"
 
 

@@ -43,7 +43,7 @@ def test_a_folder_with_its_subfolders(tmp_path: Path) -> None:
         "sub/deep/c.tar.gz",
     ]
     assert found.papers[-1].file == tmp_path / "sub/deep/c.tar.gz"
-    assert found.notices == ["files that are no papers by their names: 2 (1 no suffix, 1 .png)"]
+    assert found.notices == ["files whose names are not those of papers: 2 (1 no suffix, 1 .png)"]
 
 
 def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_rows_that_name_the_same_file(tmp_path: Path) -> None:
     [
         (b"", "is empty"),
         (b"\n\n", "is empty"),
-        (b"path,id\n", "holds no papers"),
+        (b"path,id\n", "contains no papers"),
         (b"file;title\na.pdf;T\n", "has no column 'path'; its first row is: file;title"),
         (b"path,id,path\na,1,b\n", "more than one column 'path'"),
         (b"path,title\na.pdf,caf\xe9\n", "is not UTF-8"),
@@ -94,8 +94,8 @@ def test_rows_that_name_the_same_file(tmp_path: Path) -> None:
         (b"path,title\na.pdf\n", "row 2: 1 cells, but 2 columns"),
         (b"path,title\na.pdf,T\nb.pdf,a,b\n", "row 3: 3 cells, but 2 columns"),
         (b"path,title\n ,T\n", "row 2: no path"),
-        (b'path,title\na.pdf,"T\n', "is no CSV"),
-        (b"path\n" + b"a" * 200_000, "is no CSV"),
+        (b'path,title\na.pdf,"T\n', "is not valid CSV"),
+        (b"path\n" + b"a" * 200_000, "is not valid CSV"),
     ],
 )
 def test_a_manifest_that_breaks_the_rules(tmp_path: Path, content: bytes, told: str) -> None:
@@ -106,8 +106,8 @@ def test_a_manifest_that_breaks_the_rules(tmp_path: Path, content: bytes, told: 
 
 
 def test_a_folder_without_papers(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="holds no papers"):
+    with pytest.raises(ConfigurationError, match="contains no papers"):
         find_papers(tmp_path)
     (tmp_path / "a.docx").write_bytes(b"x")
-    with pytest.raises(ConfigurationError, match=r"holds no papers; .* 1 \(1 .docx\)"):
+    with pytest.raises(ConfigurationError, match=r"contains no papers; .* 1 \(1 .docx\)"):
         find_papers(tmp_path)

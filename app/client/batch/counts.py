@@ -8,7 +8,7 @@ from collections import Counter
 from app.client.batch.output import Outcome
 
 BINS = 10
-"""Of the histogram of probabilities, each a tenth wide."""
+"""Number of bins in the histogram of probabilities."""
 
 
 class BatchCounts:

@@ -1,4 +1,4 @@
-"""Which papers a batch is of: a folder's, or a manifest's."""
+"""The papers of a batch: those in a folder, or those that a CSV file lists (the manifest)."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _PATH, _ID = "path", "id"
 @dataclass(frozen=True, slots=True)
 class BatchPaper:
     path: str
-    """Its name in the output: relative to the folder, or as the manifest has it."""
+    """Its name in the output: relative to the folder, or as written in the manifest."""
     file: Path
     id: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
-    """What else the manifest says of it."""
+    """The other columns of the manifest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +30,20 @@ class BatchInput:
     papers: list[BatchPaper]
     """Each path once."""
     notices: list[str]
-    """What a person should know of the input: what is left out, and why."""
+    """For the user: what is left out, and why."""
 
 
 def find_papers(source: Path) -> BatchInput:
-    """The papers of a folder and its subfolders, or of a manifest.
+    """The papers in a folder and its subfolders, or those that a manifest lists.
 
     Raises:
-        ConfigurationError: there are none, or the manifest breaks its rules.
+        ConfigurationError: there are none, or the manifest is not valid.
         OSError: something can't be read.
     """
     found = _in_folder(source) if source.is_dir() else _in_manifest(source)
     if not found.papers:
         raise ConfigurationError(
-            f"{source} holds no papers{''.join(f'; {notice}' for notice in found.notices)}",
+            f"{source} contains no papers{''.join(f'; {notice}' for notice in found.notices)}",
             code="no_papers",
         )
     return found
@@ -60,12 +60,12 @@ def _in_folder(folder: Path) -> BatchInput:
     notices = []
     if others:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(5))
-        notices.append(f"files that are no papers by their names: {others.total()} ({kinds})")
+        notices.append(f"files whose names are not those of papers: {others.total()} ({kinds})")
     return BatchInput(papers, notices)
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Neither hidden ones nor those behind a link to a folder, which may lead round in circles."""
+    """Without hidden files, and without following links to folders, which may form a circle."""
 
     def refuse(error: OSError) -> None:
         raise error
@@ -76,7 +76,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def shown(path: Path) -> str:
-    """The path as text; names that are no UTF-8 have their odd bytes as ``\\xNN``."""
+    """The path as text. Bytes of a name that are not UTF-8 become ``\\xNN``."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
@@ -104,7 +104,7 @@ def _read_manifest(manifest: Path, rows: Iterator[list[str]]) -> BatchInput:
                     )
                 papers.setdefault(paper.path, paper)
     except csv.Error as error:
-        raise _wrong(f"manifest {manifest} is no CSV: {error}") from error
+        raise _wrong(f"manifest {manifest} is not valid CSV: {error}") from error
     return BatchInput(list(papers.values()), notices)
 
 

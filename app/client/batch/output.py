@@ -71,7 +71,7 @@ class Outcome:
 
 
 class OutputFailed(ReviewerError):
-    """A line can't be written: the disk is full, say."""
+    """A line can't be written; for example, the disk is full."""
 
     code = "output_failed"
 

@@ -1,4 +1,4 @@
-"""Asks a service again where that may help, by the policy of ``app.failures``."""
+"""Retries of requests, following the policy of ``app.failures``."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from app.failures import Retry, pause_s
 T = TypeVar("T")
 
 MAX_ATTEMPTS = 4
-"""At a request that the service fails on."""
+"""Of one request that the service fails on."""
 MAX_FAILED_IN_A_ROW = 20
-"""Papers that the service may fail on, one after the other, before the run is given up."""
+"""Papers in a row that the service may fail on before the run stops."""
 
 
 class ServiceGone(ReviewerError):
@@ -27,7 +27,7 @@ class ServiceGone(ReviewerError):
 
 
 class Retries:
-    """The patience of one run with its service, shared by all papers in flight."""
+    """Retries and time limits of one run, shared by all papers in flight."""
 
     def __init__(self, patience_s: float, on_wait: Callable[[str | None], None]) -> None:
         """``patience_s``: longest time, in seconds, without an answer to any paper.
@@ -40,7 +40,7 @@ class Retries:
         self._failed_in_a_row = 0
 
     def answered(self) -> None:
-        """A paper has its review, or is itself the reason why it has none."""
+        """A paper has been reviewed, or has failed by its own fault: the service works."""
         self._answered_at = time.monotonic()
         self._failed_in_a_row = 0
         self._on_wait(None)
@@ -59,7 +59,7 @@ class Retries:
             )
 
     def waiting(self, reason: RequestFailed) -> None:
-        """Show why nothing goes on now, until a paper has an answer."""
+        """Show why nothing is being reviewed, until a paper has an answer."""
         self._on_wait(f"waiting: {reason.message}")
 
     async def ask(self, question: Callable[[], Awaitable[T]]) -> T:
@@ -83,11 +83,11 @@ class Retries:
                 await self._pause(error, pauses, asked_at)
 
     def patience_left_s(self, asked_at: float) -> float:
-        """Until a question that was asked at that time (``time.monotonic``) is given up."""
+        """Seconds until a question first asked at ``asked_at`` (``time.monotonic``) is given up."""
         return max(asked_at, self._answered_at) + self.patience_s - time.monotonic()
 
     async def _pause(self, error: RequestFailed, pauses: int, asked_at: float) -> None:
-        """As long as the service asks for, or longer each time; less where patience ends."""
+        """As long as the service asks for, or longer each time; never beyond the time limit."""
         pause = pause_s(pauses) if error.retry_after_s is None else error.retry_after_s
         # Spread, so that requests that were refused together do not come back together.
         pause *= random.uniform(1, 1.25)  # noqa: S311

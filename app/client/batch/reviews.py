@@ -116,7 +116,7 @@ class Reviews:
             raise
 
     async def _show_why(self) -> None:
-        """Where a review takes long: what keeps the service from working, if anything does."""
+        """Show why a review takes long, if the service is not ready."""
         try:
             await self._client.check_ready()
         except RequestFailed as error:

@@ -26,7 +26,7 @@ _MAX_BYTES = 1_000_000_000
 
 
 class Progress(Protocol):
-    """Shows how the batch goes on; a context manager around all of it."""
+    """Shows the progress of a batch; a context manager around the whole run."""
 
     def __enter__(self) -> Self: ...
 
@@ -41,7 +41,7 @@ class Progress(Protocol):
         ...
 
     def waiting(self, reason: str | None) -> None:
-        """What keeps the work from going on; None when it goes on."""
+        """``reason``: why nothing is being reviewed now; None when it goes on."""
         ...
 
 
@@ -88,7 +88,7 @@ class BatchRunner:
                 with self._progress:
                     await self._run(papers, asyncio.Semaphore(concurrency), stack)
         except ExceptionGroup as group:
-            # What ends one paper ends all of them; the first reason is as good as any.
+            # The first error has ended the reviews of all other papers.
             raise _first(group) from None
 
     async def _run(
@@ -185,7 +185,7 @@ async def _model_of(client: ApiClient) -> str:
 
 
 def load(paper: BatchPaper) -> _LoadedPaper | ErrorDetail:
-    """The file and its hash, or why there is none."""
+    """The file's bytes and hash, or the error for its line."""
     try:
         status = paper.file.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -204,7 +204,7 @@ def load(paper: BatchPaper) -> _LoadedPaper | ErrorDetail:
 
 
 def _wrong_request(error: RequestFailed) -> ConfigurationError:
-    """No other paper would fare better with this request."""
+    """For an error that every other paper would get, too."""
     return ConfigurationError(error.message, error.param, error.code)
 
 

@@ -1,4 +1,4 @@
-"""The output as a table that a spreadsheet can open without harm."""
+"""The output as a CSV file that is safe to open in a spreadsheet."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ _COLUMNS = (
     "error_message",
     "duplicate_of",
 )
-_ABOUT_FORMULAS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""What a cell that a spreadsheet takes for a formula begins with (OWASP, CSV injection); the last
-four are the wide ones of East Asian fonts. Tabs and line ends are replaced before."""
+_FORMULA_STARTS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""How cells begin that a spreadsheet treats as formulas (OWASP, CSV injection); the last four are
+the full-width forms of East Asian fonts. Tabs and line ends are replaced before."""
 _BLANKS = re.compile(r"[\x00-\x20\x7f\s]+")
 
 
 def check_table(path: Path) -> None:
     """
     Raises:
-        ConfigurationError: the path holds something that is not a batch's table.
+        ConfigurationError: there is a file at the path that is not such a table.
         OSError: it can't be written.
     """
     if path.exists() and not path.is_file():
-        raise _refused(f"{path} is no file")
+        raise _refused(f"{path} is not a file")
     with path.open("ab+") as file:
         file.seek(0)
         begins = file.read(64)
     if begins and not begins.startswith(_header(()).encode("utf-8-sig")[:64]):
-        raise _refused(f"{path} is no table of 'reviewer batch': name another --csv")
+        raise _refused(f"{path} is not a table of 'reviewer batch': name another --csv")
 
 
 def write_table(path: Path, lines: Callable[[], Iterable[Line]]) -> None:
-    """One row a paper. ``lines`` begins anew at each call."""
+    """One row for each paper. ``lines`` is called twice, each time for all lines."""
     extra = list(dict.fromkeys(name for line in lines() for name in line["manifest"]))
     new = path.with_name(f".{path.name}.new")
-    # Excel takes a file for UTF-8 by its byte order mark.
+    # Excel recognises UTF-8 by the byte order mark.
     with new.open("w", encoding="utf-8-sig", errors="backslashreplace", newline="") as file:
         file.write(_header(extra))
         writer = csv.writer(file, quoting=csv.QUOTE_ALL)
@@ -65,9 +65,9 @@ def write_table(path: Path, lines: Callable[[], Iterable[Line]]) -> None:
 
 
 def safe(cell: object) -> str:
-    """On one line, and read as text."""
+    """The cell on one line, so marked that it is read as text."""
     text = _BLANKS.sub(" ", "" if cell is None else str(cell)).strip()
-    return f"'{text}" if text.startswith(_ABOUT_FORMULAS) else text
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
 def _header(extra: Iterable[str]) -> str:

@@ -12,26 +12,31 @@ ARG PIP_BREAK_SYSTEM_PACKAGES=1
 
 WORKDIR /opt/reviewer
 
-# The requirements before the code, so that a change of code does not install them again. pip leaves
-# what the base has and our ranges allow; where they would move vLLM, torch or CUDA, the build fails.
+# The requirements before the code, so that a change of code does not install them again. pip moves
+# nothing that the base has: where one of our ranges would have it otherwise, the build fails.
 COPY pyproject.toml ./
 RUN python3 -m pip list --format=freeze > base.txt \
-    && { grep -E '^(vllm|torch|triton|nvidia|flashinfer)' base.txt > keep.txt || true; } \
     && python3 -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > needs.txt \
-    && python3 -m pip install --no-cache-dir --constraint keep.txt --requirement needs.txt \
-    && rm base.txt keep.txt needs.txt
+    && python3 -m pip install --no-cache-dir --constraint base.txt --requirement needs.txt \
+    && rm base.txt needs.txt
 
 COPY README.md LICENSE ./
 COPY app app
 COPY training training
 RUN python3 -m pip install --no-cache-dir --no-deps . \
     && rm -rf build ./*.egg-info \
-    && useradd --uid 10001 --create-home --home-dir /data reviewer \
-    && install --directory --owner=reviewer --group=reviewer \
+    && useradd --uid 10001 --gid 0 --create-home --home-dir /data reviewer \
+    && install --directory --owner=reviewer --group=root --mode=0770 \
         /data/huggingface /data/vllm /data/reviewer /data/reviews
 
+# What is compiled for the GPU at the first start (Triton, FlashInfer, CUDA) is kept with vLLM's own
+# compiled graphs; in the home folder it would be lost with the container.
 ENV HF_HOME=/data/huggingface \
     VLLM_CACHE_ROOT=/data/vllm \
+    TRITON_CACHE_DIR=/data/vllm/triton \
+    FLASHINFER_WORKSPACE_BASE=/data/vllm/flashinfer \
+    CUDA_CACHE_PATH=/data/vllm/cuda \
+    XDG_CACHE_HOME=/data/vllm/other \
     REVIEWER_CACHE_DIR=/data/reviewer \
     REVIEWER_DATA_DIR=/data/reviews \
     REVIEWER_HOST=0.0.0.0 \

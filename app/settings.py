@@ -130,6 +130,10 @@ class Settings(BaseSettings):
     """Default of a review's `temperature`."""
     top_p: float = Field(0.9, gt=0, le=1)
     """Default of a review's `top_p`."""
+    top_k: int | None = Field(None, ge=0)
+    """Default of a review's `top_k`; 0 for no limit. By default what the model's
+    `generation_config.json` says, 64 for Gemma; where that says nothing, no limit, or what an
+    upstream takes for one."""
 
     data_dir: Path = user_data_path("scientific-reviewer")
     """Where papers are kept, and the database unless `database_url` names one. Processes that share

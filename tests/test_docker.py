@@ -1,4 +1,4 @@
-"""The dashboard asks for what the service tells."""
+"""The image keeps what it must, and the dashboard asks for what the service tells."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from tests.conftest import Serve
 from tests.doubles import ScriptedEngine
 from tests.service import Service
 
-DASHBOARD = Path(__file__).parents[1] / "docker" / "grafana" / "dashboards" / "reviewer.json"
+ROOT = Path(__file__).parents[1]
+DASHBOARD = ROOT / "docker" / "grafana" / "dashboards" / "reviewer.json"
 _NAME = re.compile(r"\b(?:reviewer_|vllm:)\w+")
 
 
@@ -58,3 +59,43 @@ def test_counters_are_asked_for_by_their_rates(serve: Serve, tokenizer: Tokenize
 def test_every_metric_of_vllms_on_the_dashboard_exists(service: Service) -> None:
     known = told(httpx.get(f"{service.url}/metrics").text)
     assert {name for name in asked() if name.startswith("vllm:")} <= set(known)
+
+
+def image_environment() -> dict[str, str]:
+    return dict(re.findall(r"(\w+)=(\S+)", instruction("ENV")))
+
+
+def instruction(name: str) -> str:
+    """The arguments of all instructions of that name, each on one line."""
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    return "\n".join(re.findall(rf"^{name} (.*)$", text, re.MULTILINE))
+
+
+def compose() -> str:
+    return (ROOT / "compose.yaml").read_text(encoding="utf-8")
+
+
+def test_everything_cached_lies_in_a_volume() -> None:
+    """vLLM's variables, Triton's, FlashInfer's, CUDA's; the rest follows XDG_CACHE_HOME."""
+    environment = image_environment()
+    volumes = re.findall(r"^      - \w+:(/data/\w+)$", compose(), re.MULTILINE)
+    assert len(volumes) == 4
+    for name in (
+        *("HF_HOME", "VLLM_CACHE_ROOT", "TRITON_CACHE_DIR", "FLASHINFER_WORKSPACE_BASE"),
+        *("CUDA_CACHE_PATH", "XDG_CACHE_HOME", "REVIEWER_CACHE_DIR", "REVIEWER_DATA_DIR"),
+    ):
+        assert any(f"{environment[name]}/".startswith(f"{volume}/") for volume in volumes), name
+    # The image makes them, as the user that it runs as: a new volume takes its owner from there.
+    made = re.findall(r"install --directory --owner=reviewer .*", instruction("RUN"))
+    assert set(volumes) <= set(made[0].split())
+
+
+def test_pip_moves_nothing_of_the_base() -> None:
+    run = instruction("RUN")
+    assert "pip list --format=freeze > base.txt" in run
+    assert "--constraint base.txt" in run
+    assert "grep" not in run
+
+
+def test_what_an_older_driver_needs_can_be_set() -> None:
+    assert "VLLM_ENABLE_CUDA_COMPATIBILITY: ${VLLM_ENABLE_CUDA_COMPATIBILITY:-0}" in compose()

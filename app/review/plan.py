@@ -105,7 +105,7 @@ class ReviewRules:
             prompt_budget=budget,
             generation=None
             if asked.mode == "verdict"
-            else self._generation(review_id, asked, max_tokens, answer_format, cache_salt),
+            else self._generation(review_id, asked, model, max_tokens, answer_format, cache_salt),
             constraint=constraint,
             confidence=Confidence(self.calibration if suits else None, self.settings.abstain_band),
             cache_salt=cache_salt,
@@ -124,6 +124,7 @@ class ReviewRules:
         self,
         request_id: str,
         asked: ReviewParameters,
+        model: ServedModel,
         max_tokens: int,
         structure: dict[str, Any] | None,
         cache_salt: str | None,
@@ -135,11 +136,16 @@ class ReviewRules:
             max_tokens=max_tokens,
             temperature=defaults.temperature if asked.temperature is None else asked.temperature,
             top_p=defaults.top_p if asked.top_p is None else asked.top_p,
+            top_k=_first_given(asked.top_k, defaults.top_k, model.top_k),
             seed=asked.seed,
             structure=structure,
             n=asked.samples,
             cache_salt=cache_salt,
         )
+
+
+def _first_given(*values: int | None) -> int | None:
+    return next((value for value in values if value is not None), None)
 
 
 def _prompt_budget(model: ServedModel, max_tokens: int) -> int:

@@ -37,6 +37,8 @@ class ReviewParameters(PaperParameters):
     """`structured` holds the model to the sections and the verdict line; `free` lets it write."""
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
+    top_k: int | None = Field(None, ge=0, le=2**31 - 1)
+    """Sample among so many of the likeliest tokens; 0 for all. By default the model's own."""
     max_tokens: int | None = Field(None, ge=1)
     """Most tokens of the review. What the context leaves is the prompt's budget."""
     seed: int | None = Field(None, ge=-(2**63), le=2**63 - 1)

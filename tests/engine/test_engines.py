@@ -154,6 +154,13 @@ async def test_each_template_holds_beside_the_others(engine: Engine) -> None:
         assert set(parsed.prose) | set(parsed.points) == {s.field for s in template.sections}, name
 
 
+async def test_of_one_likeliest_token_there_is_no_choice(engine: Engine) -> None:
+    """``top_k`` reaches the sampler, whose temperature would have it otherwise."""
+    greedy, _ = await complete(engine, ASK)
+    hot = replace(ASK, request_id="hot", temperature=1.9, top_k=1)
+    assert (await complete(engine, hot))[0] == greedy
+
+
 async def test_labels_are_read_with_their_masses(engine: Engine) -> None:
     labels = verdict_labels(engine.tokenizer)
     ids = (labels.accept[0], labels.reject[0])

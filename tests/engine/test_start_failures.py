@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import resource
 import signal
 import struct
@@ -22,11 +23,10 @@ import pytest
 
 from app.engine.launcher import engine_launcher
 from app.engine.start_failures import REASONS, Fault, why
-from app.engine.supervisor import Supervisor
 from app.errors import EngineUnavailable, ModelNotStarted, UpstreamError
 from app.settings import Settings
 from tests.engine.hub import REPOSITORY, Hub, hub
-from tests.service import SMALL, Service
+from tests.service import SMALL, STARTS_WITHIN_S, Service
 
 pytestmark = pytest.mark.anyio
 
@@ -140,6 +140,14 @@ def test_the_libraries_words(kind: str, text: str, code: str, passing: bool) -> 
     assert (failure.code, failure.passing) == (code, passing)
     remedy = next(reason.remedy for reason in REASONS if reason.code == code)
     assert failure.message == f"{text.rstrip('.')}. {remedy}"
+
+
+def test_every_reason_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "deploy.md").read_text(encoding="utf-8")
+    for reason in REASONS:
+        row = re.search(rf"^\| `{reason.code}` \| .* \| ([\w ]+) \|$", page, re.MULTILINE)
+        assert row, reason.code
+        assert row[1] == ("tried again" if reason.passing else "ends")
 
 
 def test_what_is_in_no_table_is_told_all_the_same() -> None:
@@ -373,18 +381,15 @@ async def test_a_configuration_that_vllm_refuses(
     assert "input_value" not in failure.message
 
 
-async def test_a_context_too_long_for_the_cache() -> None:
-    """Found out in the engine's own process, whose words reach the supervisor."""
-    supervisor = Supervisor(engine_launcher(Settings(cpu_kv_cache_gib=0.05)))
-    await supervisor.start()
-    with pytest.raises(ModelNotStarted) as failed:
-        await supervisor.ready()
-    assert failed.value.code == "context_too_long"
-    assert "max seq len (8192)" in failed.value.message
-    assert "the available KV cache memory (0.05 GiB)" in failed.value.message
-    assert "REVIEWER_CPU_KV_CACHE_GIB" in failed.value.message
-    assert supervisor.given_up.is_set()
-    await supervisor.stop()
+def test_a_context_too_long_for_the_cache(tmp_path: Path) -> None:
+    """Found out in a process of the engine's, whose own words come out of it."""
+    service = Service(tmp_path / "log", REVIEWER_CPU_KV_CACHE_GIB="0.05")
+    assert service.process.wait(STARTS_WITHIN_S) == 4
+    last = service.log.read_text().splitlines()[-1]
+    assert "max seq len (8192)" in last
+    assert "the available KV cache memory (0.05 GiB)" in last
+    assert "REVIEWER_CPU_KV_CACHE_GIB" in last
+    assert last.endswith("(context_too_long)")
 
 
 def test_memory_that_runs_out_is_told_and_tried_again(tmp_path: Path) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -303,6 +305,30 @@ async def test_a_cache_salt_goes_to_vllm_and_to_nobody_else(
     await engine.close()
     assert engine.takes_cache_salt == (owner == "vllm")
     assert [asked.get("cache_salt") for asked in stub.asked] == [sent, sent]
+
+
+@pytest.mark.parametrize(("top_k", "sent"), [(None, None), (64, 64), (0, -1)])
+async def test_top_k_is_sent_where_there_is_one(
+    stub: Upstream, tokenizer: ChatTokenizer, top_k: int | None, sent: int | None
+) -> None:
+    stub.answer = (200, SSE, stream(piece("a", "stop"), "[DONE]"))
+    engine = engine_for(stub, tokenizer)
+    await complete(engine, replace(ASK, top_k=top_k))
+    await engine.close()
+    assert stub.asked[0].get("top_k") == sent
+
+
+async def test_the_tokenizers_place_says_how_the_model_is_sampled(
+    stub: Upstream, model_folder: Path, tmp_path: Path
+) -> None:
+    """No weights lie there, nor are they asked for."""
+    folder = tmp_path / "tokenizer"
+    shutil.copytree(model_folder, folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    own = json.loads((folder / "generation_config.json").read_text())
+    (folder / "generation_config.json").write_text(json.dumps({**own, "top_k": 64}))
+    engine = await engine_launcher(settings_for(stub.url, upstream_tokenizer=str(folder)))()
+    assert engine.model.top_k == 64
+    await engine.close()
 
 
 async def test_the_key_is_sent(stub: Upstream) -> None:

@@ -94,6 +94,31 @@ def test_the_published_sampling_is_the_default(serve: Serve, tokenizer: ChatToke
 
 
 @pytest.mark.parametrize(
+    ("asked", "set_to", "of_the_model", "sent"),
+    [
+        (None, None, None, None),
+        (None, None, 64, 64),
+        (None, 40, 64, 40),
+        (20, 40, 64, 20),
+        (0, None, 64, 0),
+    ],
+)
+def test_top_k_is_the_models_own_unless_another_is_asked_for(
+    serve: Serve,
+    tokenizer: ChatTokenizer,
+    asked: int | None,
+    set_to: int | None,
+    of_the_model: int | None,
+    sent: int | None,
+) -> None:
+    model = ServedModel("scripted", 12288, 1400, top_k=of_the_model)
+    engine = ScriptedEngine(tokenizer, model=model)
+    client = serve(engine, Settings(top_k=set_to))
+    client.post("/v1/reviews", json={**TEXT, "top_k": asked}).raise_for_status()
+    assert engine.generations[0].top_k == sent
+
+
+@pytest.mark.parametrize(
     ("error", "status", "code"),
     [
         (EngineUnavailable("died"), 503, "engine_unavailable"),

@@ -40,7 +40,7 @@ async def own_service(settings: Settings, connections: int) -> AsyncGenerator[Ap
 
     Raises:
         ConfigurationError: the settings can't work.
-        EngineUnavailable: the model did not start.
+        ModelNotStarted: the model did not start.
     """
     with tempfile.TemporaryDirectory(prefix="reviewer-") as folder:
         socket = Path(folder, "socket")
@@ -50,14 +50,13 @@ async def own_service(settings: Settings, connections: int) -> AsyncGenerator[Ap
                 "set TMPDIR to a shorter one"
             )
         private = _private(settings, Path(folder), connections)
-        app = create_app(private)
-        server = Server(app, private, socket)
+        server = Server(create_app(private), private, socket)
         serving = asyncio.create_task(_serve(server))
         try:
             await server.listening.wait()
             if serving.done():
                 await serving
-            await app.state.reviewer.supervisor.ready()
+            await server.supervisor.ready()
             async with ApiClient(Endpoint(_URL, socket=socket), connections) as client:
                 yield client
         finally:

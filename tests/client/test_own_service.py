@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -125,7 +126,7 @@ def test_the_user_s_data_folder_is_left_alone(
     assert review["paper"]["title"] == title
     assert review["model"] == MODEL
     screen = shown.partition("Written by")[0]
-    steps = ("loading the model", "extracted 1 pages", "writing")
+    steps = ("loading the model", "extracted 3 pages", "writing")
     positions = [screen.index(step) for step in steps]
     assert positions == sorted(positions)
     assert not data_dir.exists()
@@ -140,7 +141,7 @@ def test_a_model_that_does_not_start(tmp_path: Path, temporary: Path) -> None:
     }
     done = batch(papers, "--out", tmp_path / "o.jsonl", **settings)
     assert done.returncode == 2
-    assert "(engine_unavailable)" in done.stderr
+    assert re.search(r"^reviewer: .+ \(\w+\)$", done.stderr, re.MULTILINE)
     assert "Traceback" not in done.stderr
     assert not list(temporary.iterdir())
 

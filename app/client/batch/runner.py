@@ -79,7 +79,7 @@ class BatchRunner:
         """
         Raises:
             ConfigurationError: the service refuses what is asked for, or serves another model.
-            EngineUnavailable: the model of the command's own service does not start.
+            ModelNotStarted: the model of the command's own service does not start.
             ServiceGone: it did not answer for too long, or failed on every paper.
             OutputFailed: a line can't be written.
         """

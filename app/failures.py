@@ -86,10 +86,12 @@ POLICIES: dict[type[e.ReviewerError], Policy] = {
     e.UpstreamFailed: Policy(Cause.UPSTREAM, _ALONE),
     e.FetchFailed: Policy(Cause.NETWORK, _BACKOFF),
     e.FetchRefused: Policy(Cause.PAPER, _NEVER),
+    e.BodyTooSlow: Policy(Cause.NETWORK, _BACKOFF),
     # The store
     e.StoreUnavailable: Policy(Cause.STORE, _WHEN_BACK),
     # The service
     e.Interrupted: Policy(Cause.SERVICE, _ALONE),
+    e.TaskEnded: Policy(Cause.SERVICE, _WHEN_BACK),
     e.Overloaded: Policy(Cause.SERVICE, _WHEN_BACK),
     e.RateLimited: Policy(Cause.SERVICE, _WHEN_BACK),
     e.ShuttingDown: Policy(Cause.SERVICE, _WHEN_BACK),
@@ -99,7 +101,8 @@ _OWN_CODES = {
 }
 """Codes that are given to an ``InvalidRequest`` where it is raised, and mean something else."""
 
-_FIRST_PAUSE_S, _GROWTH, _LONGEST_PAUSE_S = 1.0, 4.0, 60.0
+_FIRST_PAUSE_S, _GROWTH = 1.0, 4.0
+LONGEST_PAUSE_S = 60.0
 
 
 def policy_of(error: e.ReviewerError) -> Policy:
@@ -130,7 +133,14 @@ NOT_REACHED = Policy(Cause.NETWORK, _WHEN_BACK)
 
 def pause_s(failures: int) -> float:
     """Seconds before the next try, after so many failures (at least one)."""
-    return min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * _GROWTH ** (failures - 1))
+    return min(LONGEST_PAUSE_S, _FIRST_PAUSE_S * _GROWTH ** (failures - 1))
+
+
+def exhausted(attempts: int, reason: str) -> e.AttemptsExhausted:
+    """Of a suspect that was found guilty each time; ``reason`` is that of the last."""
+    return e.AttemptsExhausted(
+        f"Given up after {attempts} attempts, each of them alone; the last time {reason}"
+    )
 
 
 def _of_class(kind: type[e.ReviewerError]) -> Policy:

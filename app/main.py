@@ -70,13 +70,14 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
             place = Workplace(
                 settings,
                 storage.store,
+                supervisor,
                 ReviewService(rules, supervisor, reader),
                 Board(storage.store),
                 keyring.cache_salt,
                 metrics,
                 traces,
             )
-            workers = Workers(place, supervisor, places, stopping)
+            workers = Workers(place, storage, places, stopping)
             app.state.reviewer = State(
                 supervisor,
                 reader,

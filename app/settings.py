@@ -148,11 +148,11 @@ class Settings(BaseSettings):
     """Background reviews that this process works on at the same time. With 0 it only takes them on,
     for others that share its database."""
     lease_s: float = Field(30, ge=1)
-    """Seconds without a sign of life from the process that works on a review, after which it counts
-    as abandoned and is begun again."""
+    """Seconds without a sign of life from a process that works on reviews, after which it counts as
+    dead and its reviews are begun again. The same for all processes that share a database."""
     max_attempts: int = Field(5, ge=1)
-    """Attempts at a background review, each of which ended with its process or its engine, after
-    which it has failed."""
+    """Failed attempts at a background review after which it has failed for good. An attempt counts
+    where its failure may be the review's own fault: see `docs/jobs.md`."""
     max_connections: int = Field(512, ge=1)
     """Connections at the same time. One more ends the one that has waited longest without sending a
     request's head."""

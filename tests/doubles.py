@@ -21,12 +21,14 @@ from app.engine.base import (
     Tokenizer,
     Usage,
 )
-from app.errors import ConstraintFailed, EngineError
+from app.errors import ConstraintFailed, EngineDied, EngineError, EngineUnavailable
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 Logprobs = tuple[float, float] | None
+
+KILLS, HANGS = "KILL-THE-ENGINE", "HANG-THE-ENGINE"
 
 WHOLE_REVIEW = """## Summary
 It counts tokens.
@@ -80,7 +82,8 @@ class ScriptedEngine:
     """Implements :class:`app.engine.base.Engine` without a model.
 
     ``texts`` are the answers, one for each sample, the last one again and again. An exception among
-    them is raised instead. ``logprobs`` are those of acceptance and rejection, likewise.
+    them is raised instead. ``logprobs`` are those of acceptance and rejection, likewise. A prompt
+    with ``KILLS`` in it ends the engine, one with ``HANGS`` is never answered.
     """
 
     takes_cache_salt = True
@@ -106,8 +109,12 @@ class ScriptedEngine:
         self.aborted = 0
         self.closed = False
         self.death = asyncio.Event()
+        """Set, it is dead until the supervisor starts it again."""
+        self.deaths = 0
 
     async def generate(self, request: Generation) -> AsyncGenerator[Delta, None]:
+        if self.death.is_set():
+            raise EngineUnavailable("It is dead.")
         if request.request_id == "first-answer":
             yield Delta("Hello", "stop", Usage(1, 1, 0))
             return
@@ -124,7 +131,7 @@ class ScriptedEngine:
         samples = [text.splitlines(keepends=True) for text in texts]
         try:
             for lines in itertools.zip_longest(*samples, fillvalue=""):
-                await asyncio.sleep(self.delay_s)
+                await self._work(request)
                 for index, line in enumerate(lines):
                     yield Delta(line, index=index)
             for index in set(range(request.n)) - refused:
@@ -135,6 +142,17 @@ class ScriptedEngine:
             raise
         if refused:
             raise ConstraintFailed(EngineError("It refused a token."))
+
+    async def _work(self, request: Generation) -> None:
+        """As long as a line takes, or until the engine dies."""
+        deaths, said = self.deaths, "\n".join(message.content for message in request.messages)
+        await asyncio.sleep(self.delay_s)
+        if KILLS in said:
+            self.die()
+        if self.deaths > deaths:
+            raise EngineDied("It died while it worked on this.")
+        if HANGS in said:
+            await asyncio.Event().wait()
 
     async def read_labels(self, request: LabelRead) -> LabelLogprobs:
         self.label_reads.append(request)
@@ -149,12 +167,18 @@ class ScriptedEngine:
     def metrics(self) -> bytes:
         return b"scripted_engine 1.0\n"
 
+    def die(self) -> None:
+        """With all that is in flight."""
+        self.deaths += 1
+        self.death.set()
+
     async def died(self) -> str:
         await self.death.wait()
         return "it was told to"
 
     async def close(self) -> None:
         self.closed = True
+        self.death.clear()
 
 
 Script = Callable[..., ScriptedEngine]

@@ -55,7 +55,14 @@ ALLOWED = {
     "app.cli.console": {"app.paper.model", "app.schemas", "app.errors"},
     "app.resources": {"app.schemas", "app.paper.model", "app.engine.base"},
     "app.settings": {"app.errors"},
-    "app.store": {"app.store", "app.errors", "app.settings", "app.tasks", "app.waiting"},
+    "app.store": {
+        "app.store",
+        "app.errors",
+        "app.failures",
+        "app.settings",
+        "app.tasks",
+        "app.waiting",
+    },
     "app.jobs": {
         "app",
         "app.jobs",

@@ -8,8 +8,9 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from app.engine.base import Engine, Generation, Message
+from app.engine.gate import EngineGate
 from app.engine.start_failures import why
-from app.errors import EngineUnavailable, ModelNotStarted
+from app.errors import EngineUnavailable, ModelNotStarted, ReviewerError
 from app.tasks import EssentialTasks
 
 log = logging.getLogger(__name__)
@@ -18,6 +19,8 @@ Launch = Callable[[], Awaitable[Engine]]
 """Loads the model and returns the running engine; minutes, for a large one."""
 
 _LONGEST_PAUSE_S = 60.0
+_ANSWERS_WITHIN_S = 60.0
+"""One token; a CPU has to read the question first, perhaps beside its other work."""
 
 
 class Supervisor:
@@ -30,6 +33,7 @@ class Supervisor:
         self._settled = asyncio.Event()
         self._stopping = asyncio.Event()
         self.tasks = EssentialTasks()
+        self.gate = EngineGate()
         self.unready: str | None = "the model has not been started"
         """Why the model can't answer now, in words for a person; None when it can."""
 
@@ -58,6 +62,23 @@ class Supervisor:
         if self.failure:
             raise self.failure
         self.engine()
+
+    def check_running(self, engine: Engine) -> None:
+        """
+        Raises:
+            EngineUnavailable: this engine runs no more.
+        """
+        if self.engine() is not engine:
+            raise EngineUnavailable("The model was restarted before it saw this request.")
+
+    async def answers(self) -> bool:
+        """Whether the engine answers a plain question now."""
+        try:
+            async with asyncio.timeout(_ANSWERS_WITHIN_S):
+                await _ask(self.engine())
+        except (ReviewerError, TimeoutError):
+            return False
+        return True
 
     async def start(self) -> None:
         """Begin loading the model, and return."""
@@ -127,15 +148,7 @@ class Supervisor:
                 await (await launching).close()
             raise
         try:
-            question = Generation(
-                request_id="first-answer",
-                messages=(Message("user", "Hello"),),
-                max_tokens=1,
-                temperature=0.0,
-                top_p=1.0,
-            )
-            async for _ in engine.generate(question):
-                pass
+            await _ask(engine)
         except BaseException:
             await _close(engine)
             raise
@@ -157,3 +170,16 @@ async def _close(engine: Engine) -> None:
     except Exception:
         # A dead engine may fail in this too; the next one is to be started all the same.
         log.exception("the engine could not be closed in order")
+
+
+async def _ask(engine: Engine) -> None:
+    """Let the model answer a plain question, by one token."""
+    question = Generation(
+        request_id="first-answer",
+        messages=(Message("user", "Hello"),),
+        max_tokens=1,
+        temperature=0.0,
+        top_p=1.0,
+    )
+    async for _ in engine.generate(question):
+        pass

@@ -36,11 +36,13 @@ from app.engine.openai_answers import (
 from app.engine.tokenizer import ChatTokenizer
 from app.errors import (
     ConstraintFailed,
+    EngineDied,
     EngineError,
     EngineOverloaded,
     EngineUnavailable,
     InvalidRequest,
     UpstreamError,
+    UpstreamFailed,
 )
 from app.settings import Settings
 
@@ -135,7 +137,7 @@ class UpstreamEngine:
                     if choice.delta.content:
                         yield Delta(choice.delta.content, index=index)
         if not ends.reasons:
-            raise EngineUnavailable("The upstream ended its answer half-way.")
+            raise EngineDied("The upstream ended its answer half-way.")
 
     def _body(self, request: Generation) -> dict[str, Any]:
         """In OpenAI's words; what is not asked for stays out, since not all servers know it."""
@@ -220,7 +222,7 @@ class UpstreamEngine:
         except httpx.RequestError:
             if not answer.headers.get("content-type", "").startswith("text/event-stream"):
                 raise  # half a JSON body: that the connection breaks off says it
-            failure = EngineUnavailable("The upstream failed half-way.")
+            failure = EngineDied("The upstream failed half-way.")
             yield f"data: {json.dumps(failure.envelope())}\n\n".encode()
         finally:
             await answer.aclose()
@@ -290,7 +292,7 @@ async def _chunks(response: httpx.Response) -> AsyncGenerator[Chunk, None]:
             return
         chunk = Chunk.model_validate_json(event.data)
         if chunk.error is not None:
-            raise EngineUnavailable("The upstream failed half-way.")
+            raise UpstreamFailed("The upstream failed half-way.")
         yield chunk
 
 
@@ -315,11 +317,9 @@ def _refusal(response: httpx.Response) -> EngineError | InvalidRequest:
     """An upstream's error in our terms; its own message and code where it blames the request."""
     if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
         return EngineOverloaded("The upstream's queue is full.")
-    kind = (
-        EngineUnavailable
-        if response.status_code == httpx.codes.SERVICE_UNAVAILABLE
-        else UpstreamError
-    )
+    kind: type[EngineError] = UpstreamFailed if response.is_server_error else UpstreamError
+    if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        kind = EngineUnavailable
     answers = f"The upstream answers {response.status_code}"
     try:
         refused = Refusal.model_validate_json(response.content).error
@@ -332,8 +332,13 @@ def _refusal(response: httpx.Response) -> EngineError | InvalidRequest:
     return kind(f"{answers}: {refused.message}")
 
 
-def _no_answer(error: httpx.RequestError) -> EngineUnavailable:
-    return EngineUnavailable(f"The upstream does not answer ({type(error).__name__}).")
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+
+def _no_answer(error: httpx.RequestError) -> EngineError:
+    """Where it has the request, this may be what ended it."""
+    kind = EngineUnavailable if isinstance(error, _NOT_SENT) else EngineDied
+    return kind(f"The upstream does not answer ({type(error).__name__}).")
 
 
 def _pick(headers: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:

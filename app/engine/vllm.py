@@ -50,6 +50,7 @@ from app.engine.models import ModelSource, own_top_k
 from app.engine.tokenizer import ChatTokenizer
 from app.errors import (
     ConstraintFailed,
+    EngineDied,
     EngineError,
     EngineOverloaded,
     EngineUnavailable,
@@ -191,13 +192,15 @@ class VllmEngine:
         prompt: dict[str, Any] = {"prompt_token_ids": ids}
         if request.cache_salt is not None:
             prompt["cache_salt"] = request.cache_salt
+        if self.llm.errored:
+            raise EngineUnavailable("The engine died and is being restarted.")
         try:
             outputs = self.llm.generate(prompt, sampling, request.request_id)
             async with aclosing(outputs):
                 async for output in outputs:
                     yield output
         except EngineDeadError as error:
-            raise EngineUnavailable("The engine died and is being restarted.") from error
+            raise EngineDied("The engine died while it worked on this request.") from error
         except EngineGenerateError as error:
             raise EngineError("The engine failed on this request.") from error
         except GracefulHTTPError as error:
@@ -287,7 +290,7 @@ def _serving_layer(*, seeds: bool) -> FastAPI:
     @serving.exception_handler(EngineDeadError)
     async def engine_died(request: Request, _: EngineDeadError) -> JSONResponse:
         return await own_error(
-            request, EngineUnavailable("The engine died and is being restarted.")
+            request, EngineDied("The engine died while it worked on this request.")
         )
 
     @serving.post("/v1/chat/completions", dependencies=[Depends(validate_json_request)])

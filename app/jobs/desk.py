@@ -13,8 +13,9 @@ from typing import Any
 
 from app import __version__
 from app.errors import InvalidRequest, PaperNotStored, ReviewFinished, ShuttingDown
-from app.jobs.run import Ending, Job, Run, Workplace
+from app.jobs.run import Ending, Job, Request, Run, Workplace
 from app.jobs.sources import StoredSource, stored
+from app.jobs.stored_request import stored_parameters
 from app.jobs.telling import Told, error_of, unpack
 from app.jobs.workers import Workers
 from app.paper.sources import Source
@@ -100,10 +101,7 @@ class Desk:
                     claim=claim,
                     created=new.created,
                     tenant=asked.tenant,
-                    background=False,
-                    source=asked.source,
-                    parameters=parameters,
-                    prepared=prepared,
+                    request=Request(prepared, asked.source),
                 )
             )
         else:
@@ -255,7 +253,7 @@ def _new_review(
     model, plan = prepared.engine.model, prepared.plan
     given = asked.parameters
     # A chat completion's has its messages beside these, with the paper in them.
-    parameters = given.model_dump(mode="json", include=set(ReviewParameters.model_fields))
+    whole = given.model_dump(mode="json", include=set(ReviewParameters.model_fields))
     same = [source.kind, source.content, _suffix(source.name), model.name, plan.fingerprint]
     return NewReview(
         id=plan.id,
@@ -267,7 +265,7 @@ def _new_review(
         content=source.content if keeps else None,
         data=source.data if keeps else None,
         sha256=source.sha256,
-        parameters=parameters,
+        parameters=stored_parameters(given),
         answer_format=asked.answer_format,
         reuse_key=_digest(*same, __version__, given.blind, given.check_injection)
         if keeps and source.content
@@ -276,9 +274,7 @@ def _new_review(
         template=plan.template.name,
         reuse=given.reuse,
         key=asked.key,
-        fingerprint=_digest(
-            source.kind, source.content, source.name, parameters, asked.answer_format
-        ),
+        fingerprint=_digest(source.kind, source.content, source.name, whole, asked.answer_format),
     )
 
 

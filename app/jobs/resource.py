@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.errors import ReviewNotCompleted
+from app.jobs.stored_request import mode_of
 from app.schemas.errors import ErrorDetail
 from app.schemas.review import Review, ReviewResource, ReviewSummary
 from app.store.tables import ReviewRow
@@ -17,7 +18,7 @@ def resource_of(row: ReviewRow) -> ReviewResource:
             "status": row.status,
             "background": row.background,
             "model": row.model,
-            "mode": row.parameters["mode"],
+            "mode": mode_of(row.parameters),
             "template": row.template,
             "error": _error(row),
         }

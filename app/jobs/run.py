@@ -5,21 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import AsyncExitStack, aclosing, contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any
 
-from app.errors import (
-    AttemptsExhausted,
-    EngineOverloaded,
-    EngineUnavailable,
-    ReviewerError,
-    ShuttingDown,
-    StoreUnavailable,
-)
+from app.engine.supervisor import Supervisor
+from app.errors import ReviewerError, ShuttingDown, StoreUnavailable
+from app.failures import Retry, exhausted, pause_s, policy_of
 from app.jobs.board import Board
 from app.jobs.log import Log
+from app.jobs.sources import restored
+from app.jobs.stored_request import read_parameters
 from app.jobs.telling import Teller, Told, cancelled, pack
 from app.observability.metrics import Metrics
 from app.observability.tracing import Traces
@@ -31,15 +27,16 @@ from app.review.service import (
     Failed,
     Fetched,
     Prepared,
+    Prompted,
     ReviewService,
     with_failure,
 )
-from app.schemas.requests import ReviewParameters
 from app.schemas.review import Review
 from app.settings import Settings
 from app.store.papers import address
 from app.store.records import Claim, Outcome
 from app.store.store import Store
+from app.store.tables import ReviewRow
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +61,7 @@ class Workplace:
 
     settings: Settings
     store: Store
+    supervisor: Supervisor
     service: ReviewService
     board: Board
     salt_of: Callable[[str], str | None]
@@ -73,18 +71,36 @@ class Workplace:
 
 
 @dataclass(frozen=True, slots=True)
+class Request:
+    """What a review is to be made of, checked and at hand."""
+
+    prepared: Prepared
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
-    """What is to be done. ``prepared`` is None where the request was checked in another life."""
+    """What is to be done.
+
+    Of a background review there is its ``row`` alone: paper and parameters are read as the first
+    step of the work, so that what goes wrong in it ends as every other failure does. Where a client
+    waits, its ``request`` is at hand.
+    """
 
     claim: Claim
     created: float
     tenant: str
-    background: bool
-    source: Source
-    parameters: ReviewParameters
-    answer_format: dict[str, Any] | None = None
-    lost: int = 0
-    prepared: Prepared | None = None
+    request: Request | None = None
+    row: ReviewRow | None = None
+
+    @property
+    def background(self) -> bool:
+        return self.row is not None
+
+    @property
+    def suspect(self) -> bool:
+        """Whether it is tried alone; see ``app.failures``."""
+        return self.row is not None and self.row.suspect
 
 
 class Run:
@@ -154,20 +170,37 @@ class Run:
         return last
 
     async def _events(self) -> AsyncGenerator[Event, None]:
-        job, service = self.job, self._place.service
         place = self._place
-        prepared = job.prepared or service.prepare(
-            job.parameters,
-            job.answer_format,
-            review_id=job.claim.id,
-            cache_salt=place.salt_of(job.tenant),
-        )
-        making = service.events(prepared, job.source, job.created)
-        async with aclosing(watched(making, place.metrics, place.traces)) as events:
+        request = self.job.request or await self._stored_request()
+        prepared = request.prepared
+        making = place.service.events(prepared, request.source, self.job.created)
+        async with (
+            AsyncExitStack() as turn,
+            aclosing(watched(making, place.metrics, place.traces)) as events,
+        ):
             async for event in events:
                 if isinstance(event, Fetched) and place.settings.keeps_reviews:
                     await self._keep(event)
                 yield event
+                if isinstance(event, Prompted) and not self.job.suspect:
+                    await turn.enter_async_context(place.supervisor.gate.shared())
+                    place.supervisor.check_running(prepared.engine)
+
+    async def _stored_request(self) -> Request:
+        """
+        Raises:
+            ReviewerError: it can't be had, for good or now.
+        """
+        row, place = self.job.row, self._place
+        assert row is not None  # noqa: S101  # or there is a request
+        source = await asyncio.to_thread(restored, row, self._store.papers)
+        prepared = place.service.prepare(
+            read_parameters(row.parameters),
+            row.answer_format,
+            review_id=row.id,
+            cache_salt=place.salt_of(row.tenant),
+        )
+        return Request(prepared, source)
 
     async def _keep(self, event: Fetched) -> None:
         data = event.file.data
@@ -187,19 +220,43 @@ class Run:
         self.told.close()
 
     async def _conclude(self, last: Completed | Failed | None) -> None:
-        claim = self.job.claim
         match last:
             case Completed(review=review):
                 await self._complete(last, review)
-            case Failed(error=EngineUnavailable() as error) if self.job.background:
-                await self._lost(error)
-            case Failed(error=EngineOverloaded()) if self.job.background:
-                self.returned = True
-                await self._write(lambda: self._store.give_back(claim, lost=False))
+            case Failed(error=error) if self.job.row:
+                await self._try_again(self.job.row, error)
             case Failed():
                 await self._fail(last)
             case None:
                 await self._stopped()
+
+    async def _try_again(self, row: ReviewRow, error: ReviewerError) -> None:
+        """Back into the queue, unless that is of no use any more; see ``app.failures``."""
+        claim, retry = self.job.claim, policy_of(error).retry
+        if retry is Retry.NEVER:
+            await self._fail(Failed(error))
+        elif retry is Retry.WHEN_BACK:
+            self.returned = True
+            await self._write(lambda: self._store.give_back(claim))
+        elif retry is Retry.ALONE and not row.suspect:
+            await self._write(lambda: self._store.give_back(claim, suspect=True))
+        else:
+            await self._charge(row, error, suspect=retry is Retry.ALONE)
+
+    async def _charge(self, row: ReviewRow, error: ReviewerError, *, suspect: bool) -> None:
+        """A failed attempt, and after the last one the end."""
+        most, failures = self._place.settings.max_attempts, row.lost + 1
+        if failures >= most:
+            last = exhausted(most, error.message) if suspect else error
+            await self._fail(Failed(last))
+            return
+        pause = pause_s(failures)
+        log.warning("a review failed (%s); again in %.0f s at the earliest", error.code, pause)
+        await self._write(
+            lambda: self._store.give_back(
+                self.job.claim, charged=True, suspect=suspect, pause_s=pause
+            )
+        )
 
     async def _complete(self, event: Completed, review: Review) -> None:
         review = review.model_copy(update={"background": self.job.background})
@@ -238,24 +295,13 @@ class Run:
         claim = self.job.claim
         await self._write(self._once(lambda: self._store.fail(claim, event.error, packed)), tell)
 
-    async def _lost(self, error: ReviewerError) -> None:
-        most = self._place.settings.max_attempts
-        if self.job.lost + 1 >= most:
-            spent = (
-                f"Given up after {most} attempts that ended abnormally; the last: {error.message}"
-            )
-            await self._fail(Failed(AttemptsExhausted(spent)))
-            return
-        self.returned = True
-        await self._write(lambda: self._store.give_back(self.job.claim, lost=True))
-
     async def _stopped(self) -> None:
         claim = self.job.claim
         if self._ending is Ending.CANCELLED:
             self._tell(Failed(cancelled()))
             await self._write(self._once(lambda: self._store.give_up(claim)))
         elif self._ending is Ending.STOPPING and self.job.background:
-            await self._write(lambda: self._store.give_back(claim, lost=False))
+            await self._write(lambda: self._store.give_back(claim))
         elif self._ending is Ending.STOPPING:
             await self._fail(
                 Failed(ShuttingDown("The service has stopped before this was finished."))

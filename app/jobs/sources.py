@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from app.errors import PaperNotStored
+from app.errors import PaperNotStored, StoredRequestUnreadable
 from app.paper.model import Paper
 from app.paper.sources import File, Link, Source
 from app.store.papers import PaperFiles, address
@@ -53,13 +53,25 @@ def _as_kept(source: Source) -> StoredSource:
             return StoredSource("link", url.replace("\0", ""))
 
 
-def restored(row: ReviewRow, data: bytes | None) -> Source:
-    """
+def restored(row: ReviewRow, papers: PaperFiles) -> Source:
+    """Blocking.
+
     Raises:
-        PaperNotStored: the data folder has lost it.
+        PaperNotStored: the folder of papers has lost it.
+        StoreUnavailable: the folder can't be read.
+        StoredRequestUnreadable: another version of this code wrote it in another form.
     """
     if row.source == "link":
         return Link(row.name)
+    data = papers.load(row.content) if row.content else None
     if data is None:
         raise PaperNotStored("The paper of this review is no longer in the data folder.")
-    return File(data, row.name) if row.source == "file" else msgspec.json.decode(data, type=Paper)
+    if row.source == "file":
+        return File(data, row.name)
+    try:
+        return msgspec.json.decode(data, type=Paper)
+    except msgspec.MsgspecError as error:
+        raise StoredRequestUnreadable(
+            "The paper's text can't be read any more: another version of the service wrote it. "
+            "Send the request again."
+        ) from error

@@ -8,15 +8,14 @@ import math
 import time
 import uuid
 from collections import Counter
+from collections.abc import Collection
 
-from app.engine.supervisor import Supervisor
-from app.errors import PaperNotStored
+from app.errors import StoreUnavailable
 from app.jobs.board import LOOK_S
 from app.jobs.run import Ending, Job, Run, Workplace
-from app.jobs.sources import restored
 from app.places import Places
-from app.schemas.requests import ReviewParameters
 from app.store.records import Claim
+from app.store.storage import Storage
 from app.store.tables import ReviewRow
 from app.tasks import EssentialTasks, repeat
 from app.waiting import end, wait_for
@@ -33,7 +32,7 @@ class Workers:
     def __init__(
         self,
         place: Workplace,
-        supervisor: Supervisor,
+        storage: Storage,
         places: Places,
         stopping: asyncio.Event,
     ) -> None:
@@ -41,7 +40,8 @@ class Workers:
         self.owner = uuid.uuid4().hex
         """This process, as its claims name it."""
         self._place = place
-        self._supervisor = supervisor
+        self._supervisor = place.supervisor
+        self._storage = storage
         self._places = places
         self._work = asyncio.Event()
         self._stopping = stopping
@@ -50,6 +50,8 @@ class Workers:
         self.tasks = EssentialTasks()
         self._claiming: list[asyncio.Task[None]] = []
         self._keeping: list[asyncio.Task[None]] = []
+        self._others_have_until = 0.0
+        """By the loop's clock; until then no other process is taken for dead."""
         self._ends = math.inf
         """When what runs has to be finished, once that is known, by the loop's clock."""
 
@@ -61,8 +63,7 @@ class Workers:
             start("wait for the service's end", self._retire(), stopping),
         ]
         self._keeping = [
-            start("renewal of claims", repeat(self._renew, sign_s, done), done),
-            start("search for lost claims", repeat(self._reap, sign_s, done), done),
+            start("renewal of claims", repeat(self._keep_alive, sign_s, done), done),
             start("look at other processes' reviews", repeat(board.look, LOOK_S, done), done),
         ]
 
@@ -108,41 +109,49 @@ class Workers:
         running = Counter(
             run.job.tenant for run in self._place.board.runs.values() if run.job.background
         )
-        if running.total() < settings.background_reviews and not self._supervisor.unready:
-            row = await store.claim(
-                self.owner,
-                settings.lease_s,
-                settings.max_attempts,
-                without=self._places.busy(running),
-            )
+        if running.total() < settings.background_reviews and self._is_ready():
+            without = self._places.busy(running)
+            row = await store.claim(self.owner, settings.lease_s, without=without)
             if row:
-                await self._begin(row)
+                self._begin(row)
+                return
+            if await store.suspects_wait(without):
+                await self._try_suspect(without)
                 return
         await wait_for(self._work, LOOK_S)
 
-    async def _begin(self, row: ReviewRow) -> None:
-        claim = Claim(row.id, self.owner, row.attempt)
-        store = self._place.store
-        data = await asyncio.to_thread(store.papers.load, row.content) if row.content else None
-        try:
-            source = restored(row, data)
-        except PaperNotStored as error:
-            await store.fail(claim, error, None)
-            self._place.board.changed(row.id)
-            return
-        job = Job(
-            claim=claim,
-            created=row.created,
-            tenant=row.tenant,
-            background=True,
-            source=source,
-            parameters=ReviewParameters.model_validate(row.parameters),
-            answer_format=row.answer_format,
-            lost=row.lost,
-        )
+    def _is_ready(self) -> bool:
+        """Whether a review that is begun now can be made and written down."""
+        return not (self._supervisor.unready or self._storage.unready)
+
+    async def _try_suspect(self, without: Collection[str]) -> None:
+        """Once the engine is empty and in good health: if it dies again, everybody knows why."""
+        store, settings = self._place.store, self._place.settings
+        async with self._supervisor.gate.alone():
+            if self._stopping.is_set() or not await self._supervisor.answers():
+                await wait_for(self._stopping, LOOK_S)
+                return
+            row = await store.claim(self.owner, settings.lease_s, without=without, alone=True)
+            if row:
+                await self._over(self._begin(row))
+
+    async def _over(self, run: Run) -> None:
+        """Wait until it has ended, or the service is to end."""
+        stopping = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait((run.task, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+
+    def _begin(self, row: ReviewRow) -> Run:
         if row.attempt == 1:
             self._place.metrics.background_wait.observe(max(0.0, time.time() - row.created))
-        self.run(job)
+        return self.run(
+            Job(
+                claim=Claim(row.id, self.owner, row.attempt),
+                created=row.created,
+                tenant=row.tenant,
+                row=row,
+            )
+        )
 
     def run(self, job: Job) -> Run:
         """Begin what has been claimed."""
@@ -156,12 +165,28 @@ class Workers:
         run.task.add_done_callback(ended)
         return run
 
+    async def _keep_alive(self) -> None:
+        """Renew our claims, then end those of the dead: never the other way round.
+
+        Where the store was away nobody could renew, and ours may have run out like theirs. They
+        get the time to renew them first.
+        """
+        loop, settings = asyncio.get_running_loop(), self._place.settings
+        try:
+            await self._renew()
+            if loop.time() >= self._others_have_until:
+                await self._expire()
+        except StoreUnavailable:
+            self._others_have_until = loop.time() + settings.lease_s
+            raise
+
     async def _renew(self) -> None:
         runs = {run.job.claim: run for run in self._place.board.runs.values()}
         if runs:
             for claim in await self._place.store.renew(runs.keys(), self._place.settings.lease_s):
                 runs[claim].stop(Ending.TAKEN)
 
-    async def _reap(self) -> None:
-        for review_id in await self._place.store.reap(self._place.settings.max_attempts):
+    async def _expire(self) -> None:
+        settings = self._place.settings
+        for review_id in await self._place.store.expire(settings.lease_s, settings.max_attempts):
             self._place.board.changed(review_id)

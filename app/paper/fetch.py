@@ -13,7 +13,14 @@ from contextlib import AsyncExitStack
 import httpx
 
 from app import __version__
-from app.errors import FetchFailed, FetchTimeout, NotAPdf, UploadTooLarge, UrlNotAllowed
+from app.errors import (
+    FetchFailed,
+    FetchRefused,
+    FetchTimeout,
+    NotAPdf,
+    UploadTooLarge,
+    UrlNotAllowed,
+)
 from app.paper.archive import is_archive
 from app.settings import Settings
 
@@ -22,6 +29,8 @@ Address = tuple[str, int]
 Resolve = Callable[[str], Awaitable[Sequence[Address]]]
 
 _MOST_REDIRECTS = 5
+_PASSING = (408, 425, 429)
+"""Of a host's refusals, those that say nothing of the paper."""
 _CONNECT_S = 5.0
 """Seconds after which the next of a host's addresses is tried."""
 _PDF_WITHIN = 1024
@@ -97,7 +106,8 @@ class Fetcher:
             UrlNotAllowed: the address, or one that it redirects to, may not be fetched from.
             UploadTooLarge: the answer is larger than ``max_upload_mb``.
             FetchTimeout: it took longer than ``fetch_timeout_s`` in all.
-            FetchFailed: the host can't be reached, or answers with an error.
+            FetchFailed: the host can't be reached, or fails.
+            FetchRefused: it does not give this paper away.
             NotAPdf: it answers with something else.
         """
         try:
@@ -165,7 +175,9 @@ class Fetcher:
 
     async def _body(self, response: httpx.Response) -> bytes:
         if response.status_code != httpx.codes.OK:
-            raise FetchFailed(f"The host answered {response.status_code}.", param="url")
+            gone = response.is_client_error and response.status_code not in _PASSING
+            kind = FetchRefused if gone else FetchFailed
+            raise kind(f"The host answered {response.status_code}.", param="url")
         declared = response.headers.get("content-length", "")
         self._check_size(int(declared) if declared.isdecimal() else 0)
         data = bytearray()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request, Response
 
 from app.disconnect import cancel_on_disconnect
-from app.engine.base import Engine
+from app.engine.supervisor import Supervisor
 from app.jobs.desk import Submission
 from app.review.service import Accepted, Completed, Event, Failed, Writing, finished
 from app.routes.attached import paper_request
@@ -69,7 +69,7 @@ _CHAT_RESPONSES: Responses = {
 )
 async def list_models(state: StateDep) -> Response:
     """OpenAI's list of the served models."""
-    return _EngineAnswer(state.supervisor.engine(), b"")
+    return _EngineAnswer(state.supervisor, b"", generates=False)
 
 
 @router.post(
@@ -94,7 +94,7 @@ async def create_chat_completion(
     if asked is None:
         engine = state.supervisor.engine()
         salt = _salt(chat, state, tenant) if engine.takes_cache_salt else None
-        return _EngineAnswer(engine, await asyncio.to_thread(chat.for_engine, salt))
+        return _EngineAnswer(state.supervisor, await asyncio.to_thread(chat.for_engine, salt))
     parameters, file = asked
     answer_format = _answer_format(parameters.response_format)
     ticket = await state.desk.submit(Submission(file, parameters, tenant, key, answer_format))
@@ -110,9 +110,10 @@ async def create_chat_completion(
 class _EngineAnswer(Response):
     """The engine's own answer to a request whose body has been read."""
 
-    def __init__(self, engine: Engine, body: bytes) -> None:
+    def __init__(self, supervisor: Supervisor, body: bytes, *, generates: bool = True) -> None:
         super().__init__()
-        self._engine = engine
+        self._supervisor = supervisor
+        self._turn = supervisor.gate.shared() if generates else nullcontext()
         self._request: Message | None = {"type": "http.request", "body": body, "more_body": False}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -120,7 +121,8 @@ class _EngineAnswer(Response):
             message, self._request = self._request, None
             return message or await receive()
 
-        await self._engine.openai(scope, again, send)
+        async with self._turn:
+            await self._supervisor.engine().openai(scope, again, send)
 
 
 def _salt(chat: ChatBody, state: State, tenant: str) -> str | None:

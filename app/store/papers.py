@@ -13,6 +13,8 @@ from pathlib import Path
 from app.errors import StorageFull, StoreUnavailable, is_full_disk
 
 _UNFINISHED = ".part"
+_MARK = "this-is-the-folder-of-papers"
+"""A file in it. A folder without is an empty mount point, or was made by somebody else."""
 
 
 def address(data: bytes) -> str:
@@ -25,6 +27,45 @@ class PaperFiles:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.mark = folder / _MARK
+
+    def create(self) -> None:
+        """Make the folder, and mark it, unless it is there.
+
+        Raises:
+            StorageFull: the disk is full.
+            StoreUnavailable: the folder can't be written to.
+        """
+        with _faults_told():
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.mark.touch(mode=0o600)
+
+    def check(self) -> None:
+        """
+        Raises:
+            StorageFull: the disk is full.
+            StoreUnavailable: the folder is not there, or can't be written to.
+        """
+        self._check_there()
+        probe = self._folder / f"{uuid.uuid4().hex}{_UNFINISHED}"
+        with _faults_told():
+            try:
+                probe.write_bytes(b"\0")
+            finally:
+                probe.unlink(missing_ok=True)
+
+    def _check_there(self) -> None:
+        if not self.is_marked():
+            raise StoreUnavailable("The folder of papers is not there.")
+
+    def is_marked(self) -> bool:
+        """Whether it is the folder that was made once, and not an empty mount point, say."""
+        with _faults_told():
+            return self.mark.exists()
+
+    def is_empty(self) -> bool:
+        with _faults_told():
+            return next(self._folder.glob("??/*"), None) is None
 
     def path(self, content: str) -> Path:
         return self._folder / content[:2] / content
@@ -39,6 +80,7 @@ class PaperFiles:
         path = self.path(content)
         with _faults_told():
             if not path.exists():
+                self._check_there()
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 part = path.with_name(f"{uuid.uuid4().hex}{_UNFINISHED}")
                 try:
@@ -53,7 +95,7 @@ class PaperFiles:
                 _sync(path.parent)
 
     def load(self, content: str) -> bytes | None:
-        """None where it is not there.
+        """None where the folder is there and this paper is not.
 
         Raises:
             StoreUnavailable: the folder can't be read.
@@ -62,6 +104,7 @@ class PaperFiles:
             try:
                 return self.path(content).read_bytes()
             except FileNotFoundError:
+                self._check_there()
                 return None
 
     def has(self, content: str) -> bool:

@@ -19,7 +19,7 @@ from app.waiting import end
 log = logging.getLogger(__name__)
 
 _LOOK_S = 2.0
-"""Between two looks at the database."""
+"""Between two looks at database and folder."""
 _SWEEP_S = 60.0
 _CLOSING_S = 5.0
 """For what the database is doing for us when it is to be closed."""
@@ -40,6 +40,8 @@ class Storage:
         url = settings.database_url
         self._database = Database(url.get_secret_value() if url else None, settings.data_dir)
         self.store = Store(self._database, PaperFiles(settings.data_dir / "papers"))
+        self._opened = False
+        """Whether the folder of papers has been found, or made, since this process began."""
         self.unready: str | None = "the database has not been opened"
         """Why nothing can be stored now, in words for a person; None when it can."""
         self.tasks = EssentialTasks()
@@ -49,7 +51,7 @@ class Storage:
     def check(self) -> None:
         """
         Raises:
-            StoreUnavailable: the database can't be reached now.
+            StoreUnavailable: the database can't be reached now, or the folder of papers.
         """
         if self.unready:
             raise StoreUnavailable(f"The store is not ready: {self.unready}.")
@@ -84,14 +86,27 @@ class Storage:
             if self.unready:
                 await self._database.migrate()
             await self._database.check()
+            await self._look_at_papers()
         except StoreUnavailable as error:
             if self.unready != error.message:
                 log.error("%s", error.message, exc_info=error.__cause__)
             self.unready = error.message
         else:
             if self.unready:
-                log.info("the database is ready")
+                log.info("the store is ready")
             self.unready = None
+
+    async def _look_at_papers(self) -> None:
+        papers = self.store.papers
+        if not self._opened and not await asyncio.to_thread(papers.is_marked):
+            if await asyncio.to_thread(papers.is_empty) and await self.store.knows_papers():
+                raise StoreUnavailable(
+                    "The folder of papers is empty, and the database knows of papers in it. Mount "
+                    f"it, or make an empty file {papers.mark.name!r} in it to go on without them."
+                )
+            await asyncio.to_thread(papers.create)
+        self._opened = True
+        await asyncio.to_thread(papers.check)
 
     async def _watch(self) -> None:
         try:

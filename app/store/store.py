@@ -20,7 +20,6 @@ from sqlalchemy import (
     UpdateBase,
     and_,
     bindparam,
-    case,
     delete,
     exists,
     func,
@@ -34,7 +33,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import undefer
 
 from app.errors import (
-    AttemptsExhausted,
     IdempotencyMismatch,
     Interrupted,
     Overloaded,
@@ -42,6 +40,7 @@ from app.errors import (
     ReviewNotFound,
     StoreUnavailable,
 )
+from app.failures import LONGEST_PAUSE_S, exhausted, pause_s
 from app.store.database import Database, epoch
 from app.store.papers import PaperFiles
 from app.store.records import (
@@ -93,6 +92,30 @@ _IS_HELD = and_(
     _COLUMNS.status == "in_progress",
 )
 _CONCLUDE = update(_REVIEWS).where(_IS_HELD).values(owner=None, lease_until=None)
+_RELEASE = (
+    update(_REVIEWS).where(_COLUMNS.id == bindparam("lost_id")).values(owner=None, lease_until=None)
+)
+_DEAD_OWNERS = (
+    select(_COLUMNS.owner)
+    .where(_COLUMNS.status == "in_progress")
+    .group_by(_COLUMNS.owner)
+    .having(func.max(_COLUMNS.lease_until) < epoch())
+)
+_FAR = epoch() + 10 * bindparam("lease_s", type_=Double())
+"""No lease is given for so long: the database's clock has been set back."""
+_DOUBTFUL = (
+    select(_COLUMNS.id)
+    .where(
+        _COLUMNS.status == "in_progress",
+        or_(_COLUMNS.lease_until < epoch(), _COLUMNS.lease_until > _FAR),
+    )
+    .limit(1)
+)
+_SHORTEN = (
+    update(_REVIEWS)
+    .where(_COLUMNS.status == "in_progress", _COLUMNS.lease_until > _FAR)
+    .values(lease_until=_LEASE)
+)
 
 
 class Store:
@@ -227,31 +250,16 @@ class Store:
     # -- what workers do ------------------------------------------------------------------------
 
     async def claim(
-        self, owner: str, lease_s: float, max_attempts: int, without: Collection[str] = ()
+        self, owner: str, lease_s: float, *, without: Collection[str] = (), alone: bool = False
     ) -> ReviewRow | None:
-        """The oldest background review that waits or was abandoned, now the owner's.
+        """The background review whose turn it is, now the owner's.
 
-        ``without`` those tenants' reviews.
+        Suspects come before all others, and only to an owner that works on them ``alone``; to such
+        a one comes nothing else. ``without`` those tenants' reviews.
         """
-        abandoned = and_(
-            ReviewRow.status == "in_progress",
-            ReviewRow.lease_until < epoch(),
-            ReviewRow.lost + 1 < max_attempts,
-        )
+        waiting = _waiting(without, suspects=alone).order_by(ReviewRow.created).limit(1)
         # SQLite leaves the locking out; its transactions run one after another.
-        candidate = (
-            select(ReviewRow.id)
-            .where(
-                ReviewRow.status.in_(RUNNING),
-                ReviewRow.background,
-                or_(ReviewRow.status == "queued", abandoned),
-                ReviewRow.tenant.not_in(without),
-            )
-            .order_by(ReviewRow.created)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-            .scalar_subquery()
-        )
+        candidate = waiting.with_for_update(skip_locked=True).scalar_subquery()
         claimed = (
             update(ReviewRow)
             .where(ReviewRow.id == candidate)
@@ -260,14 +268,22 @@ class Store:
                 owner=owner,
                 lease_until=epoch() + lease_s,
                 attempt=ReviewRow.attempt + 1,
-                lost=ReviewRow.lost + case((ReviewRow.status == "in_progress", 1), else_=0),
+                not_before=None,
             )
             .returning(ReviewRow)
             .execution_options(synchronize_session=False)
         )
+        if not alone:
+            claimed = claimed.where(~exists(_waiting(without, suspects=True)))
         async with self._database.write() as session:
             row: ReviewRow | None = await session.scalar(claimed)
             return row
+
+    async def suspects_wait(self, without: Collection[str] = ()) -> bool:
+        """Whether it is a suspect's turn, which keeps all others waiting."""
+        query = select(exists(_waiting(without, suspects=True)))
+        async with self._database.read() as session:
+            return bool(await session.scalar(query))
 
     async def renew(self, claims: Collection[Claim], lease_s: float) -> set[Claim]:
         """A sign of life for what one owner works on; returns those of the claims that are void."""
@@ -306,10 +322,25 @@ class Store:
         """Nobody waits for it any more."""
         return await self._conclude(claim, status="cancelled")
 
-    async def give_back(self, claim: Claim, *, lost: bool) -> bool:
-        """Back into the queue. ``lost`` counts it as an attempt that ended with its engine."""
-        counted = _CONCLUDE.values(lost=_COLUMNS.lost + int(lost))
-        return await self._conclude(claim, counted, status="queued")
+    async def give_back(
+        self,
+        claim: Claim,
+        *,
+        charged: bool = False,
+        suspect: bool | None = None,
+        pause_s: float | None = None,
+    ) -> bool:
+        """Back into the queue, where it keeps its place.
+
+        ``charged`` counts it as a failed attempt; with ``pause_s`` it waits for at least so many
+        seconds; ``suspect`` is what it is from now on, as before where None.
+        """
+        values: dict[str, Any] = {"lost": _COLUMNS.lost + int(charged)}
+        if suspect is not None:
+            values["suspect"] = suspect
+        if pause_s is not None:
+            values["not_before"] = epoch() + pause_s
+        return await self._conclude(claim, _CONCLUDE.values(values), status="queued")
 
     async def _conclude(self, claim: Claim, statement: Update = _CONCLUDE, **values: Any) -> bool:
         async with self._database.write() as session:
@@ -332,39 +363,45 @@ class Store:
                 self.papers.save(content, data)
             return True
 
-    async def reap(self, max_attempts: int) -> Sequence[str]:
-        """Fail what was abandoned and is not begun again; returns the ids.
+    async def expire(self, lease_s: float, max_attempts: int) -> Sequence[str]:
+        """End the claims of processes that have died; returns the reviews' ids.
 
-        That is what a client waited for, who has lost its connection with the process, and what
-        has cost too many processes.
+        A process is dead once the last of its leases has run out. What it made for clients that
+        waited has failed: they have lost their connection with it. The background reviews that it
+        worked on are suspects now, and go back into the queue. One that was a suspect already, and
+        therefore alone, has cost the process its life: that is a failed attempt.
         """
-        spent = AttemptsExhausted(f"Given up after {max_attempts} attempts that ended abnormally.")
-        interrupted = Interrupted("The process that worked on this review has ended.")
-        abandoned = (ReviewRow.status == "in_progress", ReviewRow.lease_until < epoch())
-        ids: list[str] = []
-        query = select(ReviewRow.id).where(*abandoned)
         async with self._database.read() as session:
-            if await session.scalar(query.limit(1)) is None:
-                return ids
+            if await session.scalar(_DOUBTFUL, {"lease_s": lease_s}) is None:
+                return []
         async with self._database.write() as session:
-            for which, error in (
-                (~ReviewRow.background, interrupted),
-                (and_(ReviewRow.background, ReviewRow.lost + 1 >= max_attempts), spent),
-            ):
-                failed = (
-                    update(_REVIEWS)
-                    .where(*abandoned, which)
-                    .values(status="failed", owner=None, lease_until=None, error=_told(error))
-                    .returning(ReviewRow.id)
+            await session.execute(_SHORTEN, {"lease_s": lease_s})
+            lost = await session.scalars(
+                select(ReviewRow)
+                .where(
+                    ReviewRow.status == "in_progress",
+                    ReviewRow.owner.in_(_DEAD_OWNERS),
+                    ReviewRow.lease_until < epoch(),
                 )
-                ids += await session.scalars(failed)
-        return ids
+                .with_for_update(skip_locked=True)
+            )
+            rows = list(lost)
+            for row in rows:
+                values = _after_death(row, max_attempts)
+                await session.execute(_RELEASE.values(values), {"lost_id": row.id})
+            return [row.id for row in rows]
 
     async def ended(self, ids: Collection[str]) -> set[str]:
         """Which of them have ended or are gone."""
         query = select(ReviewRow.id).where(ReviewRow.id.in_(ids), ReviewRow.status.in_(RUNNING))
         async with self._database.read() as session:
             return set(ids) - set(await session.scalars(query))
+
+    async def knows_papers(self) -> bool:
+        """Whether any review has its paper in the folder."""
+        query = select(exists(select(ReviewRow.id).where(ReviewRow.content.is_not(None))))
+        async with self._database.read() as session:
+            return bool(await session.scalar(query))
 
     async def counts(self) -> Mapping[str, int]:
         """How many reviews wait and how many are being made, by their status."""
@@ -411,6 +448,39 @@ class Store:
         used = select(ReviewRow.id).where(ReviewRow.content == content).limit(1)
         if await session.scalar(used) is None:
             self.papers.remove(content)
+
+
+def _waiting(without: Collection[str], *, suspects: bool) -> Select[str]:
+    """Reviews in the queue that may be begun now."""
+    pause_over = or_(
+        ReviewRow.not_before.is_(None),
+        ReviewRow.not_before <= epoch(),
+        # The database's clock has been set back.
+        ReviewRow.not_before > epoch() + LONGEST_PAUSE_S,
+    )
+    return select(ReviewRow.id).where(
+        ReviewRow.status == "queued",
+        ReviewRow.suspect == suspects,
+        ReviewRow.tenant.not_in(without),
+        pause_over,
+    )
+
+
+def _after_death(row: ReviewRow, max_attempts: int) -> dict[str, Any]:
+    """What becomes of a review whose process has died."""
+    if not row.background:
+        return _failed(Interrupted("The process that worked on this review has ended."))
+    if not row.suspect:
+        return {"status": "queued", "suspect": True}
+    failures = row.lost + 1
+    if failures >= max_attempts:
+        return _failed(exhausted(max_attempts, "the process that worked on it ended"))
+    pause = epoch() + pause_s(failures)
+    return {"status": "queued", "lost": failures, "not_before": pause}
+
+
+def _failed(error: ReviewerError) -> dict[str, Any]:
+    return {"status": "failed", "error": _told(error)}
 
 
 async def _affected(session: AsyncSession, statement: UpdateBase, values: dict[str, Any]) -> bool:

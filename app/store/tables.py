@@ -29,7 +29,7 @@ class ReviewRow(Base):
     __tablename__ = "reviews"
     __table_args__ = (
         Index(None, "tenant", "created", "id"),
-        Index(None, "status", "created"),
+        Index(None, "status", "suspect", "created"),
         Index(None, "tenant", "reuse_key"),
         Index(None, "tenant", "sha256"),
         Index(None, "content"),
@@ -50,7 +50,12 @@ class ReviewRow(Base):
     attempt: Mapped[int] = mapped_column(default=0)
     """How often work on it has begun. With the owner it fences what that attempt may write."""
     lost: Mapped[int] = mapped_column(default=0)
-    """Attempts that ended with their process or their engine."""
+    """Attempts that have failed by what may be this review's own fault."""
+    suspect: Mapped[bool] = mapped_column(default=False)
+    """Whether a process or an engine has died while it worked on this one, and perhaps on others:
+    it is tried again alone."""
+    not_before: Mapped[float | None]
+    """Unix time in seconds, by the database's clock: until then it waits in the queue."""
 
     source: Mapped[str]
     """``file``, ``text`` or ``link``."""

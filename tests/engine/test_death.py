@@ -54,7 +54,7 @@ def test_requests_in_flight_get_503_and_the_engine_comes_back(mortal: Service) -
         for answer in flying:
             response = answer.result(timeout=30)
             assert response.status_code == 503, response.text
-            assert response.json()["error"]["code"] == "engine_unavailable"
+            assert response.json()["error"]["code"] == "engine_died"
         assert time.monotonic() - killed < 10
         mortal.wait("/readyz", 503)
         assert client.get("/livez").status_code == 200

@@ -118,15 +118,37 @@ async def queued(store: Store, **changes: Any) -> str:
 
 
 async def claimed(store: Store, owner: str = "a", lease_s: float = LEASE_S) -> Claim:
-    row = await store.claim(owner, lease_s, ATTEMPTS)
+    row = await store.claim(owner, lease_s)
     assert row
     return Claim(row.id, owner, row.attempt)
+
+
+async def suspect(store: Store, owner: str = "a", lease_s: float = LEASE_S) -> Claim:
+    """One that is claimed to be tried alone."""
+    row = await store.claim(owner, lease_s, alone=True)
+    assert row
+    return Claim(row.id, owner, row.attempt)
+
+
+async def set_time(store: Store, review_id: str, column: str) -> None:
+    """As if it had come long ago."""
+    async with store._database.write() as session:
+        await session.execute(
+            text(f"UPDATE reviews SET {column} = 0 WHERE id = :id"),  # noqa: S608
+            {"id": review_id},
+        )
+
+
+async def died(store: Store) -> set[str]:
+    """What is lost with the processes whose leases have run out."""
+    await asyncio.sleep(0.01)
+    return set(await store.expire(LEASE_S, ATTEMPTS))
 
 
 async def test_the_oldest_comes_first_and_each_only_once(store: Store) -> None:
     ids = [await queued(store, created=float(n)) for n in range(3)]
     assert [(await claimed(store)).id for _ in ids] == ids
-    assert await store.claim("b", LEASE_S, ATTEMPTS) is None
+    assert await store.claim("b", LEASE_S) is None
 
 
 async def test_many_workers_never_get_the_same_review(store: Store) -> None:
@@ -134,7 +156,7 @@ async def test_many_workers_never_get_the_same_review(store: Store) -> None:
     got: list[str] = []
 
     async def work(owner: str) -> None:
-        while row := await store.claim(owner, LEASE_S, ATTEMPTS):
+        while row := await store.claim(owner, LEASE_S):
             got.append(row.id)
 
     await asyncio.gather(*(work(str(n)) for n in range(8)))
@@ -147,22 +169,22 @@ async def test_what_was_abandoned_is_begun_again_and_its_first_owner_is_fenced(
 ) -> None:
     review_id = await queued(store)
     first = await claimed(store, "a", lease_s=0.0)
-    await asyncio.sleep(0.01)
-    second = await claimed(store, "b")
+    assert await died(store) == {review_id}
+    second = await suspect(store, "b")
     assert (second.id, second.attempt) == (review_id, 2)
     assert not await store.complete(first, outcome("reject"))
-    assert not await store.give_back(first, lost=True)
+    assert not await store.give_back(first, charged=True)
     assert await store.complete(second, outcome("accept"))
     assert not await store.complete(second, outcome("reject"))
     row = await store.get(review_id, "")
-    assert (row.status, row.decision, row.attempt, row.lost) == ("completed", "accept", 2, 1)
+    assert (row.status, row.decision, row.attempt, row.lost) == ("completed", "accept", 2, 0)
 
 
 async def test_the_same_process_is_fenced_from_its_own_earlier_attempt(store: Store) -> None:
     await queued(store)
     first = await claimed(store, "a", lease_s=0.0)
-    await asyncio.sleep(0.01)
-    second = await claimed(store, "a")
+    await died(store)
+    second = await suspect(store, "a")
     assert not await store.complete(first, outcome())
     assert await store.complete(second, outcome())
 
@@ -171,8 +193,8 @@ async def test_a_sign_of_life_keeps_a_claim(store: Store) -> None:
     await queued(store)
     claim = await claimed(store, lease_s=0.0)
     assert await store.renew({claim}, LEASE_S) == set()
-    assert await store.claim("b", LEASE_S, ATTEMPTS) is None
-    assert await store.reap(ATTEMPTS) == []
+    assert await store.claim("b", LEASE_S) is None
+    assert await died(store) == set()
 
 
 async def test_a_void_claim_is_told_by_the_renewal(store: Store) -> None:
@@ -184,33 +206,96 @@ async def test_a_void_claim_is_told_by_the_renewal(store: Store) -> None:
     assert (await store.get(review_id, "")).status == "cancelled"
 
 
-async def test_a_review_that_costs_process_after_process_ends(store: Store) -> None:
+async def test_all_that_died_with_a_process_is_suspect_and_costs_none_an_attempt(
+    store: Store,
+) -> None:
+    ids = {await queued(store) for _ in range(3)}
+    for _ in ids:
+        await claimed(store, "a", lease_s=0.0)
+    alive = await queued(store, created=1.0)
+    await claimed(store, "b")
+    assert await died(store) == ids
+    assert await store.suspects_wait()
+    # A suspect's turn: nothing else is begun beside it.
+    await queued(store)
+    assert await store.claim("c", LEASE_S) is None
+    for review_id in ids:
+        row = await store.get(review_id, "")
+        assert (row.status, row.suspect, row.lost) == ("queued", True, 0)
+    assert not (await store.get(alive, "")).suspect
+    assert {(await suspect(store, "c")).id for _ in ids} == ids
+    assert await store.claim("c", LEASE_S, alone=True) is None
+    await claimed(store, "c")
+
+
+async def test_a_process_is_not_dead_while_one_of_its_leases_runs(store: Store) -> None:
+    """Were its reviews judged one by one, the last of them would look as if it had been alone."""
+    first, second = await queued(store, created=1.0), await queued(store, created=2.0)
+    await claimed(store, "a", lease_s=0.0)
+    await claimed(store, "a")
+    assert await died(store) == set()
+    await set_time(store, second, "lease_until")
+    assert await died(store) == {first, second}
+
+
+async def test_only_a_suspect_pays_for_its_process(store: Store) -> None:
     review_id = await queued(store)
-    for attempt in range(1, ATTEMPTS + 1):
-        assert (await claimed(store, lease_s=0.0)).attempt == attempt
-        await asyncio.sleep(0.01)
-    assert await store.claim("a", LEASE_S, ATTEMPTS) is None
-    assert await store.reap(ATTEMPTS) == [review_id]
+    await claimed(store, lease_s=0.0)
+    await died(store)
+    for failures in range(1, ATTEMPTS):
+        await suspect(store, lease_s=0.0)
+        assert await died(store) == {review_id}
+        row = await store.get(review_id, "")
+        assert (row.status, row.lost) == ("queued", failures)
+        # Not at once: others come first.
+        assert await store.claim("a", LEASE_S, alone=True) is None
+        assert row.not_before
+        await set_time(store, review_id, "not_before")
+    await suspect(store, lease_s=0.0)
+    assert await died(store) == {review_id}
     row = await store.get(review_id, "")
     assert row.error
     assert (row.status, row.error["code"]) == ("failed", "attempts_exhausted")
 
 
 async def test_a_review_for_a_client_that_waited_is_not_begun_again(store: Store) -> None:
+    """Nor does it make those guilty that died with it."""
     review = new(background=False)
     await accept(store, review, Claim(review.id, "a", 1), lease_s=0.0)
-    await asyncio.sleep(0.01)
-    assert await store.claim("b", LEASE_S, ATTEMPTS) is None
-    assert await store.reap(ATTEMPTS) == [review.id]
+    background = await queued(store)
+    await claimed(store, "a", lease_s=0.0)
+    assert await died(store) == {review.id, background}
     row = await store.get(review.id, "")
     assert row.error
     assert (row.status, row.error["code"]) == ("failed", "interrupted")
+    assert (await store.get(background, "")).lost == 0
+
+
+async def test_a_clock_that_is_set_back_keeps_nothing_waiting(store: Store) -> None:
+    """Of the dead the leases run out all the same, and pauses end."""
+    review_id = await queued(store)
+    await claimed(store, lease_s=3600.0 + LEASE_S)
+    await store.expire(LEASE_S, ATTEMPTS)
+    row = await store.get(review_id, "")
+    assert row.lease_until
+    assert row.lease_until < time.time() + 2 * LEASE_S
+    paused = await queued(store)
+    await store.give_back(await claimed(store), pause_s=3600.0)
+    assert (await claimed(store)).id == paused
+
+
+async def test_a_pause(store: Store) -> None:
+    review_id = await queued(store)
+    await store.give_back(await claimed(store), charged=True, pause_s=30.0)
+    assert await store.claim("a", LEASE_S) is None
+    await set_time(store, review_id, "not_before")
+    assert (await claimed(store)).id == review_id
 
 
 async def test_what_is_given_back_keeps_its_place(store: Store) -> None:
     first = await queued(store, created=1.0)
     await queued(store, created=2.0)
-    assert await store.give_back(await claimed(store), lost=False)
+    assert await store.give_back(await claimed(store))
     assert (await claimed(store)).id == first
     assert (await store.get(first, "")).lost == 0
 
@@ -263,10 +348,10 @@ async def test_a_full_queue_takes_only_what_does_not_wait(store: Store, data_dir
 async def test_some_tenants_are_left_out(store: Store) -> None:
     await queued(store, tenant="busy", created=1.0)
     idle = await queued(store, tenant="idle", created=2.0)
-    row = await store.claim("a", LEASE_S, ATTEMPTS, without={"busy"})
+    row = await store.claim("a", LEASE_S, without={"busy"})
     assert row
     assert row.id == idle
-    assert await store.claim("a", LEASE_S, ATTEMPTS, without={"busy"}) is None
+    assert await store.claim("a", LEASE_S, without={"busy"}) is None
 
 
 async def test_a_key_stands_for_one_review(store: Store) -> None:

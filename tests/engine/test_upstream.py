@@ -22,12 +22,14 @@ from app.engine.upstream import UpstreamEngine
 from app.errors import (
     ConfigurationError,
     ConstraintFailed,
+    EngineDied,
     EngineError,
     EngineOverloaded,
     EngineUnavailable,
     InvalidRequest,
     ReviewerError,
     UpstreamError,
+    UpstreamFailed,
 )
 from app.settings import Settings
 from tests.engine.stub import JSON, MODELS, SSE, Answer, Upstream, piece, stream, upstream
@@ -56,8 +58,8 @@ def engine_for(stub: Upstream, tokenizer: ChatTokenizer) -> UpstreamEngine:
 @pytest.mark.parametrize(
     ("answer", "error", "code"),
     [
-        (None, EngineUnavailable, "engine_unavailable"),
-        ((500, JSON, b""), UpstreamError, "upstream_error"),
+        (None, EngineDied, "engine_died"),
+        ((500, JSON, b""), UpstreamFailed, "upstream_error"),
         ((503, JSON, b'{"error": {"message": "dead"}}'), EngineUnavailable, "engine_unavailable"),
         ((429, JSON, b'{"error": {"message": "slow"}}'), EngineOverloaded, "engine_overloaded"),
         (
@@ -69,22 +71,22 @@ def engine_for(stub: Upstream, tokenizer: ChatTokenizer) -> UpstreamEngine:
         ((200, JSON, b'{"choices": []}'), UpstreamError, "upstream_error"),
         ((200, SSE, b"data: nonsense\n\n"), UpstreamError, "upstream_error"),
         ((200, SSE, b"data: [1]\n\n"), UpstreamError, "upstream_error"),
-        ((200, SSE, b"data: [DONE]\n\n"), EngineUnavailable, "engine_unavailable"),
+        ((200, SSE, b"data: [DONE]\n\n"), EngineDied, "engine_died"),
         (
             (200, SSE, stream('{"choices": [{"delta": {"content": "half"}}]}')),
-            EngineUnavailable,
-            "engine_unavailable",
+            EngineDied,
+            "engine_died",
         ),
         (
             (200, SSE, stream('{"error": {"message": "engine died"}}')),
-            EngineUnavailable,
-            "engine_unavailable",
+            UpstreamFailed,
+            "upstream_error",
         ),
         ((503, JSON, b"busy"), EngineUnavailable, "engine_unavailable"),
         ((429, "text/html", b"<p>slow"), EngineOverloaded, "engine_overloaded"),
         ((302, JSON, b""), UpstreamError, "upstream_error"),
         ((400, JSON, b'{"error": "no"}'), UpstreamError, "upstream_error"),
-        ((500, JSON, b"[" * 100_000), UpstreamError, "upstream_error"),
+        ((500, JSON, b"[" * 100_000), UpstreamFailed, "upstream_error"),
         *(
             ((200, SSE, stream(chunk, "[DONE]")), UpstreamError, "upstream_error")
             for chunk in (

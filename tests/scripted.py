@@ -4,12 +4,14 @@
 
 ``SCRIPTED_DELAY_S`` is a pause before each line of a review, ``SCRIPTED_TEXT`` a text that reviews
 have in them; ``SCRIPTED_TOKENIZER=smollm2`` counts as a model does, which takes seconds to load. A
-paper that says CRASH-THE-ENGINE gets an exception with the whole prompt in it.
+paper that says CRASH-THE-ENGINE gets an exception with the whole prompt in it, and one that says
+KILL-THE-PROCESS ends this process; ``tests.doubles`` has more such words.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -24,12 +26,16 @@ from tests.doubles import WHOLE_REVIEW, Logprobs, ScriptedEngine, WordTokenizer
 
 LOGPROBS: list[Logprobs] = [(-0.1, -2.5), (-2.0, -0.2), (-0.7, -0.7)]
 
+KILLS_THE_PROCESS = "KILL-THE-PROCESS"
+
 
 class TouchyEngine(ScriptedEngine):
     async def generate(self, request: Generation) -> AsyncGenerator[Delta, None]:
         said = "\n".join(message.content for message in request.messages)
         if "CRASH-THE-ENGINE" in said:
             raise ValueError(said)
+        if KILLS_THE_PROCESS in said:
+            os.kill(os.getpid(), signal.SIGKILL)
         async with aclosing(super().generate(request)) as deltas:
             async for delta in deltas:
                 yield delta

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from benchmarks.crash import crash
 from tests.jobs.test_jobs import code_of, get, post, review_of, wait_for
 from tests.papers import paper_html, typeset
+from tests.scripted import KILLS_THE_PROCESS
 from tests.service import ScriptedService, Service
 
 AT_ONCE = {"REVIEWER_SHUTDOWN_DELAY_S": "0", "REVIEWER_SHUTDOWN_GRACE_S": "1"}
@@ -133,6 +134,41 @@ def test_a_store_that_cannot_work_ends_the_start(
     log = service.log.read_text()
     assert told in log
     assert "Traceback" not in log
+
+
+def test_a_poison_review_that_kills_the_process_fails_alone(tmp_path: Path) -> None:
+    """The process is started again whenever it ends, as whoever runs it does."""
+    environment = {"REVIEWER_LEASE_S": "1", "REVIEWER_MAX_ATTEMPTS": "2"}
+    with (
+        scripted(tmp_path, REVIEWER_BACKGROUND_REVIEWS="0") as service,
+        httpx.Client(base_url=service.url, timeout=60) as client,
+    ):
+        good = [post(client, background=True, title=f"Good {n}").json()["id"] for n in range(3)]
+        poison = post(client, background=True, body=KILLS_THE_PROCESS).json()["id"]
+        good += [post(client, background=True, title=f"Good {n}").json()["id"] for n in range(3, 6)]
+    lives = 0
+    ends = time.monotonic() + 300
+    while time.monotonic() < ends:
+        service, lives = scripted(tmp_path, 0.2, **environment), lives + 1
+        service.wait()
+        with httpx.Client(base_url=service.url, timeout=60) as client:
+            while service.process.poll() is None and status(client, poison) != "failed":
+                time.sleep(0.1)
+            if service.process.poll() is None:
+                break
+    with service, httpx.Client(base_url=service.url, timeout=60) as client:
+        assert get(client, poison)["error"]["code"] == "attempts_exhausted"
+        assert {get(client, one, wait=60)["status"] for one in good} == {"completed"}
+    # Once beside others, twice alone, and one that ends it by the book.
+    assert lives == 4
+
+
+def status(client: httpx.Client, review_id: str) -> str | None:
+    try:
+        found: str = get(client, review_id)["status"]
+    except httpx.TransportError:
+        return None
+    return found
 
 
 def test_killed_again_and_again_it_loses_nothing(

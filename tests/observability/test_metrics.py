@@ -69,10 +69,11 @@ def test_reviews_and_what_they_took(serve: Serve, tokenizer: Tokenizer) -> None:
 def test_a_review_that_nobody_waits_for_is_cancelled(serve: Serve, tokenizer: Tokenizer) -> None:
     client = serve(ScriptedEngine(tokenizer, delay_s=0.3), Settings())
     with pytest.raises(httpx.ReadTimeout):
-        client.post("/v1/reviews", json={"title": "T", "body": "B"}, timeout=0.5)
+        client.post("/v1/reviews", json={"title": "T", "body": "B"}, timeout=2)
     posted = 'method="POST",route="/v1/reviews",status="499"'
+    cancelled = 'reviewer_reviews_total{decision="none",status="cancelled"}'
     wait_for(lambda: f"reviewer_http_requests_total{{{posted}}}" in values(client), 5)
-    assert values(client)['reviewer_reviews_total{decision="none",status="cancelled"}'] == 1
+    wait_for(lambda: values(client).get(cancelled) == 1, 5)
 
 
 def test_the_background_queue(serve: Serve, tokenizer: Tokenizer) -> None:

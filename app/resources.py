@@ -53,9 +53,11 @@ def paper_integrity(paper: Paper) -> PaperIntegrity:
         hidden_text=[Finding.model_validate(found) for found in of.hidden_text],
         visible_instructions=[Finding.model_validate(found) for found in of.visible_instructions],
         blinded=list(of.blinded),
+        blinded_characters=of.blinded_characters,
         dropped=dict(of.dropped),
         repaired=of.repaired,
         ocr_pages=list(of.ocr_pages),
+        unread=list(of.unread),
     )
 
 

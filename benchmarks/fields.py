@@ -132,7 +132,8 @@ def _size(paper: Paper) -> int:
 def _lost(paper: Paper, shown: Sequence[str]) -> Iterator[str]:
     """Lines that are in no part of the paper, read or blinded away."""
     parts = [part for section in paper.sections for part in (section.heading, section.text)]
-    text = squeezed("".join([paper.title, paper.abstract, *parts]))
+    hidden = [finding.text for finding in paper.integrity.hidden_text]
+    text = squeezed("".join([paper.title, paper.abstract, *parts, *hidden]))
     for line in shown:
         piece = squeezed(line)[3:28]
         if piece not in text:
@@ -141,7 +142,7 @@ def _lost(paper: Paper, shown: Sequence[str]) -> Iterator[str]:
 
 def _taken_from_body(paper: Paper) -> Iterator[str]:
     """What goes as authors although it stands on the second page of the text or later."""
-    first = min((a.page for a in (*paper.title_anchors, *paper.abstract_anchors)), default=1)
+    first = max((a.page for a in (*paper.title_anchors, *paper.abstract_anchors)), default=1)
     for section in paper.sections:
         if section.kind == "front_matter":
             for paragraph in section.paragraphs:

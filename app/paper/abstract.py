@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from app.paper.headings import Heading
-from app.paper.identity import ADDRESS, EMAIL, FUNDING, KEYWORDS, RECORD, RIGHTS, is_names
+from app.paper.identity import ADDRESS, BANNER, EMAIL, FUNDING, KEYWORDS, RECORD, RIGHTS, is_names
 from app.paper.labels import Body
 from app.paper.lines import Line
 from app.paper.model import ParagraphKind
@@ -110,6 +110,7 @@ def unannounced_abstract(
 def _is_no_abstract(text: str) -> bool:
     return bool(
         _NOT_ABSTRACT.search(text)
+        or BANNER.match(text)
         or EMAIL.search(text)
         or RIGHTS.search(text)
         or RECORD.match(text)

@@ -3,46 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from app.paper.blinding_rules import (
+    CUTS,
+    FRONT_KINDS,
+    SENTENCES,
+    is_address,
+    is_signature,
+    is_thanks,
+    kind_of_note,
+)
 from app.paper.edits import Cut, edited
-from app.paper.identity import ADDRESS, AUTHOR_NOTE, BANNER, EMAIL, FUNDING, ORCID, PERSON, RIGHTS
+from app.paper.identity import KEYWORDS, PERSON, names_in
 from app.paper.model import Paper, Paragraph, Section
 from app.paper.numbering import without_line_numbers
+from app.paper.sentences import sentences
 
 _DROPPED_SECTIONS = {
     "front_matter": "authors",
     "acknowledgements": "acknowledgements",
     "checklist": "checklist",
 }
-
-_CODE_LINK = re.compile(
-    r"(https?://\s?)?(www\.)?\b(github\.com|gitlab\.com|bitbucket\.org|huggingface\.co|"
-    r"anonymous\.4open\.science|zenodo\.org|[\w-]{1,63}\.github\.io|sites\.google\.com|"
-    r"drive\.google\.com|figshare\.com|osf\.io)(/\s?[^\s)\]},;]*)?",
-    re.IGNORECASE,
-)
-LINK = "[link]"
-"""What stands in the text where a link did that may name people."""
-
-_RELEASE = re.compile(
-    r"\b(code|codes|codebase|source|implementations?|datasets?|data|models?|weights|benchmark|"
-    r"toolbox|library|software|project page|project website|demo|resources|checkpoints|videos?)\b"
-    r"[^.]{0,120}\b(available|accessible|released?|found|open-?sourced?|visit|see|at:?|provided?)\b"
-    r"[^.]{0,40}(https?:|www\.|github|gitlab|hugging ?face|\.io\b|upon (acceptance|publication)|"
-    r"after (acceptance|publication)|here\b|this (link|url)|publicly)|"
-    r"\bwill (be (made )?(publicly )?(available|released?|open-?sourced?)|(publicly )?release|"
-    r"open-?source)\b|"
-    r"\b(code|project page|website|homepage|demo)( (is )?(available )?(at|here))?: ",
-    re.IGNORECASE,
-)
-"""Camera-ready papers link to their code; submissions promise it or hide it."""
-_LONGEST_NOTE = 600
-"""Characters of a paragraph that may be dropped whole for a phrase in it."""
-_ENDS_LIKE_TEXT = re.compile(r"[.:;,!?]$")
-_LONGEST_ADDRESS = 300
-_SENTENCE = re.compile(r"[^.!?]*(?:[.!?](?!\s+[A-Z])[^.!?]*)*[.!?]?\s*")
+AUTHOR = "[author]"
+"""What stands in the text where one of the authors was named."""
+MOST_FRONT = 0.25
+"""Largest share of a paper's text that goes as front matter; of more, running text stays."""
+_PROSE = 400
+"""Characters of a paragraph of running text."""
 
 
 def blind_paper(paper: Paper) -> Paper:
@@ -50,7 +39,7 @@ def blind_paper(paper: Paper) -> Paper:
 
     ``integrity.blinded`` lists the kinds of what was dropped.
     """
-    blinding = _Blinding()
+    blinding = _Blinding(paper)
     if not paper.pages:
         # Of a PDF they went by where they stood.
         paper, numbered = without_line_numbers(paper)
@@ -61,21 +50,56 @@ def blind_paper(paper: Paper) -> Paper:
     sections: list[Section] = []
     for section in paper.sections:
         blinding.add(section, sections)
-    integrity = replace(paper.integrity, blinded=tuple(sorted(blinding.kinds)))
-    return replace(
+    blind = replace(
         paper,
         title=blinding.text(paper.title),
         abstract=blinding.text(paper.abstract),
         sections=tuple(sections),
-        integrity=integrity,
     )
+    integrity = replace(
+        paper.integrity,
+        blinded=tuple(sorted(blinding.kinds)),
+        blinded_characters=_length(paper) - _length(blind),
+    )
+    return replace(blind, integrity=integrity)
+
+
+def _length(paper: Paper) -> int:
+    return len(paper.title) + len(paper.abstract) + sum(len(s.text) for s in paper.sections)
+
+
+def _author_names(paper: Paper, front: Iterable[Section]) -> set[str]:
+    """Who the front matter names; but not what the paper itself speaks of in small letters."""
+    names: set[str] = set()
+    for paragraph in (paragraph for section in front for paragraph in section.paragraphs):
+        keywords = KEYWORDS.search(paragraph.text)
+        names |= names_in(paragraph.text[: keywords.start() if keywords else None])
+    text = "\n".join([paper.title, paper.abstract, *(s.text for s in paper.sections)])
+    words = set(re.findall(r"[^\W\d_]+", text))
+    own = paper.title + paper.abstract
+    return {
+        name
+        for name in names
+        if name not in own
+        and not all(w.lower() in words for w in re.findall(r"[^\W\d_]{2,}", name))
+    }
+
+
+def _any_of(names: set[str]) -> re.Pattern[str] | None:
+    longest_first = sorted(names, key=len, reverse=True)
+    found = "|".join(re.escape(name) for name in longest_first)
+    return re.compile(rf"\b(?:{found})\b") if found else None
 
 
 class _Blinding:
     """Remembers the kinds of what it dropped."""
 
-    def __init__(self) -> None:
+    def __init__(self, paper: Paper) -> None:
         self.kinds: set[str] = set()
+        front = [section for section in paper.sections if section.kind == "front_matter"]
+        size = sum(len(section.text) for section in front)
+        self._keeps_prose = size > max(_PROSE, MOST_FRONT * _length(paper))
+        self._names = _any_of(_author_names(paper, front))
 
     def add(self, section: Section, kept: list[Section]) -> None:
         """Add what is left of a section to the ones before it."""
@@ -84,6 +108,9 @@ class _Blinding:
             if section.paragraphs:
                 self.kinds.add(dropped)
                 self._name_front_matter(section.text)
+            if section.kind == "front_matter" and self._keeps_prose:
+                rest = self._paragraphs(p for p in section.paragraphs if len(p.text) >= _PROSE)
+                kept += [replace(section, kind="body", paragraphs=rest)] if rest else []
             return
         if section.kind == "references":
             kept.append(section)
@@ -103,7 +130,7 @@ class _Blinding:
         )
 
     def _name_front_matter(self, text: str) -> None:
-        for kind, pattern in _FRONT_KINDS:
+        for kind, pattern in FRONT_KINDS:
             if pattern.search(text):
                 self.kinds.add(kind)
 
@@ -113,15 +140,24 @@ class _Blinding:
             section.page <= 1
             and PERSON.fullmatch(section.heading) is not None
             and bool(section.paragraphs)
-            and _is_address(section.paragraphs[0].text)
+            and is_address(section.paragraphs[0].text)
         )
 
-    def _paragraphs(self, paragraphs: Sequence[Paragraph]) -> tuple[Paragraph, ...]:
-        kept = (self._paragraph(paragraph) for paragraph in paragraphs)
+    def _paragraphs(self, paragraphs: Iterable[Paragraph]) -> tuple[Paragraph, ...]:
+        kept = (self._paragraph(paragraph) for paragraph in self._unsigned(tuple(paragraphs)))
         return tuple(paragraph for paragraph in kept if paragraph is not None)
 
+    def _unsigned(self, paragraphs: Sequence[Paragraph]) -> Iterator[Paragraph]:
+        """All but a name with its address, as letters are signed."""
+        signed: set[int] = set()
+        for at in range(len(paragraphs) - 1):
+            if is_signature(paragraphs[at].text, paragraphs[at + 1].text):
+                signed |= {at, at + 1}
+                self.kinds.add("authors")
+        return (paragraph for at, paragraph in enumerate(paragraphs) if at not in signed)
+
     def _paragraph(self, paragraph: Paragraph) -> Paragraph | None:
-        kind = _kind_of_note(paragraph)
+        kind = kind_of_note(paragraph)
         if kind:
             self.kinds.add(kind)
             return None
@@ -134,74 +170,25 @@ class _Blinding:
 
     def _cuts(self, text: str) -> list[Cut]:
         cuts: list[Cut] = []
-        for kind, pattern, instead, hints in _CUTS:
+        for kind, pattern, instead, hints in CUTS:
             if any(hint in text for hint in hints):
-                found = [(match.start(), match.end(), instead) for match in pattern.finditer(text)]
-                cuts += found
-                self.kinds.update({kind} if found else ())
-        for kind, pattern, hints in _SENTENCES:
+                self._mark(kind, cuts, [(*m.span(), instead) for m in pattern.finditer(text)])
+        if self._names:
+            self._mark("authors", cuts, [(*m.span(), AUTHOR) for m in self._names.finditer(text)])
+        if "hank" in text or "grate" in text or "knowledge" in text or "debted" in text:
+            self._mark(
+                "acknowledgements",
+                cuts,
+                [(start, end, "") for start, end in sentences(text) if is_thanks(text[start:end])],
+            )
+        for kind, pattern, hints in SENTENCES:
             if any(hint in text for hint in hints) and pattern.search(text):
-                cuts += [
-                    (match.start(), match.end(), "")
-                    for match in _SENTENCE.finditer(text)
-                    if pattern.search(match[0])
-                ]
-                self.kinds.add(kind)
+                told = [(start, end, "") for start, end in sentences(text)
+                        if pattern.search(text, start, end)]  # fmt: skip
+                self._mark(kind, cuts, told)
         return cuts
 
-
-_FRONT_KINDS = (
-    ("emails", EMAIL),
-    ("venue_banner", BANNER),
-    ("author_notes", AUTHOR_NOTE),
-    ("affiliations", ADDRESS),
-)
-_CUTS: tuple[tuple[str, re.Pattern[str], str, tuple[str, ...]], ...] = (
-    ("emails", EMAIL, "", ("@",)),
-    ("code_links", _CODE_LINK, LINK, ("http", ".com", ".io", ".org", ".co/", ".science")),
-    ("orcid", ORCID, "", ("orcid", "0000-")),
-)
-
-
-_SENTENCES: tuple[tuple[str, re.Pattern[str], tuple[str, ...]], ...] = (
-    ("funding", FUNDING, ("upport", "und", "ponsor", "grant", "contract")),
-    (
-        "code_links",
-        _RELEASE,
-        ("vailable", "elease", "ccessible", "ource", "http", "www.", "github", "age: ", "ode: "),
-    ),
-)
-"""Kind, pattern, and what is in every match: looked for first, because it is quicker."""
-
-
-def _kind_of_note(paragraph: Paragraph) -> str | None:
-    """What a short paragraph is that says nothing of the paper itself."""
-    text = paragraph.text
-    if len(text) > _LONGEST_NOTE:
-        return None
-    bare = text.lstrip("∗*†‡§¶0123456789 ")
-    note = paragraph.kind == "footnote"
-    if BANNER.match(text) or BANNER.match(bare) or RIGHTS.search(text):
-        return "venue_banner"
-    if note and BANNER.search(text):
-        return "venue_banner"
-    if note and AUTHOR_NOTE.search(bare):
-        return "author_notes"
-    if note and FUNDING.search(text):
-        return "funding"
-    if _is_address(text) and _page(paragraph) <= 1:
-        return "affiliations"
-    return None
-
-
-def _page(paragraph: Paragraph) -> int:
-    return paragraph.anchors[0].page if paragraph.anchors else 0
-
-
-def _is_address(text: str) -> bool:
-    """An e-mail or an institution, and no sentence."""
-    return (
-        len(text) <= _LONGEST_ADDRESS
-        and not _ENDS_LIKE_TEXT.search(text)
-        and (EMAIL.search(text) is not None or ADDRESS.search(text) is not None)
-    )
+    def _mark(self, kind: str, cuts: list[Cut], found: list[Cut]) -> None:
+        if found:
+            cuts += found
+            self.kinds.add(kind)

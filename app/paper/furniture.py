@@ -6,9 +6,11 @@ import re
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
 
 from app.paper.identity import BANNER
 from app.paper.lines import Line
+from app.paper.running_heads import counted_pages, rare_heads
 
 _REPEATS_ON = 0.6
 """Share of the pages, or of the odd or the even ones, that a running head stands on."""
@@ -27,6 +29,8 @@ _PAGE_NUMBER = re.compile(
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"\d{1,4}")
+_SMALL = 0.8
+"""Size of such numbers, as part of the text's."""
 _SIDEWAYS_PAGE = 500
 """Characters of rotated text on a page that make it more than a stamp and labels of axes."""
 
@@ -41,7 +45,9 @@ def drop_furniture(lines: Sequence[Line], heights: Heights) -> tuple[list[Line],
     for kind, find in (
         ("rotated", _rotated),
         ("line_number", _line_numbers),
+        ("line_number", _sparse_line_numbers),
         ("running_head", _running_heads),
+        ("running_head", rare_heads),
         ("page_number", _page_numbers),
         ("margin_note", _margin_notes),
     ):
@@ -99,6 +105,23 @@ def _runs(column: Sequence[int], lines: Sequence[Line]) -> Iterable[list[int]]:
         yield run
 
 
+def _sparse_line_numbers(lines: Sequence[Line], _: Heights) -> set[int]:
+    """Small numbers 5, 10, 15, ... that count on through the pages, as some journals set them."""
+    largest = _SMALL * median(line.size for line in lines) if lines else 0.0
+    by_face: defaultdict[tuple[str, float], list[int]] = defaultdict(list)
+    for index, line in enumerate(lines):
+        if line.size <= largest and _NUMBER.fullmatch(line.text):
+            by_face[line.font, line.size].append(index)
+    found: set[int] = set()
+    for face in by_face.values():
+        values = sorted(int(lines[index].text) for index in face)
+        step = values[0]
+        expected = range(step, step * (len(values) + 1), step) if step else ()
+        if step > 1 and len(values) >= _SHORTEST_NUMBER_RUN and values == list(expected):
+            found.update(face)
+    return found
+
+
 def _running_heads(lines: Sequence[Line], heights: Heights) -> set[int]:
     """Lines of the margins that most pages repeat at one height, or most odd or most even ones."""
     alike: defaultdict[str, list[int]] = defaultdict(list)
@@ -130,11 +153,12 @@ def _page_numbers(lines: Sequence[Line], heights: Heights) -> set[int]:
     baselines: defaultdict[int, list[float]] = defaultdict(list)
     for line in lines:
         baselines[line.page].append(line.y1)
+    counted = counted_pages(lines)
     return {
         index
         for index, line in enumerate(lines)
         if _PAGE_NUMBER.fullmatch(line.text)
-        and _in_margin(line, heights)
+        and (_in_margin(line, heights) or index in counted)
         and sum(abs(y - line.y1) < _SAME_BASELINE for y in baselines[line.page]) == 1
     }
 

@@ -23,7 +23,7 @@ BANNER = re.compile(rf"({_BANNERS})", re.IGNORECASE)
 """Begins a line that a venue or publisher prints on the paper, and no author writes in it."""
 RIGHTS = re.compile(
     r"permission to make digital|all rights reserved|copyright is held|do not distribute|"
-    r"©\s?\d{4}|\d{4} (IEEE|ACM|elsevier)\b|(is an|as an) open access article|"
+    r"©\s?\d{4}|\d{4} (IEEE|ACM|elsevier)\b|\bopen access article distributed|(is an|as an) open access article|"
     r"creative commons attribution|this article is licensed under|licensee |"
     r"publication rights licensed|published by (elsevier|springer|wiley|oxford|cambridge)",
     re.IGNORECASE,
@@ -73,8 +73,8 @@ FUNDING = re.compile(
     r"(supported|funded|sponsored|financed)|"
     r"(supported|funded|sponsored|financed) (\w+ly )?(in part )?(by|through|under) "
     r"(?=[^.]{0,160}\b(grants?\b|contracts?\b|fellowship|foundation|council|ministr|agency|"
-    r"scholarship|nsf\b|darpa|nih\b|erc\b|dfg\b|epsrc|programme?\b|award|department of|"
-    r"commission|national|university|no\. ?\w*\d))|"
+    r"scholarship|nsf\b|darpa|nih\b|erc\b|dfg\b|epsrc|award|department of|european|"
+    r"national (science|natural|research|institute|key|basic)|no\. ?\w*\d))|"
     r"(acknowledges?|grateful for|thanks?) (the )?([\w-]+ ){0,3}(support|funding)\b|"
     r"(support|funding) (from|by|of) [^.]{0,120}\b(grants?|fellowship|foundation|council|ministr|"
     r"agency|scholarship|nsf|is (gratefully )?acknowledged)|"
@@ -128,6 +128,18 @@ def is_names(text: str) -> bool:
 def are_several(text: str) -> bool:
     """Whether a text is a list of two people or more."""
     return is_names(text) and _people(text) > 1
+
+
+def names_in(text: str) -> set[str]:
+    """The full names, of two words or more, among those that lines of a front matter list."""
+    found: set[str] = set()
+    for line in text.split("\n"):
+        if ADDRESS.search(line) or is_sentence(line):
+            continue
+        bare = EMAIL.sub("", _MARKS.sub(";", line))
+        pieces = (" ".join(p.split()).strip(" .:()") for p in _BETWEEN_NAMES.split(bare))
+        found |= {p for p in pieces if " " in p and not p.isupper() and PERSON.fullmatch(p)}
+    return found
 
 
 def _people(text: str) -> int:

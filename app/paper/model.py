@@ -71,15 +71,19 @@ class Integrity:
 
     ``hidden_text`` can't be seen on the rendered page and is not part of the paper's text.
     ``visible_instructions`` speak to a reviewer and are. ``blinded`` are kinds of what told who
-    wrote the paper or what became of it; ``dropped`` counts the lines of page furniture by kind.
+    wrote the paper or what became of it, ``blinded_characters`` how much of it;
+    ``dropped`` counts the lines of page furniture by kind. ``unread`` names what the paper has and
+    this text has not: scanned pages ("page 3"), files that its source includes.
     """
 
     hidden_text: tuple[Finding, ...] = ()
     visible_instructions: tuple[Finding, ...] = ()
     blinded: tuple[str, ...] = ()
+    blinded_characters: int = 0
     dropped: Mapping[str, int] = field(default_factory=dict)
     repaired: bool = False
     ocr_pages: tuple[int, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from app.paper.model import SectionKind
 
@@ -33,8 +34,9 @@ NAMED = re.compile(
     r"impact statement|reproducibility( statement)?|"
     r"(data|code)( and (data|code))? availability( statement)?|author contributions?|"
     r"competing (financial )?interests?|conflicts? of interests?|funding|"
-    r"acknowledge?ments?( and .{1,40})?|remerciements|danksagung|agradecimientos|agradecimentos|"
-    r"ringraziamenti|致\s*谢|references|references and notes|bibliography|"
+    r"acknowledge?ments?( and .{1,40})?|(authors?[’' ]+(and )?)?affiliations|about the authors?|"
+    r"publisher[’']?s note|remerciements|danksagung|agradecimientos|agradecimentos|"
+    r"ringraziamenti|致\s*谢|references|references and notes|bibliography|bibliographie|参考文献|"
     r"literature cited|works cited|literatur(verzeichnis)?|r[eé]f[eé]rences|referencias|"
     r"(technical )?append(ix|ices)( .{1,60})?|supporting information|"
     r"supplement(ary|al) (materials?|information|text|notes?|methods|results|appendix)|"
@@ -70,16 +72,23 @@ _KINDS: tuple[tuple[SectionKind, re.Pattern[str]], ...] = (
     (
         "references",
         re.compile(
-            r"(references|bibliography|literature cited|works cited|literatur(verzeichnis)?|"
-            r"r[eé]f[eé]rences|referencias)\b(?!.*\bmodel)"
+            r"((list of |cited |main |key )?references( (cited|and (notes|links)))?|"
+            r"bibliography|literature cited|works cited|literatur(verzeichnis)?|"
+            r"r[eé]f[eé]rences( bibliographiques)?|bibliographie|referencias( bibliográficas)?|"
+            r"referências( bibliográficas)?|bibliografía|参考文献|参考资料)\s*([:(\[].*)?$"
         ),
     ),
     (
         "acknowledgements",
         re.compile(
             r"acknowledge?ments?\b|remerciements|danksagung|agradecim[ei]e?ntos|ringraziamenti|"
-            r"致\s*谢|funding\b|author contributions?\b|"
-            r"competing .*interests?|conflicts? of interest|declarations?$|credit author"
+            r"致\s*谢|funding\b|authors?[’']? contributions?\b|contributors\b|"
+            r"(competing|conflicting|declaration of) .*interests?|conflicts? of interest|"
+            r"declarations?$|credit author|(authors?[’' ]+(and )?)?affiliations$|"
+            r"(about the authors?|authors?[’']? (biograph(y|ies)|information|details))$|"
+            r"biograph(y|ies)$|publisher[’']?s[’']? note|open access$|additional information$|"
+            r"disclosures?$|ethics approval|consent for publication|correspondence$|"
+            r"author list$|(the )?\w+ collaboration$"
         ),
     ),
     ("checklist", re.compile(r"(\w+ ){0,3}checklist\b")),
@@ -97,3 +106,32 @@ def heading_name(heading: str) -> str:
     """A heading without its number and its final punctuation."""
     numbered = NUMBERED.fullmatch(heading)
     return (numbered["name"] if numbered else heading).strip(" .:")
+
+
+class KindTracker:
+    """The kinds of a paper's sections, one after the other.
+
+    After a list of references come appendices; but where chapters have a list each, a section with
+    the next number is text again.
+    """
+
+    def __init__(self, headings: Iterable[str]) -> None:
+        kinds = [section_kind(heading, "body") for heading in headings]
+        self._has_lists = kinds.count("references") > 1
+        self._number = 0
+
+    def kind_of(self, heading: str, before: SectionKind) -> SectionKind:
+        """What a section is, by its heading and the kind of the one before it."""
+        kind = section_kind(heading, before)
+        numbered = NUMBERED.fullmatch(heading)
+        first = numbered["number"].split(".")[0] if numbered else ""
+        if kind == "appendix" and self._has_lists and not _is_appendix(heading):
+            follows = first.isdigit() and int(first) in (self._number, self._number + 1)
+            kind = "body" if follows else kind
+        if kind == "body" and first.isdigit():
+            self._number = int(first)
+        return kind
+
+
+def _is_appendix(heading: str) -> bool:
+    return section_kind(heading, "body") == "appendix"

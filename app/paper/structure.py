@@ -14,7 +14,7 @@ from app.paper.labels import Body, body_of, label_lines
 from app.paper.lines import Line
 from app.paper.model import Paper, ParagraphKind, Section, SectionKind
 from app.paper.paragraphs import Draft, Drafter, anchors, paragraphs, place_notes
-from app.paper.section_names import NUMBERED, section_kind
+from app.paper.section_names import NUMBERED, KindTracker
 from app.paper.title import find_title, title_text
 
 
@@ -113,6 +113,7 @@ def _body_parts(
     elsewhere = {*front.title, *front.abstract, *front.matter}
     own = [index for index in range(len(lines)) if index not in elsewhere]
     part = _Part("", (), 1, "body", lines[own[0]].page if own else 0, [])
+    kinds = KindTracker(heading.text for heading in headings)
     drafter = Drafter(body)
     at = 0
     for heading in headings:
@@ -122,7 +123,7 @@ def _body_parts(
         _fill(drafter, lines, labels, own[at:stop])
         part.drafts = drafter.drafts
         yield part
-        part = _begin(heading, lines, part)
+        part = _begin(heading, lines, part, kinds)
         drafter = Drafter(body, hanging=part.kind == "references")
         at = bisect_left(own, heading.stop)
         if heading.run_in:
@@ -140,8 +141,8 @@ def _fill(
         drafter.add(lines[index], labels[index])
 
 
-def _begin(heading: Heading, lines: Sequence[Line], before: _Part) -> _Part:
-    kind = heading.kind or section_kind(heading.text, before.kind)
+def _begin(heading: Heading, lines: Sequence[Line], before: _Part, kinds: KindTracker) -> _Part:
+    kind = heading.kind or kinds.kind_of(heading.text, before.kind)
     if kind in ("body", "appendix") and heading.level == RUN_IN_LEVEL:
         kind = before.kind
     own = lines[heading.start : max(heading.stop, heading.start + 1)]

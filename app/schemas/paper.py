@@ -24,12 +24,16 @@ class PaperIntegrity(Resource):
     """What speaks to a reviewing system, in plain sight. It stays part of the paper's text."""
     blinded: list[str]
     """Kinds of what was dropped because it tells who wrote the paper or what became of it."""
+    blinded_characters: int = 0
+    """How many characters of the paper's text that was."""
     dropped: dict[str, int]
     """Lines that are no text, by kind: running heads, page and line numbers, margin notes, ..."""
     repaired: bool
     """Whether the PDF was damaged: text may be missing."""
     ocr_pages: list[int]
     """Pages without text of their own, read by optical character recognition."""
+    unread: list[str] = []
+    """What the paper has and this text has not: scanned pages ("page 3"), files it includes."""
 
 
 class LineBox(Resource):

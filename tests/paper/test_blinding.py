@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from app.paper.blinding import blind_paper
 from app.paper.edits import edited
 from app.paper.model import Anchor, Paper, Paragraph, ParagraphKind, Section
+from app.paper.section_names import section_kind
 
 
 def paper(*paragraphs: Paragraph, abstract: str = "We measure.", pages: int = 9) -> Paper:
@@ -40,6 +41,25 @@ def blinded(text: str, kind: ParagraphKind = "text") -> tuple[str, tuple[str, ..
          "We win. We lose.", "code_links"),
         ("We win. Code will be released upon acceptance.", "text", "We win. ", "code_links"),
         ("Jane Doe 0000-0002-1825-0097 wrote.", "text", "Jane Doe  wrote.", "orcid"),
+        ("We lose. We thank Dr. Jane Doe (University of X) for it.", "text", "We lose. ",
+         "acknowledgements"),
+        ("We are grateful to Prof. Doe. We thank the crew of the ship.", "text", "",
+         "acknowledgements"),
+        ("The authors would like to thank the Example collaboration for its help.", "text", "",
+         "acknowledgements"),
+        ("Jane Doe received the B.S. degree in examples from the University of X in 1999.", "text",
+         "", "author_notes"),
+        ("E. Doe was with the Department of Examples, University of X, in 1999", "text",
+         "", "author_notes"),
+        ("Received 9 November 2010; Accepted 25 December 2010", "text", "", "venue_banner"),
+        ("Academic Editor: K. S. Someone", "text", "", "venue_banner"),
+        ("How to cite this article: Doe J. 2018. On examples. Examples 6:e123", "text", "",
+         "venue_banner"),
+        ("Authors' addresses: Jane Doe, University of X, Town.", "footnote", "", "author_notes"),
+        ("It holds. This research was financed by the Example Foundation, grant 12.", "text",
+         "It holds. ", "funding"),
+        ("We win. We will release our code and data. We lose.", "text", "We win. We lose.",
+         "code_links"),
     ],
 )  # fmt: skip
 def test_goes(text: str, kind: ParagraphKind, left: str, kinds: str) -> None:
@@ -54,6 +74,14 @@ def test_goes(text: str, kind: ParagraphKind, left: str, kinds: str) -> None:
         "We follow Smith et al. (2020), presented at the 37th conference of its kind.",
         "Lemma 1 and Lemma 2 hold; so do Lemma 3, Lemma 4 and Lemma 5.",
         "The university setting of our data matters, as the department sizes differ.",
+        "The second claim is supported by the results in Table 2, and by those in Figure 3.",
+        "We find that this view is supported by a range of tests and by national statistics.",
+        "Every answer must be supported by the source document that the user has given.",
+        "Our mechanism will release a noisy count, and the library will open-source models.",
+        "The questionnaire received 2225 usable responses, and 439 did not meet our criteria.",
+        "At the end an outro page was presented, where we thanked all of the participants.",
+        "New Findings. Graph Networks is a method that was born in physics and then forgotten.",
+        "We acknowledge that the sample is small, and that others may see other effects.",
     ],
 )
 def test_stays(text: str) -> None:
@@ -84,6 +112,52 @@ def test_authors_that_the_layout_tore_away_go() -> None:
     assert [(s.heading, s.text) for s in after.sections] == [
         ("1 Introduction", "It begins.\n\nIt goes on.")
     ]
+
+
+def test_authors_are_not_named_further_on() -> None:
+    sections = (
+        Section("", (Paragraph("Zoe Q. Example, Bo Someone\nUniversity of X"),), "front_matter"),
+        Section("2 Data", (Paragraph("Bo Someone labels all of it, as Example (2020) did."),)),
+        Section("References", (Paragraph("[1] Bo Someone. A book. 2020."),), "references"),
+    )  # fmt: skip
+    after = blind_paper(Paper("T", "A", sections, 9))
+    assert [section.text for section in after.sections] == [
+        "[author] labels all of it, as Example (2020) did.",
+        "[1] Bo Someone. A book. 2020.",
+    ]
+    assert after.integrity.blinded_characters == 44
+
+
+def test_a_signature_at_a_letters_end_goes() -> None:
+    text = "Whatever is said here is said by one who signs it below, and stays. " * 3
+    signed = (
+        Paragraph(text),
+        Paragraph("Jane Q. Doe"),
+        Paragraph("Department of X, Town, PA, USA"),
+    )
+    after = blind_paper(paper(*signed))
+    assert after.sections[0].text == text
+
+
+def test_of_front_matter_that_is_most_of_the_paper_the_prose_stays() -> None:
+    prose = "The reader took all of this for the authors' names, which it is not. " * 9
+    front = (Paragraph("Jane Doe"), Paragraph(prose), Paragraph(prose))
+    sections = (
+        Section("", front, "front_matter", page=1),
+        Section("5 Conclusion", (Paragraph("It ends."),)),
+    )
+    after = blind_paper(Paper("T", "A", sections, 9))
+    assert after.sections[0].text.count("which it is not") == 18
+    assert "Jane Doe" not in after.sections[0].text
+
+
+@pytest.mark.parametrize("heading", ["Affiliations", "About the authors", "Publisher's Note"])
+def test_what_publishers_put_behind_a_paper_goes(heading: str) -> None:
+    section = Section(
+        heading, (Paragraph("Jane Doe, University of X"),), section_kind(heading, "references")
+    )
+    after = blind_paper(Paper("T", "A", (Section("1 Introduction", ()), section)))
+    assert [kept.heading for kept in after.sections] == ["1 Introduction"]
 
 
 def test_line_numbers_between_the_words_of_a_text_go() -> None:

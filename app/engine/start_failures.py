@@ -139,7 +139,11 @@ REASONS = (
     ),
 )
 _UNKNOWN = Reason("model_not_started", "", "", passing=True)
-_SAYS_NOTHING = "See root cause above|See stack trace for root cause|^KeyError|: $"
+_SAYS_NOTHING = (
+    "See root cause above|See stack trace for root cause|check the logs for more|^KeyError|: $"
+)
+_OF_A_SUBPROCESS = "Error raised in subprocess:"
+"""vLLM's, of the process that looks at a model's class; its whole output follows."""
 
 
 def why(error: BaseException, reported: Sequence[Fault] = ()) -> ModelNotStarted:
@@ -147,14 +151,15 @@ def why(error: BaseException, reported: Sequence[Fault] = ()) -> ModelNotStarted
     if isinstance(error, ModelNotStarted):
         return error
     faults = [*reported[::-1], *[Fault(*fault) for fault in error_chain(error)][::-1]]
+    telling = [fault for fault in faults if not re.search(_SAYS_NOTHING, str(fault))]
     for reason in REASONS:
         for fault in faults:
             if re.search(reason.pattern, str(fault)):
-                return _explained(reason, fault.text)
+                says = fault if fault in telling or not telling else telling[0]
+                return _explained(reason, says.text)
     if isinstance(error, ReviewerError):
         passing = not isinstance(error, ConfigurationError)
         return _explained(Reason(error.code, "", "", passing), error.message)
-    telling = [one for one in faults if not re.search(_SAYS_NOTHING, str(one))]
     return _explained(_UNKNOWN, str((telling or faults)[0]))
 
 
@@ -167,6 +172,8 @@ def _explained(reason: Reason, text: str) -> ModelNotStarted:
 
 def _readable(text: str) -> str:
     """On one line, without what pydantic prints around it, nor all that vLLM knows."""
+    if text.startswith(_OF_A_SUBPROCESS):
+        text = text.strip().rpartition("\n")[2]
     text = re.sub(r"^\d+ validation errors? for \w+\s+(Value error, )?", "", text)
     text = re.sub(
         r"\[type=\w+, input_value=.*|Supported architectures: .*", "", text, flags=re.DOTALL

@@ -8,6 +8,7 @@ there for no longer than the start: nothing of a paper can come into it.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from app.engine.start_failures import Fault, why
-from app.observability.logs import START_REPORT
+from app.observability.logs import START_REPORT, StartReport
 
 
 @contextmanager
@@ -28,11 +29,15 @@ def explained_start() -> Iterator[None]:
         report = Path(folder) / "report"
         report.touch(mode=0o600)
         os.environ[START_REPORT] = str(report)
+        # The front end logs what went wrong in looking at a model, and raises something else.
+        own = StartReport(report)
+        logging.getLogger("vllm").addHandler(own)
         try:
             yield
         except Exception as error:
             raise why(error, _faults(report)) from error
         finally:
+            logging.getLogger("vllm").removeHandler(own)
             del os.environ[START_REPORT]
 
 

@@ -55,7 +55,7 @@ def configure_engine_process() -> None:
     report of a failing start where the service asks for one (``app.engine.start_report``).
     """
     if multiprocessing.parent_process() and START_REPORT in os.environ:
-        logging.getLogger("vllm").addHandler(_StartReport(Path(os.environ[START_REPORT])))
+        logging.getLogger("vllm").addHandler(StartReport(Path(os.environ[START_REPORT])))
     if logging.root.handlers or os.environ.get("VLLM_CONFIGURE_LOGGING") != "0":
         return
     asked = os.environ.get("REVIEWER_LOG_FORMAT")
@@ -63,7 +63,7 @@ def configure_engine_process() -> None:
     logging.getLogger("vllm").setLevel(os.environ.get("VLLM_LOGGING_LEVEL", "ERROR").upper())
 
 
-class _StartReport(logging.Handler):
+class StartReport(logging.Handler):
     """Appends the exceptions of errors to a file that is there as long as the start takes, as lines
     of JSON: name of the class, text; the outermost first.
     """

@@ -10,7 +10,6 @@ import json
 import os
 import re
 import resource
-import signal
 import struct
 import subprocess
 import sys
@@ -26,7 +25,7 @@ from app.engine.start_failures import REASONS, Fault, why
 from app.errors import EngineUnavailable, ModelNotStarted, UpstreamError
 from app.settings import Settings
 from tests.engine.hub import REPOSITORY, Hub, hub
-from tests.service import SMALL, STARTS_WITHIN_S, Service
+from tests.service import STARTS_WITHIN_S, Service
 
 pytestmark = pytest.mark.anyio
 
@@ -140,6 +139,18 @@ def test_the_libraries_words(kind: str, text: str, code: str, passing: bool) -> 
     assert (failure.code, failure.passing) == (code, passing)
     remedy = next(reason.remedy for reason in REASONS if reason.code == code)
     assert failure.message == f"{text.rstrip('.')}. {remedy}"
+
+
+def test_a_class_that_cannot_be_looked_at_says_why() -> None:
+    """vllm/model_executor/models/registry.py: logged with the cause, raised without."""
+    output = (
+        "Traceback (most recent call last):\n  ...\nRuntimeError: operator nms does not exist\n"
+    )
+    logged = Fault("RuntimeError", f"Error raised in subprocess:\n{output}")
+    refused = "Value error, Model architectures ['X'] failed to be inspected. Please check the logs"
+    failure = why(ValueError(f"1 ValidationError: {refused} for more details."), [logged])
+    assert failure.code == "model_refused"
+    assert failure.message.startswith("RuntimeError: operator nms does not exist. vLLM does not")
 
 
 def test_every_reason_is_documented() -> None:
@@ -265,6 +276,14 @@ def test_what_else_keeps_a_model_from_being_pulled(repository: Hub, tmp_path: Pa
     assert "(disk_full)" in printed
 
 
+def end_of(service: Service) -> int:
+    """The exit status; vLLM's import takes minutes where the machine is busy."""
+    try:
+        return service.process.wait(2 * STARTS_WITHIN_S)
+    finally:
+        service.process.kill()
+
+
 def test_a_service_whose_model_can_never_be_had_ends_and_says_why(
     repository: Hub, tmp_path: Path
 ) -> None:
@@ -274,7 +293,7 @@ def test_a_service_whose_model_can_never_be_had_ends_and_says_why(
         **environment(repository, tmp_path / "cache", HF_HUB_OFFLINE="0"),
         REVIEWER_MODEL=REPOSITORY,
     )
-    assert service.process.wait(120) == 4
+    assert end_of(service) == 4
     last = service.log.read_text().splitlines()[-1]
     assert last.startswith("reviewer: 403 Client Error. Cannot access gated repo for url")
     assert last.endswith("set HF_TOKEN to a token of that account. (model_gated)")
@@ -306,7 +325,7 @@ def test_a_service_whose_model_may_come_says_why_and_goes_on(
         assert repository.url not in asked.text
     repository.files["model.safetensors"] = b"version https://git-lfs.github.com/spec/v1"
     repository.refusal = None
-    assert service.process.wait(120) == 4
+    assert end_of(service) == 4
     log = service.log.read_text()
     assert "(weights_damaged)" in log.splitlines()[-1]
     assert "trying again in 1 s" in log
@@ -384,25 +403,9 @@ async def test_a_configuration_that_vllm_refuses(
 def test_a_context_too_long_for_the_cache(tmp_path: Path) -> None:
     """Found out in a process of the engine's, whose own words come out of it."""
     service = Service(tmp_path / "log", REVIEWER_CPU_KV_CACHE_GIB="0.05")
-    assert service.process.wait(STARTS_WITHIN_S) == 4
+    assert end_of(service) == 4
     last = service.log.read_text().splitlines()[-1]
     assert "max seq len (8192)" in last
     assert "the available KV cache memory (0.05 GiB)" in last
     assert "REVIEWER_CPU_KV_CACHE_GIB" in last
     assert last.endswith("(context_too_long)")
-
-
-def test_memory_that_runs_out_is_told_and_tried_again(tmp_path: Path) -> None:
-    """Address space is limited to what loads the libraries, and not a cache of 1000 GiB."""
-    service = Service(tmp_path / "log", **SMALL, REVIEWER_CPU_KV_CACHE_GIB="1000")
-    try:
-        resource.prlimit(service.process.pid, resource.RLIMIT_AS, (100 * 2**30, 100 * 2**30))
-        service.wait("/readyz", 503)
-        with httpx.Client(base_url=service.url) as client:
-            while (error := client.get("/readyz").json()["error"])["code"] == "engine_unavailable":
-                time.sleep(0.1)
-        assert error["code"] == "out_of_memory", error
-        assert "Memory ran out" in error["message"]
-    finally:
-        service.process.send_signal(signal.SIGINT)
-        service.process.wait(60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,28 +18,29 @@ from app.review.structure import review_structure
 from app.review.templates import published
 
 
-def spelled(tokenizer: ChatTokenizer, elements: list[dict[str, Any]], label: int) -> str:
+def rules(structure: dict[str, Any]) -> dict[str, str]:
+    """The grammar's rules by name and options."""
+    lines: str = structure["format"]["grammar"]
+    return dict(line.split(" ::= ", 1) for line in lines.splitlines())
+
+
+def spelled(tokenizer: ChatTokenizer, structure: dict[str, Any], label: int) -> str:
     """The text of the fixed parts, with ``…`` for each free one."""
-    parts: list[str] = []
-    ids: list[int] = []
-    for element in elements:
-        match element["type"]:
-            case "token":
-                ids.append(element["token"])
-            case "or":
-                ids += [part["token"] for part in element["elements"][label]["elements"]]
-            case "any_text":
-                parts += [tokenizer.decode(ids), "…"]
-                ids = []
-    return "".join([*parts, tokenizer.decode(ids)])
+    fixed, either = rules(structure)["root"].removesuffix(")").split(" (")
+    parts = re.split(r' section\d+ "\\n\\n" ', f"{fixed} {either.split(' | ')[label]}")
+    ids = [[int(token) for token in re.findall(r"Token\((\d+)\)", part)] for part in parts]
+    return "…\n\n".join(map(tokenizer.decode, ids))
+
+
+def budgets(structure: dict[str, Any]) -> list[int]:
+    return [int(n) for name in rules(structure) for n in re.findall(r"max_tokens=(\d+)", name)]
 
 
 @pytest.mark.parametrize(("label", "word"), [(0, "ACCEPTANCE"), (1, "REJECTION")])
 def test_the_fixed_parts_are_the_published_format(
     tokenizer: ChatTokenizer, label: int, word: str
 ) -> None:
-    elements = review_structure(tokenizer, published(), 512)["format"]["elements"]
-    assert spelled(tokenizer, elements, label) == (
+    assert spelled(tokenizer, review_structure(tokenizer, published(), 512), label) == (
         "## Summary\n…\n\n## Strengths\n-…\n\n## Weaknesses\n-…\n\n## Technical Soundness\n…"
         "\n\n## Clarity and Writing\n…\n\n## Significance\n…"
         f"\n\n## Final Recommendation\nI recommend this paper for {word}."
@@ -65,6 +67,10 @@ def compiled(tokenizer: ChatTokenizer, model_folder: Path) -> xgrammar.CompiledG
         (" (An *old* method)", True),
         (" 1. A new method", False),
         (" A method.\n\n## Verdict", False),
+        (" A METHOD. I RECOMMEND THIS PAPER", False),
+        (" It mends this part, and they commend this.", True),
+        (" A method.<|im_end|>", False),
+        (" It has a<b, p < 0.05 and <3", True),
     ],
 )
 def test_a_section_has_words_and_no_verdict(
@@ -75,16 +81,15 @@ def test_a_section_has_words_and_no_verdict(
     assert matcher.accept_string(section) is told
 
 
-@pytest.mark.parametrize("max_tokens", [230, 512, 1400])
+@pytest.mark.parametrize("max_tokens", [250, 512, 1400])
 def test_the_budgets_leave_room_for_the_verdict(tokenizer: ChatTokenizer, max_tokens: int) -> None:
-    elements = review_structure(tokenizer, published(), max_tokens)["format"]["elements"]
-    free = [element["max_tokens"] for element in elements if element["type"] == "any_text"]
-    fixed = sum(element["type"] == "token" for element in elements)
-    longest = max(len(verdict["elements"]) for verdict in elements[-1]["elements"])
+    structure = review_structure(tokenizer, published(), max_tokens)
+    free = budgets(structure)
+    fixed = rules(structure)["root"].count("Token(")
     assert len(free) == 6
-    # Nine more for the beginning of each section.
-    assert sum(free) + 6 * 9 + fixed + longest + 1 <= max_tokens
-    assert min(free) >= 8
+    # Two newlines and the rest of a character for each section, and the end of the turn.
+    assert sum(free) + 6 * 5 + fixed + 1 <= max_tokens + 5  # both verdicts are in the root
+    assert min(free) >= 16
 
 
 def test_too_few_tokens_are_refused_with_the_least_that_works(tokenizer: ChatTokenizer) -> None:

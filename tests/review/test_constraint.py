@@ -193,9 +193,9 @@ def test_an_error_before_the_first_word_is_the_answer(serve: Serve) -> None:
 
 
 def test_no_more_is_written_than_was_asked_for(serve: Serve) -> None:
-    words = "## Summary\n" + " ".join(["word"] * 198)
+    words = "## Summary\n" + " ".join(["word"] * 248)
     engine = scripted(Refused(words), "more")
-    body = review(serve, engine, max_tokens=200)
+    body = review(serve, engine, max_tokens=250)
     assert len(engine.generations) == 1
     assert (body["text"], body["finish_reason"]) == (words, "length")
 

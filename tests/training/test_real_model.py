@@ -19,7 +19,7 @@ from training.rows import ReviewedRow
 BENCHMARK = {
     "models": ["base"],
     "format": "structured",
-    "max_tokens": 224,
+    "max_tokens": 240,
     "max_model_len": 1024,
     "prompt_tokens": 512,
     "concurrency": 1,

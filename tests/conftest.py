@@ -24,11 +24,27 @@ from tests.doubles import ScriptedEngine
 from tests.postgres import Postgres
 from tests.service import SMALL, Service, free_port
 
+MODEL = "model"
+"""The group of tests that need the real model, of which only one may run at a time."""
 SHARED = Path(__file__).parents[2] / "shared"
 
 
 # Started in the background by a shell, the suite ignores Ctrl-C, and so would all that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Groups for two workers (``--dist loadgroup``), and an order.
+
+    The tests with the real model are one group, the others one for each file, so that a module's
+    fixtures are made once. What ends the model's engine comes last.
+    """
+    for item in items:
+        if "service" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group(MODEL))
+        elif item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    items.sort(key=lambda item: item.get_closest_marker("ends_the_engine") is not None)
 
 
 @pytest.fixture

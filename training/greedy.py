@@ -55,6 +55,23 @@ def compare_greedy(
     torch.cuda.empty_cache()  # vLLM wants the memory; does nothing without a GPU
     longest = max(len(example.prompt) for example in examples) + tokens
     texts = asyncio.run(_in_vllm(folder, examples, tokens, max(longest, _LEAST_CONTEXT)))
+    ties = count_ties(examples, expected, texts, tokenizer, tie)
+    same = len(texts) - ties
+    return {"answers": len(texts), "tokens": tokens, "same": same, "ties": ties, "tie_nats": tie}
+
+
+def count_ties(
+    examples: Sequence[Example],
+    expected: Sequence[Answer],
+    texts: Sequence[str],
+    tokenizer: PreTrainedTokenizerFast,
+    tie: float,
+) -> int:
+    """How many of ``texts`` part from the expected answer, all of them at a tie.
+
+    Raises:
+        CheckFailed: one parts where no rounding explains it.
+    """
     ties = 0
     for example, answer, text in zip(examples, expected, texts, strict=True):
         parted = parts_at(answer.ids, text, tokenizer)
@@ -67,8 +84,7 @@ def compare_greedy(
                 f"rounding explains {tie:.3f}: {text!r}, not {tokenizer.decode(answer.ids)!r}"
             )
         ties += 1
-    same = len(texts) - ties
-    return {"answers": len(texts), "tokens": tokens, "same": same, "ties": ties, "tie_nats": tie}
+    return ties
 
 
 def greedy_answer(model: Any, prompt: Sequence[int], tokens: int) -> Answer:

@@ -27,9 +27,10 @@ from app.review.structure import review_structure
 from app.review.template import VERDICT_LEAD
 from app.review.templates import own_templates, published
 from app.settings import Settings
+from tests.conftest import MODEL
 from tests.service import Service
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group(MODEL)]
 
 ASK = Generation(
     request_id="test",

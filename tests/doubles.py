@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
+import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import TYPE_CHECKING
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -182,3 +184,27 @@ class ScriptedEngine:
 
 
 Script = Callable[..., ScriptedEngine]
+
+
+class GatedEngine(ScriptedEngine):
+    """Its reviews stop behind their first ``lines`` lines for as long as the gate is shut.
+
+    With ``of`` only those whose prompt has these words in it.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, *, lines: int = 0, of: str = "", **how: Any) -> None:
+        super().__init__(tokenizer, **how)
+        self.lines, self.of = lines, of
+        self.gate = threading.Event()
+
+    async def generate(self, request: Generation) -> AsyncGenerator[Delta, None]:
+        said = "".join(message.content for message in request.messages)
+        stops = request.request_id != "first-answer" and self.of in said
+        written = 0
+        async with aclosing(super().generate(request)) as deltas:
+            async for delta in deltas:
+                # A test opens it from another thread.
+                while stops and written == self.lines and not self.gate.is_set():
+                    await asyncio.sleep(0.005)
+                written += 1
+                yield delta

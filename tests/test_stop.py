@@ -11,8 +11,9 @@ from pathlib import Path
 
 import httpx
 
-from tests.routes.test_reviews import TEXT, wait_for
+from tests.routes.test_reviews import TEXT
 from tests.service import ScriptedService, Service
+from tests.waiting import wait_for
 
 
 @contextmanager
@@ -29,7 +30,7 @@ def reviewing(service: Service) -> Iterator[list[httpx.Response | httpx.Transpor
     thread = threading.Thread(target=ask)
     thread.start()
     stage = 'reviewer_reviews_in_stage{stage="generation"} 1.0'
-    wait_for(lambda: stage in httpx.get(f"{service.url}/metrics").text, 20)
+    wait_for(lambda: stage in httpx.get(f"{service.url}/metrics").text)
     yield answers
     thread.join()
 
@@ -40,7 +41,7 @@ def test_running_reviews_finish_and_readiness_is_the_first_to_go(tmp_path: Path)
         with reviewing(service) as answers:
             service.process.send_signal(signal.SIGTERM)
             # New connections, each of them: the service is still there for everybody else.
-            wait_for(lambda: httpx.get(f"{service.url}/readyz").status_code == 503, 1)
+            wait_for(lambda: httpx.get(f"{service.url}/readyz").status_code == 503)
             unready = httpx.get(f"{service.url}/readyz")
             assert unready.json()["error"]["code"] == "shutting_down"
             assert httpx.get(f"{service.url}/livez").status_code == 200

@@ -14,10 +14,11 @@ import pytest
 from pydantic import SecretStr
 
 from benchmarks.crash import crash
-from tests.jobs.test_jobs import code_of, get, post, review_of, wait_for
+from tests.jobs.test_jobs import code_of, get, post, review_of
 from tests.papers import paper_html, typeset
 from tests.scripted import KILLS_THE_PROCESS
 from tests.service import ScriptedService, Service
+from tests.waiting import wait_for
 
 AT_ONCE = {"REVIEWER_SHUTDOWN_DELAY_S": "0", "REVIEWER_SHUTDOWN_GRACE_S": "1"}
 

@@ -16,8 +16,8 @@ from app.engine.base import Tokenizer
 from app.settings import Settings
 from tests.conftest import Serve
 from tests.doubles import ScriptedEngine
-from tests.routes.test_reviews import wait_for
 from tests.test_auth import ALICE, BOB, KEYS, TEXT, bearer
+from tests.waiting import wait_for
 
 
 def refusal(response: httpx.Response) -> tuple[int, str]:
@@ -37,7 +37,7 @@ def reviews_under_way(client: httpx.Client, count: int, key: str = ALICE) -> Ite
     threads = [threading.Thread(target=review) for _ in range(count)]
     for thread in threads:
         thread.start()
-    wait_for(lambda: places_taken(client) == before + count, 10)
+    wait_for(lambda: places_taken(client) == before + count)
     yield
     for thread in threads:
         thread.join()
@@ -104,7 +104,7 @@ def test_when_all_places_are_taken_a_body_is_not_read(serve: Serve, tokenizer: T
             connection.sendall(f"POST /v1/reviews HTTP/1.1\r\nHost: x\r\n{head}\r\n".encode())
             connection.sendall(b"Content-Length: 40000000\r\n\r\n")
             assert connection.recv(4096).startswith(b"HTTP/1.1 503 ")
-    wait_for(lambda: places_taken(client) == 0, 5)
+    wait_for(lambda: places_taken(client) == 0)
     assert client.post("/v1/reviews", json=TEXT, headers=bearer(BOB)).status_code == 200
 
 
@@ -128,4 +128,4 @@ def test_a_place_is_given_back(serve: Serve, tokenizer: Tokenizer, how: str) -> 
             asked = {**TEXT, "stream": True}
             streamed = client.post("/v1/reviews", json=asked, headers=bearer(ALICE))
             assert "event: error" in streamed.text
-    wait_for(lambda: places_taken(client) == 0, 5)
+    wait_for(lambda: places_taken(client) == 0)

@@ -16,6 +16,7 @@ import pytest
 from app.schemas.review import Review
 from tests.papers import blank_pdf, encrypted_pdf, paper_html, paper_pdf, typeset
 from tests.service import Service
+from tests.waiting import wait_for
 
 TEXT = {
     "title": "Counting tokens",
@@ -325,15 +326,8 @@ def test_a_client_that_hangs_up_stops_the_engine(service: Service, path: str) ->
         with socket.create_connection(("127.0.0.1", service.port)) as connection:
             head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
             connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-            wait_for(lambda: running_requests(watching) == 1, 10)
-        wait_for(lambda: running_requests(watching) == 0, 1)
-
-
-def wait_for(condition: Any, seconds: float) -> None:
-    ends = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < ends, f"not within {seconds} s"
-        time.sleep(0.02)
+            wait_for(lambda: running_requests(watching) == 1)
+        wait_for(lambda: running_requests(watching) == 0)
 
 
 def test_the_service_goes_on(client: httpx.Client) -> None:

@@ -18,8 +18,9 @@ from app.settings import Settings
 from tests.conftest import Serve
 from tests.doubles import WHOLE_REVIEW, ScriptedEngine
 from tests.papers import paper_pdf
-from tests.routes.test_reviews import TEXT, running_requests, wait_for
+from tests.routes.test_reviews import TEXT, running_requests
 from tests.service import Service
+from tests.waiting import wait_for
 
 Event = dict[str, Any]
 
@@ -172,6 +173,6 @@ def test_a_client_that_left_ends_the_work(service: Service) -> None:
         with socket.create_connection(("127.0.0.1", service.port)) as connection:
             head = "POST /v1/reviews HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
             connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-            wait_for(lambda: running_requests(watching) == 1, 10)
+            wait_for(lambda: running_requests(watching) == 1)
             assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK\r\n")
-        wait_for(lambda: running_requests(watching) == 0, 1)
+        wait_for(lambda: running_requests(watching) == 0)

@@ -7,9 +7,7 @@ import json
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from app.schemas.review import Review, ReviewResource
 from app.settings import Settings
 from tests.conftest import Serve
 from tests.doubles import WHOLE_REVIEW, GatedEngine, ScriptedEngine, WordTokenizer
+from tests.leaving import leaving
 from tests.papers import paper_pdf
 from tests.postgres import Postgres
 from tests.test_auth import ALICE, BOB, KEYS, bearer
@@ -82,18 +81,6 @@ def events(client: httpx.Client, review_id: str, **query: Any) -> list[Json]:
 
 def papers(folder: Path) -> list[Path]:
     return list((folder / "papers").glob("??/*"))
-
-
-@contextmanager
-def leaving(client: httpx.Client, asked: Json, **headers: str) -> Iterator[Callable[[], None]]:
-    """A client that has asked for a review when the block begins, and hangs up when called."""
-    body = json.dumps(asked).encode()
-    head = {"Host": "x", "Content-Type": "application/json", "Content-Length": len(body), **headers}
-    lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
-    with socket.create_connection((client.base_url.host, client.base_url.port or 80)) as connection:
-        connection.sendall(f"POST /v1/reviews HTTP/1.1\r\n{lines}\r\n".encode() + body)
-        wait_for(lambda: bool(client.get("/v1/reviews?status=in_progress").json()["data"]))
-        yield connection.close
 
 
 def waiting_clients(client: httpx.Client) -> float:
@@ -434,6 +421,7 @@ def test_the_first_client_may_leave_as_long_as_another_one_waits(
         leaving(client, asked, **key) as leave,
         connect_sse(client, "POST", "/v1/reviews", json=asked, headers=key) as source,
     ):
+        wait_for(lambda: waiting_clients(client) == 2)
         told = source.iter_sse()
         assert next(told).event == "review.created"
         leave()

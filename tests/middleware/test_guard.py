@@ -15,7 +15,8 @@ import pytest
 from app.engine.base import Tokenizer
 from app.settings import Settings
 from tests.conftest import Serve
-from tests.doubles import ScriptedEngine
+from tests.doubles import GatedEngine, ScriptedEngine
+from tests.leaving import leaving
 from tests.test_auth import ALICE, BOB, KEYS, TEXT, bearer
 from tests.waiting import wait_for
 
@@ -26,8 +27,10 @@ def refusal(response: httpx.Response) -> tuple[int, str]:
 
 
 @contextmanager
-def reviews_under_way(client: httpx.Client, count: int, key: str = ALICE) -> Iterator[None]:
-    """So many that are being written; they are left alone to finish."""
+def reviews_under_way(
+    client: httpx.Client, engine: GatedEngine, count: int, key: str = ALICE
+) -> Iterator[None]:
+    """So many that are being written, until the end of the block."""
 
     def review() -> None:
         with httpx.Client(base_url=client.base_url, timeout=60) as own:
@@ -39,6 +42,7 @@ def reviews_under_way(client: httpx.Client, count: int, key: str = ALICE) -> Ite
         thread.start()
     wait_for(lambda: places_taken(client) == before + count)
     yield
+    engine.gate.set()
     for thread in threads:
         thread.join()
 
@@ -82,8 +86,9 @@ def test_without_limits_nothing_is_said_of_them(serve: Serve, tokenizer: Tokeniz
 
 def test_a_key_has_so_many_reviews_at_once(serve: Serve, tokenizer: Tokenizer) -> None:
     settings = Settings(api_keys=KEYS, max_reviews_per_key=2)
-    client = serve(ScriptedEngine(tokenizer, delay_s=0.1), settings)
-    with reviews_under_way(client, 2):
+    engine = GatedEngine(tokenizer)
+    client = serve(engine, settings)
+    with reviews_under_way(client, engine, 2):
         for path in ("/v1/reviews", "/v1/papers", "/v1/chat/completions"):
             refused = client.post(path, json=TEXT, headers=bearer(ALICE))
             assert refusal(refused) == (429, "rate_limit_exceeded")
@@ -94,12 +99,12 @@ def test_a_key_has_so_many_reviews_at_once(serve: Serve, tokenizer: Tokenizer) -
 
 def test_when_all_places_are_taken_a_body_is_not_read(serve: Serve, tokenizer: Tokenizer) -> None:
     settings = Settings(api_keys=KEYS, max_reviews=2)
-    client = serve(ScriptedEngine(tokenizer, delay_s=0.1), settings)
-    with reviews_under_way(client, 2):
+    engine = GatedEngine(tokenizer)
+    client = serve(engine, settings)
+    with reviews_under_way(client, engine, 2):
         refused = client.post("/v1/reviews", json=TEXT, headers=bearer(BOB))
         assert refusal(refused) == (503, "overloaded")
         with socket.create_connection((client.base_url.host, client.base_url.port)) as connection:
-            connection.settimeout(1)
             head = "\r\n".join(f"{name}: {value}" for name, value in bearer(BOB).items())
             connection.sendall(f"POST /v1/reviews HTTP/1.1\r\nHost: x\r\n{head}\r\n".encode())
             connection.sendall(b"Content-Length: 40000000\r\n\r\n")
@@ -112,12 +117,13 @@ def test_when_all_places_are_taken_a_body_is_not_read(serve: Serve, tokenizer: T
     "how", ["a client that leaves", "an error", "a fault", "an error's stream"]
 )
 def test_a_place_is_given_back(serve: Serve, tokenizer: Tokenizer, how: str) -> None:
-    engine = ScriptedEngine(tokenizer, delay_s=0.2)
+    engine = GatedEngine(tokenizer)
     client = serve(engine, Settings(api_keys=KEYS, max_reviews=1))
     match how:
         case "a client that leaves":
-            with pytest.raises(httpx.ReadTimeout):
-                client.post("/v1/reviews", json=TEXT, headers=bearer(ALICE), timeout=0.5)
+            with leaving(client, TEXT, **bearer(ALICE)) as leave:
+                wait_for(lambda: bool(engine.generations))
+                leave()
         case "an error":
             assert client.post("/v1/reviews", json={}, headers=bearer(ALICE)).status_code == 400
         case "a fault":

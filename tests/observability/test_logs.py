@@ -88,11 +88,11 @@ def crash_in_extraction(service: Service) -> None:
 
     def working() -> list[psutil.Process]:
         children = psutil.Process(service.process.pid).children(recursive=True)
-        return [child for child in children if child.cpu_percent(0.05) > 30]
+        return [child for child in children if child.cpu_percent(0.05) > 0]
 
     sending = threading.Thread(target=send)
     sending.start()
-    wait_for(working)
+    wait_for(lambda: bool(working()))
     for worker in working():
         worker.send_signal(signal.SIGSEGV)
     sending.join()

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import httpx
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.engine.base import ServedModel, Tokenizer
@@ -14,7 +13,8 @@ from app.errors import InvalidRequest, UpstreamError
 from app.observability.metrics import _OWN_CODES, STAGES, code_of
 from app.settings import Settings
 from tests.conftest import Serve
-from tests.doubles import WHOLE_REVIEW, ScriptedEngine
+from tests.doubles import WHOLE_REVIEW, GatedEngine, ScriptedEngine
+from tests.leaving import leaving
 from tests.papers import encrypted_pdf, paper_html, paper_pdf, typeset
 from tests.waiting import wait_for
 
@@ -67,9 +67,11 @@ def test_reviews_and_what_they_took(serve: Serve, tokenizer: Tokenizer) -> None:
 
 
 def test_a_review_that_nobody_waits_for_is_cancelled(serve: Serve, tokenizer: Tokenizer) -> None:
-    client = serve(ScriptedEngine(tokenizer, delay_s=0.3), Settings())
-    with pytest.raises(httpx.ReadTimeout):
-        client.post("/v1/reviews", json={"title": "T", "body": "B"}, timeout=2)
+    engine = GatedEngine(tokenizer)
+    client = serve(engine, Settings())
+    with leaving(client, {"title": "T", "body": "B"}) as leave:
+        wait_for(lambda: bool(engine.generations))
+        leave()
     posted = 'method="POST",route="/v1/reviews",status="499"'
     cancelled = 'reviewer_reviews_total{decision="none",status="cancelled"}'
     wait_for(lambda: f"reviewer_http_requests_total{{{posted}}}" in values(client))

@@ -197,14 +197,17 @@ class GatedEngine(ScriptedEngine):
         self.lines, self.of = lines, of
         self.gate = threading.Event()
 
+    def is_open(self) -> bool:
+        return self.gate.is_set()
+
     async def generate(self, request: Generation) -> AsyncGenerator[Delta, None]:
         said = "".join(message.content for message in request.messages)
         stops = request.request_id != "first-answer" and self.of in said
         written = 0
         async with aclosing(super().generate(request)) as deltas:
             async for delta in deltas:
-                # A test opens it from another thread.
-                while stops and written == self.lines and not self.gate.is_set():
+                # A test opens it from another thread, or another process.
+                while stops and written == self.lines and not self.is_open():
                     await asyncio.sleep(0.005)
                 written += 1
                 yield delta

@@ -2,10 +2,11 @@
 
     python -m tests.scripted --port PORT
 
-``SCRIPTED_DELAY_S`` is a pause before each line of a review, ``SCRIPTED_TEXT`` a text that reviews
-have in them; ``SCRIPTED_TOKENIZER=smollm2`` counts as a model does, which takes seconds to load. A
-paper that says CRASH-THE-ENGINE gets an exception with the whole prompt in it, and one that says
-KILL-THE-PROCESS ends this process; ``tests.doubles`` has more such words.
+``SCRIPTED_DELAY_S`` is a pause before each line of a review, ``SCRIPTED_GATE`` a file without which
+none is written, ``SCRIPTED_TEXT`` a text that reviews have in them; ``SCRIPTED_TOKENIZER=smollm2``
+counts as a model does, which takes seconds to load. A paper that says CRASH-THE-ENGINE gets an
+exception with the whole prompt in it, and one that says KILL-THE-PROCESS ends this process;
+``tests.doubles`` has more such words.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import signal
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from pathlib import Path
 
 from app.auth import check_exposure
 from app.engine.base import Delta, Generation, LabelLogprobs, LabelRead, Tokenizer
@@ -22,14 +24,18 @@ from app.main import create_app
 from app.observability.logs import configure_logging
 from app.server import Server
 from app.settings import Settings, load_settings
-from tests.doubles import WHOLE_REVIEW, Logprobs, ScriptedEngine, WordTokenizer
+from tests.doubles import WHOLE_REVIEW, GatedEngine, Logprobs, WordTokenizer
 
 LOGPROBS: list[Logprobs] = [(-0.1, -2.5), (-2.0, -0.2), (-0.7, -0.7)]
 
 KILLS_THE_PROCESS = "KILL-THE-PROCESS"
 
 
-class TouchyEngine(ScriptedEngine):
+class TouchyEngine(GatedEngine):
+    def is_open(self) -> bool:
+        gate = os.environ.get("SCRIPTED_GATE")
+        return gate is None or Path(gate).exists()
+
     async def generate(self, request: Generation) -> AsyncGenerator[Delta, None]:
         said = "\n".join(message.content for message in request.messages)
         if "CRASH-THE-ENGINE" in said:
@@ -62,7 +68,7 @@ def main() -> None:
     text = WHOLE_REVIEW.replace("It counts", f"{os.environ.get('SCRIPTED_TEXT', '')} It counts")
     engine = TouchyEngine(
         tokenizer(settings),
-        [text],
+        texts=[text],
         logprobs=LOGPROBS * 1000,
         delay_s=float(os.environ.get("SCRIPTED_DELAY_S", "0")),
     )

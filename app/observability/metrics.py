@@ -43,6 +43,7 @@ _OWN_CODES = frozenset(
         "too_many_files",
         "invalid_base64",
         "invalid_schema",
+        "unsupported_content_part",
         "unsupported_file_type",
         "prompt_too_long",
         "seed_unsupported",

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from app import errors
+from app.engine.start_failures import REASONS
 from app.errors import ReviewerError
 from app.observability.metrics import HIDDEN_KINDS, code_of
 from app.settings import Settings
@@ -75,6 +76,14 @@ def written() -> dict[str, int]:
 
 def test_every_listed_code_counts_as_itself_among_the_metrics() -> None:
     assert {code for code in codes() if code_of(ReviewerError("", code=code)) != code} == set()
+
+
+def test_every_reason_not_to_start_is_listed_with_what_it_does() -> None:
+    text = (DOCS / "deploy.md").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^\| `(\w+)` \| [^|]+ \| (ends|tried again) \|$", text, re.MULTILINE))
+    expected = {one.code: "tried again" if one.passing else "ends" for one in REASONS}
+    others = {"configuration_error": "ends", "model_not_started": "tried again"}
+    assert listed == {**expected, **others}
 
 
 def test_every_kind_of_hidden_text_is_known() -> None:

@@ -17,7 +17,7 @@ from tests.conftest import Serve
 from tests.doubles import WHOLE_REVIEW, ScriptedEngine, WordTokenizer
 from tests.middleware.test_guard import places_taken
 from tests.papers import paper_pdf
-from tests.routes.test_reviews import wait_for
+from tests.waiting import wait_for
 
 TEXT = {"title": "Counting", "body": "# Introduction\n\nWe count."}
 JSON = b"POST /v1/reviews HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -105,10 +105,10 @@ def test_what_arrives_at_once_has_a_bound(serve: Serve) -> None:
     head = FORM + b"Content-Length: 590000\r\n\r\n" + part + bytes(400_000)
     with connection(client, head), connection(client, head), connection(client, head) as third:
         # Which of them it is that goes beyond, chance decides; small ones fit all the same.
-        wait_for(lambda: client.get("/readyz").status_code == 200, 5)
+        wait_for(lambda: client.get("/readyz").status_code == 200)
         third.sendall(bytes(1000))
         assert review(client) in (200, 503)
-    wait_for(lambda: review(client) == 200, 5)
+    wait_for(lambda: review(client) == 200)
 
 
 def test_who_is_too_late_is_refused_when_the_body_is_there(serve: Serve) -> None:
@@ -118,7 +118,7 @@ def test_who_is_too_late_is_refused_when_the_body_is_there(serve: Serve) -> None
     body = json.dumps({**TEXT, "reuse": False}).encode()
     head = JSON + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
     with connection(client, head + body[:-1]) as late, connection(client, head + body) as first:
-        wait_for(lambda: places_taken(client) == 1, 5)
+        wait_for(lambda: places_taken(client) == 1)
         late.sendall(body[-1:])
         told = answer(late)
         assert told.startswith(b"HTTP/1.1 503 ")
@@ -201,7 +201,7 @@ def test_an_answer_that_is_not_read_is_given_up(serve: Serve) -> None:
         connected.connect((client.base_url.host, client.base_url.port))
         connected.sendall(JSON + b"Content-Length: %d\r\n\r\n" % len(body) + body)
         assert was_cut_off(connected)
-    wait_for(lambda: places_taken(client) == 0, 5)
+    wait_for(lambda: places_taken(client) == 0)
 
 
 def test_connections_that_do_nothing_make_room(serve: Serve) -> None:

@@ -34,8 +34,8 @@ from tests.jobs.test_jobs import (
     post_pdf,
     review_of,
     scripted,
-    wait_for,
 )
+from tests.waiting import wait_for
 
 Json = dict[str, Any]
 POISON = {"body": f"# Introduction\n\n{KILLS}"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,12 @@ def test_a_store_that_cannot_work_ends_the_start(
 
 def test_a_poison_review_that_kills_the_process_fails_alone(tmp_path: Path) -> None:
     """The process is started again whenever it ends, as whoever runs it does."""
-    environment = {"REVIEWER_LEASE_S": "1", "REVIEWER_MAX_ATTEMPTS": "2"}
+    environment = {
+        "REVIEWER_LEASE_S": "1",
+        "REVIEWER_MAX_ATTEMPTS": "2",
+        # Whatever is begun beside it is still being written when it kills them all.
+        "SCRIPTED_DELAY_S": "0.2",
+    }
     with (
         scripted(tmp_path, REVIEWER_BACKGROUND_REVIEWS="0") as service,
         httpx.Client(base_url=service.url, timeout=60) as client,
@@ -151,7 +157,7 @@ def test_a_poison_review_that_kills_the_process_fails_alone(tmp_path: Path) -> N
     lives = 0
     ends = time.monotonic() + 300
     while time.monotonic() < ends:
-        service, lives = scripted(tmp_path, 0.2, **environment), lives + 1
+        service, lives = scripted(tmp_path, None, **environment), lives + 1
         service.wait()
         with httpx.Client(base_url=service.url, timeout=60) as client:
             while service.process.poll() is None and status(client, poison) != "failed":

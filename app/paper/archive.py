@@ -50,6 +50,25 @@ _PART = re.compile(
 )
 _INCLUDED = re.compile(r"\\(?:input|include|subfile)\s*+\{?\s*+([^\s{}\\]+)")
 _USUAL_NAMES = ("main", "ms", "paper", "article", "manuscript", "root")
+_OTHER_NAMES = re.compile(
+    r"supp|append|rebuttal|response|reply|cover|letter_to|template|sample|bare_(jrnl|conf)|"
+    r"example|elsarticle-|sn-article|readme|poster|slides|diff",
+    re.IGNORECASE,
+)
+"""What files are called that are not the paper."""
+_OTHER_TITLE = re.compile(
+    r"\\title\s*(\[[^\]]*\])?\s*\{\s*(supplement|supporting information|appendix|response to|"
+    r"bare demo|template|how to use|title of (the|your))",
+    re.IGNORECASE,
+)
+_PLACEHOLDER = re.compile(
+    r"(the )?abstract goes here|your (abstract|text) here|lorem ipsum|insert your (abstract|text)",
+    re.IGNORECASE,
+)
+_ABSTRACT = re.compile(r"\\begin\s*\{abstract\}|\\abstract\b|\\begin\s*\{onecolabstract\}")
+_PLAIN_TEX = re.compile(
+    r"^[^%\n]*\\(bye\b|magnification|beginsection|input\s+(plain|amstex|eplain))", re.MULTILINE
+)
 _TOP_LEVEL = re.compile(r"^(\S+)\s+toplevelfile\s*$", re.MULTILINE)
 
 
@@ -260,24 +279,43 @@ def _main_file(files: Mapping[str, bytes]) -> tuple[str, bytes]:
     }
     documents = {path: found for path, text in texts.items() if (found := _DOCUMENT.search(text))}
     if not documents:
-        raise ArchiveUnreadable("The archive holds no LaTeX document.", param="file")
+        return _plain_tex(texts, files)
     named = _named_by_arxiv(files)
     included = {
         PurePosixPath(name).stem for text in texts.values() for name in _INCLUDED.findall(text)
     }
 
-    def rank(path: str) -> tuple[bool, bool, bool, bool, int, int]:
+    listed = {path[:-4] for path in files if path.lower().endswith(".bbl")}
+
+    def rank(path: str) -> tuple[bool | int, ...]:
         stem = PurePosixPath(path).stem
         return (
             path in named,
             not _PART.match(texts[path], documents[path].end()),
             stem not in included,
+            not _OTHER_NAMES.search(stem) and not _OTHER_TITLE.search(texts[path]),
+            not _PLACEHOLDER.search(texts[path]),
+            path.rpartition(".")[0] in listed,
+            _ABSTRACT.search(texts[path]) is not None,
             stem.lower() in _USUAL_NAMES,
             -path.count("/"),
             len(texts[path]),
         )
 
     best = max(documents, key=rank)
+    return best, files[best]
+
+
+def _plain_tex(texts: Mapping[str, str], files: Mapping[str, bytes]) -> tuple[str, bytes]:
+    """The longest file in plain TeX, which ends with ``\\bye``.
+
+    Raises:
+        ArchiveUnreadable: there is none.
+    """
+    plain = [path for path, text in texts.items() if _PLAIN_TEX.search(text)]
+    if not plain:
+        raise ArchiveUnreadable("The archive holds no LaTeX document.", param="file")
+    best = max(plain, key=lambda path: len(texts[path]))
     return best, files[best]
 
 

@@ -23,7 +23,8 @@ BANNER = re.compile(rf"({_BANNERS})", re.IGNORECASE)
 """Begins a line that a venue or publisher prints on the paper, and no author writes in it."""
 RIGHTS = re.compile(
     r"permission to make digital|all rights reserved|copyright is held|do not distribute|"
-    r"©\s?\d{4}|\d{4} (IEEE|ACM|elsevier)\b|\bopen access article distributed|(is an|as an) open access article|"
+    r"©\s?\d{4}|\d{4} (IEEE|ACM|elsevier)\b|\bopen access article distributed|"
+    r"(is an|as an) open access article|"
     r"creative commons attribution|this article is licensed under|licensee |"
     r"publication rights licensed|published by (elsevier|springer|wiley|oxford|cambridge)",
     re.IGNORECASE,

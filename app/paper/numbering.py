@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from app.paper.edits import Cut, edited
 from app.paper.model import Paper, Paragraph
 
 _NUMBER = re.compile(r"(?<![\w.,=/(\[-])(\d{1,4})(?![\w.,%)\]/=-])")
 _LAST_NUMBER = re.compile(r"(?<=[.!?\]]) \d{1,4}$")
+_WORD_BEFORE = re.compile(r"\b([A-Z][a-z]{2,})[ \n(]*$")
+_NOT_NUMBERED = ("references", "front_matter")
+"""Sections whose numbers are volumes, pages and addresses."""
+_ROWS = ("table", "figure", "equation", "caption")
 _SHORTEST_RUN = 8
+_BEGINS_LINE = re.compile(r"^(\d{1,3})[.:)]?[ \t]+\S", re.MULTILINE)
 _FARTHEST = 400
 """Most characters between two line numbers that follow each other."""
 _LINE = 30
@@ -31,8 +37,16 @@ class _Run:
     position: int
     cuts: list[tuple[int, Cut]]
     lines: int = 0
+    before: Counter[str] = field(default_factory=Counter)
 
     def is_of_lines(self) -> bool:
+        """Whether lines lie between them, and not each follows the same word: Experiment 1, 2, 3.
+
+        What begins each line of one text and counts from one is a list's.
+        """
+        most = self.before.most_common(1)[0][1] if self.before else 0
+        if most > 0.5 * len(self.cuts):
+            return False
         return len(self.cuts) > 1 and self.lines >= _MOSTLY * (len(self.cuts) - 1)
 
 
@@ -87,6 +101,8 @@ def _runs(texts: Sequence[str]) -> list[_Run]:
                 del latest[run.value]
                 run.lines += alone or position - run.position >= _LINE
             run.value, run.position = value, position
+            word = _WORD_BEFORE.search(text, max(0, match.start() - 30), match.start())
+            run.before.update([word[1]] if word else [])
             run.cuts.append((index, (match.start(), match.end(), "")))
             latest[value] = run
         offset += len(text) + 1
@@ -103,6 +119,20 @@ def _run_before(latest: dict[int, _Run], value: int, position: int) -> _Run | No
 
 
 def _texts(paper: Paper) -> Iterator[str]:
+    """All paragraphs in order; empty for those that have numbers of their own."""
     for section in paper.sections:
         for paragraph in section.paragraphs:
-            yield paragraph.text
+            own = section.kind in _NOT_NUMBERED or paragraph.kind in _ROWS
+            yield "" if own or _is_list(paragraph.text) else paragraph.text
+
+
+def _is_list(text: str) -> bool:
+    """Whether lines begin with 1, 2, 3, ..., as the steps of an algorithm do."""
+    numbers = [int(match[1]) for match in _BEGINS_LINE.finditer(text)]
+    lines = text.count("\n") + 1
+    return (
+        len(numbers) > 2
+        and numbers[0] <= 1
+        and 2 * len(numbers) > lines
+        and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    )

@@ -136,6 +136,31 @@ def test_the_main_file(files: dict[str, bytes], chosen: str) -> None:
     assert text(paper_from_archive(tar(whole))).startswith(chosen)
 
 
+PAPER = (
+    rb"\documentclass{a}\title{The Paper}\begin{document}\begin{abstract}A.\end{abstract}"
+    rb"\section{One}Text.\end{document}"
+)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"a_supplement.tex": PAPER.replace(b"The Paper", b"Supplement to: The Paper") + b"x" * 999},
+        {"bare_jrnl.tex": PAPER.replace(b"The Paper", b"Bare Demo").replace(b"A.", b"The abstract "
+                                                                           b"goes here.") * 2},
+        {"notes.tex": rb"\documentclass{a}\begin{document}" + b"Long notes. " * 99, "a.bbl": b""},
+    ],
+    ids=["supplement", "template", "bibliography"],
+)  # fmt: skip
+def test_the_paper_is_told_by_more_than_its_length(other: dict[str, bytes]) -> None:
+    assert paper_from_archive(tar({"a.tex": PAPER, **other})).title == "The Paper"
+
+
+def test_plain_tex_in_an_archive() -> None:
+    source = rb"\centerline{The Paper}" + b"\n\n" + rb"\beginsection One." + b"\nText.\n\\bye\n"
+    assert paper_from_archive(tar({"x.tex": source, "y.tex": b"Nothing."})).title == "The Paper"
+
+
 @pytest.mark.parametrize(
     "name", ["../main.tex", "a/../../main.tex", "/main.tex", "..", "C:/main.tex", "..\\main.tex"]
 )

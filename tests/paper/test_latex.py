@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import LatexUnreadable, PaperError
+from app.paper.blinding import blind_paper
 from app.paper.latex.source import paper_from_latex
 from app.paper.model import Paper
 from tests.tex import SINGLE
@@ -255,6 +256,99 @@ def test_hostile_sources_take_no_time(source: str) -> None:
     with contextlib.suppress(PaperError):
         paper_from_latex(source)
     assert time.process_time() - before < 10
+
+
+BODY = r"\section{Introduction} We say so. \section{Conclusion} It was said."
+
+
+def documented(front: str, body: str = BODY) -> str:
+    return rf"\documentclass{{article}}\begin{{document}}{front}{body}\end{{document}}"
+
+
+def test_an_abstract_without_its_end_ends_with_the_first_section() -> None:
+    paper = paper_from_latex(documented(r"\title{T}\abstract{It is short. "))
+    assert paper.abstract == "It is short."
+    assert [section.heading for section in paper.sections] == ["Introduction", "Conclusion"]
+
+
+def test_a_file_that_is_not_there_is_named() -> None:
+    paper = paper_from_latex(
+        documented(r"\input{sections/intro}\input{there}"), {"there.tex": b"X"}
+    )
+    assert paper.integrity.unread == ("sections/intro",)
+
+
+def test_a_file_whose_folder_is_a_macro() -> None:
+    front = r"\newcommand{\folder}{parts}\input{\folder/one}"
+    paper = paper_from_latex(documented(front, ""), {"parts/one.tex": BODY.encode()})
+    assert [section.heading for section in paper.sections] == ["Introduction", "Conclusion"]
+    assert paper.integrity.unread == ()
+
+
+def test_old_mac_line_ends() -> None:
+    source = "% A comment\n" + documented("\\title{T}\n", BODY + "\n\nMore.")
+    paper = paper_from_latex(source.replace("\n", "\r").encode())
+    assert paper.sections == paper_from_latex(source.encode()).sections
+
+
+def test_plain_tex() -> None:
+    source = r"""\magnification=1200
+\centerline{\bf Papers in Plain TeX}
+\medskip
+\centerline{Jane Doe}
+\beginsection 1. Introduction.
+We say so.
+
+And again.
+\beginsection 2. Results.
+It was said.
+\bye
+"""
+    paper = paper_from_latex(source)
+    assert paper.title == "Papers in Plain TeX"
+    assert [(s.heading, s.text) for s in paper.sections] == [
+        ("", "Jane Doe"),
+        ("1. Introduction", "We say so.\n\nAnd again."),
+        ("2. Results", "It was said."),
+    ]
+
+
+@pytest.mark.parametrize(
+    "front",
+    [
+        r"\author*[1]{\fnm{Jane} \sur{Doe}}\email{j@x.edu}\equalcont{These contributed.}"
+        r"\affil*[1]{\orgname{University of X}}\abstract{A.}",
+        r"\preprint{DOE-12}\author{Jane Doe}\altaffiliation{Also at Y}\affiliation{X}"
+        r"\collaboration{DOE Collaboration}\noaffiliation\begin{abstract}A.\end{abstract}",
+        r"\author{Jane Doe}\orcid{0000}\received{20 February 2007}\received[accepted]{5 June 2009}"
+        r"\begin{abstract}A.\end{abstract}\ccsdesc[500]{Doe}\begin{IEEEbiography}{Jane Doe}"
+        r"Doe received the B.S. degree.\end{IEEEbiography}",
+    ],
+    ids=["springer", "revtex", "acm"],
+)
+def test_authors_of_each_style_go(front: str) -> None:
+    back = BODY + r"\backmatter\bmhead{Acknowledgements}We thank Doe.\bmhead{Funding}Doe's."
+    paper = blind_paper(paper_from_latex(documented(front, back)))
+    assert [(s.heading, s.text) for s in paper.sections] == [
+        ("Introduction", "We say so."),
+        ("Conclusion", "It was said."),
+    ]
+
+
+def test_what_is_counted_keeps_its_numbers() -> None:
+    steps = "".join(
+        rf"In Experiment {n} we vary the rate and measure the error of each of the groups. "
+        for n in range(1, 13)
+    )
+    entries = "".join(
+        rf"\bibitem{{r{n}}} A. Nobody. On the number of a thing. Journal, {n}(1):1--9. "
+        for n in range(1, 13)
+    )
+    listed = rf"{steps}\begin{{thebibliography}}{{9}}{entries}\end{{thebibliography}}"
+    paper = blind_paper(paper_from_latex(documented("", BODY + listed)))
+    text = " ".join(section.text for section in paper.sections)
+    assert all(f"Experiment {n} we" in text and f"Journal, {n}(1)" in text for n in range(1, 13))
+    assert "line_numbers" not in paper.integrity.blinded
 
 
 SIGNS = r"""{ } [ ] $ $$ \[ \] \( \) % & #1 ## \\ \begin{ \end{ document} tabular} equation}

@@ -45,6 +45,7 @@ def _put(reader: LatexReader, flow: Flow) -> str:
 def _section(reader: LatexReader, command: str) -> None:
     reader.tokens.star()
     reader.tokens.optional()
+    reader.end_abstract()
 
     def close(flow: Flow) -> None:
         blocks = flow.take()
@@ -76,6 +77,23 @@ def _front(reader: LatexReader, command: str) -> None:
         tokens += [*reader.tokens.argument(), PARAGRAPH]
     reader.tokens.push(["{", *tokens, "}"])
     reader.capture(reader.document.add_front)
+
+
+def _centred(reader: LatexReader, _: str) -> None:
+    """Plain TeX's title and authors: lines in the middle before the first section."""
+    if reader.flow is reader.document.flow:
+        reader.capture(reader.document.add_centred)
+
+
+def _plain_section(reader: LatexReader, _: str) -> None:
+    """``\\beginsection`` takes the rest of its line."""
+    reader.tokens.skip_space()
+    tokens: list[str] = []
+    while (sign := reader.tokens.peek()) and sign != PARAGRAPH and not sign.endswith("\n"):
+        tokens.append(reader.tokens.stack.pop())
+        if tokens[-1].endswith(".") and not tokens[-1][:-1].isdigit():
+            break
+    reader.document.begin_section("".join(tokens).strip().rstrip("."), 1)
 
 
 def _appendix(reader: LatexReader, _: str) -> None:
@@ -214,6 +232,7 @@ def _ensured(reader: LatexReader, _: str) -> None:
 
 
 _DIMENSIONS = (
+    "magnification hsize vsize hoffset voffset "
     "vskip hskip kern parindent parskip baselineskip itemsep topsep tabcolsep abovedisplayskip "
     "belowdisplayskip textfloatsep"
 )
@@ -229,6 +248,8 @@ COMMANDS: dict[str, Command] = {
     **dict.fromkeys((r"\title", r"\icmltitle"), _title),
     r"\abstract": _abstract,
     r"\appendix": _appendix,
+    r"\centerline": _centred,
+    r"\beginsection": _plain_section,
     **dict.fromkeys((r"\acks", r"\ack", r"\acknowledgments", r"\acknowledgements"), _thanks),
     r"\twocolumn": _columns,
     **dict.fromkeys((r"\footnote", r"\footnotetext"), _footnote),

@@ -59,6 +59,16 @@ class Document:
         for block in flow.take():
             (self.flow.blocks if block.kind == "footnote" else self._abstract).append(block)
 
+    def add_centred(self, flow: Flow) -> None:
+        """A centred line before the first section: the title, or else authors."""
+        blocks = flow.take()
+        if len(self._parts) > 1 or self.flow.is_begun:
+            self.flow.blocks += blocks
+        elif self.title:
+            self._front += blocks
+        else:
+            self.title = " ".join(block.text for block in blocks)
+
     def add_front(self, flow: Flow) -> None:
         self._front += flow.take()
 

@@ -61,6 +61,11 @@ class Flow:
         self.end_paragraph()
         self.blocks += [paragraph] if paragraph.text else []
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether any text was written, and not taken."""
+        return bool(self.blocks) or any(piece.strip() for piece in self._pieces)
+
     def end_paragraph(self) -> None:
         text = tidy("".join(self._pieces).replace(VERBATIM, ""))
         if text:

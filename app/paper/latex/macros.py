@@ -16,6 +16,8 @@ _MOST_CHARACTERS = 10_000_000
 _COST = 5
 """What an expansion counts for beside its characters, so that empty ones end too."""
 _DEEPEST_FILE = 20
+_LONGEST_NAME = 1000
+"""Tokens of a file's name."""
 _PRESET = {
     # What is shown of these commands' arguments.
     r"\texorpdfstring": (2, ["#1"]),
@@ -73,6 +75,7 @@ class TokenStream:
         self._room = _MOST_CHARACTERS
         self.switches = {r"\iftrue": True, r"\iffalse": False}
         self.set_switches: dict[str, tuple[str, bool]] = {}
+        self.missing: dict[str, None] = {}
         self.bibliographies = [path for path in texts if path.endswith(".bbl")]
         self.macros = {name: Macro(count, body) for name, (count, body) in _PRESET.items()}
         # Other names of commands that are no macros, whatever becomes of those.
@@ -187,6 +190,25 @@ class TokenStream:
                 self.stack.append(END_OF_FILE)
                 self._push_text(text)
                 return
+            if text is not None:
+                return
+        if names and not names[0].endswith(".bbl"):
+            self.missing[names[0]] = None
+
+    def expanded(self, tokens: list[str]) -> str:
+        """Tokens of a name as source text, with macros that take nothing worked in."""
+        pieces: list[str] = []
+        stack = tokens[::-1]
+        for _ in range(_LONGEST_NAME):
+            if not stack:
+                break
+            sign = stack.pop()
+            macro = self.macros.get(sign)
+            if macro and not macro.arguments:
+                stack += macro.body[::-1]
+            elif sign not in ("{", "}"):
+                pieces.append(sign)
+        return joined(pieces).strip()
 
     def _charge(self, characters: int) -> None:
         self._room -= characters

@@ -114,7 +114,7 @@ def _fi(stream: TokenStream, _: str) -> None:
 def _input(stream: TokenStream, _: str) -> None:
     stream.skip_space()
     if stream.peek() == "{":
-        name = stream.text()
+        name = stream.expanded(stream.argument())
     else:
         name = ""
         while stream.stack and stream.stack[-1][0] not in " \n\\{}":

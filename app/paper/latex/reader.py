@@ -115,6 +115,13 @@ class LatexReader:
             frame.close(frame.shown)
         return frame.closer
 
+    def end_abstract(self) -> None:
+        """A section begins: an abstract that is still open lacks its end."""
+        if any(frame.close == self.document.add_abstract for frame in self.frames):
+            while self.frames[-1].close != self.document.add_abstract:
+                self.pop()
+            self.pop()
+
     def is_open(self, closer: str) -> bool:
         return self._open[closer] > 0
 

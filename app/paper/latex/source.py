@@ -55,12 +55,18 @@ def paper_from_latex(
         abstract=abstract,
         sections=sections,
         sha256=hashlib.sha256(source).hexdigest() if isinstance(source, bytes) else "",
-        integrity=Integrity(hidden_text=tuple(reader.findings)),
+        integrity=Integrity(
+            hidden_text=tuple(reader.findings), unread=tuple(reader.tokens.missing)
+        ),
     )
 
 
 def decode_latex(data: bytes) -> str:
     """UTF-8, or else what the file itself says that it is in, or Latin-1."""
+    return _decoded(data).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _decoded(data: bytes) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:

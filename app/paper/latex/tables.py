@@ -23,6 +23,7 @@ LEVELS = {
     r"\subsubsection": 3,
     r"\paragraph": 4,
     r"\subparagraph": 4,
+    r"\bmhead": 4,
 }
 
 _COMBINING = {
@@ -103,13 +104,16 @@ _SKIPPED = {
     "runningauthor shorttitle shortauthors printAffiliationsAndNotice date href newcounter "
     "refstepcounter stepcounter newlength newsavebox usebox externaldocument addbibresource "
     "enlargethispage rotatebox setcitestyle selectlanguage arabic roman alph fnsymbol "
-    "setcopyright acmYear acmISBN acmDOI copyrightyear bstctlcite parbox rowcolors",
+    "setcopyright acmJournal acmVolume acmNumber acmArticle acmMonth acmPrice acmSubmissionID "
+    "acmBooktitle pacs preprint jyear doi acmYear acmISBN acmDOI copyrightyear bstctlcite "
+    "parbox rowcolors",
     "{{": "setlength addtolength setcounter addtocounter multicolumn resizebox icmlsetsymbol "
     "settowidth numberwithin sbox DeclareUnicodeCharacter",
     "{{{": "addcontentsline",
-    "[": "footnotemark pagebreak nopagebreak ccsdesc",
-    "[{": "documentclass documentstyle usepackage RequirePackage todo index missingfigure "
-    "includegraphics lstinputlisting raisebox adjustbox",
+    "[": "footnotemark pagebreak nopagebreak",
+    "[{{{": "acmConference",
+    "[{": "received ccsdesc documentclass documentstyle usepackage RequirePackage todo index "
+    "missingfigure includegraphics lstinputlisting raisebox adjustbox",
     "[[": "makebox framebox",
     "[{{": "savebox rule",
     "{[{": "newcolumntype",
@@ -123,7 +127,9 @@ FRONT = {
         _words(
             r"\author \affiliation \affil \institute \institution \address \email \thanks "
             r"\icmlauthor \aistatsauthor \aistatsaddress \keywords \icmlkeywords \orcid "
-            r"\authornote \correspondingauthor \name \addr \IEEEspecialpapernotice \editor"
+            r"\authornote \correspondingauthor \altaffiliation \collaboration \homepage "
+            r"\equalcont \corresp \shortauthors \authors \ead \fntext \cortext \tnotetext "
+            r"\name \addr \IEEEspecialpapernotice \editor"
         ),
         1,
     ),
@@ -160,7 +166,10 @@ DISPLAYS = frozenset(
 )
 LISTS = frozenset(_words("itemize enumerate description compactitem compactenum inparaenum"))
 FRONT_ENVIRONMENTS = frozenset(
-    _words("icmlauthorlist keywords keyword IEEEkeywords authors affiliations titlepage")
+    _words(
+        "icmlauthorlist IEEEbiography IEEEbiographynophoto biography keywords keyword "
+        "IEEEkeywords authors affiliations titlepage"
+    )
 )
 THANKS = frozenset(
     _words("ack acks acknowledgments acknowledgements acknowledgment acknowledgement")

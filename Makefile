@@ -15,7 +15,7 @@ help:
 
 setup: $(STAMP)
 
-$(STAMP): requirements/setup.sh requirements/cpu.txt requirements/cpu-wheels.txt requirements/dev.txt requirements/training.txt pyproject.toml
+$(STAMP): requirements/setup.sh requirements/cpu.txt requirements/cpu-wheels.txt requirements/dev.txt requirements/dev-wheels.txt requirements/training.txt pyproject.toml
 	@requirements/setup.sh $(VENV)
 	@touch $@
 

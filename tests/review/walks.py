@@ -65,6 +65,7 @@ class Vocabulary:
         for at, spelled in enumerate(self.spelled):
             kinds[self._kind(at, spelled)].append(at)
         kinds["newline"] = [at for at, spelled in enumerate(self.spelled) if b"\n" in spelled]
+        kinds["heading"] = self.chat.encode("##")[:1]
         return {kind: ids for kind, ids in kinds.items() if ids}
 
     def _kind(self, at: int, spelled: bytes) -> str:
@@ -174,8 +175,8 @@ def _least_tokens(tokenizer: ChatTokenizer, template: Template) -> int:
 
 
 def _style(rng: random.Random) -> dict[str, float]:
-    """How much each kind of token is liked in a section; "newline" and "mark" may end it."""
-    ends = rng.choice((0.0, 1.0, 4.0, 30.0))
+    """How much each kind of token is liked in a section; "newline" and "heading" end it."""
+    ends = rng.choice((0.0, 1.0, 4.0, 30.0, 30.0))
     liked = rng.choice(("word", "half", "wide", "special", "blank"))
     style = dict.fromkeys(("word", "half", "wide", "special", "blank"), 0.3)
-    return {**style, liked: 3.0, "newline": ends, "mark": 1.0 if ends else 0.3}
+    return {**style, liked: 3.0, "mark": 0.3, "newline": ends, "heading": 2 * ends}

@@ -15,7 +15,7 @@ from tests import vocabularies
 from tests.review.walks import Vocabulary, Walker
 
 WALKS = {"smollm2": 500, "made_up": 500, "gemma": 100, "qwen": 100}
-"""A walk takes 10 ms of CPU time, or 35 with Gemma's vocabulary; benchmarks/walks.py goes 20,000."""
+"""A walk takes 10 ms of CPU time, and 35 with Gemma's tokens; benchmarks/walks.py goes 20,000."""
 
 
 @pytest.fixture(scope="module", params=["smollm2", "made_up", "gemma", "qwen"])

@@ -22,7 +22,7 @@ from app.server import connections
 from app.settings import Settings
 from tests.doubles import ScriptedEngine
 from tests.postgres import Postgres
-from tests.service import SMALL, Service, free_port
+from tests.service import SMALL, ScriptedService, Service, free_port
 
 MODEL = "model"
 """The group of tests that need the real model, of which only one may run at a time."""
@@ -113,6 +113,13 @@ def client(service: Service) -> Iterator[httpx.Client]:
 def sdk(service: Service) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=f"{service.url}/v1", api_key="unused", max_retries=0) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The service around a scripted engine, for all that needs no model."""
+    with ScriptedService(tmp_path_factory.mktemp("quick") / "log") as running:
+        yield running
 
 
 Serve = Callable[[ScriptedEngine, Settings], httpx.Client]

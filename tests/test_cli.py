@@ -7,13 +7,12 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.papers import EXAMPLES, encrypted_pdf
-from tests.service import ScriptedService, Service
+from tests.service import Service
 
 REVIEWER = Path(sys.executable).with_name("reviewer")
 PAPER = EXAMPLES / "paper.pdf"
@@ -28,12 +27,6 @@ def reviewer(*words: str | Path, **environment: str) -> subprocess.CompletedProc
         text=True,
         timeout=240,
     )
-
-
-@pytest.fixture(scope="module")
-def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with ScriptedService(tmp_path_factory.mktemp("service") / "log") as running:
-        yield running
 
 
 def test_json_from_a_running_service(quick: Service) -> None:

@@ -16,14 +16,13 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.docs.pages import ROOT, Block, blocks
 from tests.papers import EXAMPLES, paper_pdf
-from tests.service import ScriptedService, Service
+from tests.service import Service
 
 COMMANDS = [block for block in blocks() if block.language in ("sh", "bash", "console", "python")]
 SERVED = "http://127.0.0.1:8000"
@@ -33,21 +32,14 @@ def marked(mark: str) -> list[Block]:
     return [block for block in COMMANDS if block.mark == mark]
 
 
-@pytest.fixture(scope="module")
-def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    log = tmp_path_factory.mktemp("documented") / "log"
-    with ScriptedService(log) as running:
-        yield running
-
-
 @pytest.mark.parametrize("block", COMMANDS, ids=lambda block: block.name)
 def test_every_command_is_run_or_says_why_not(block: Block) -> None:
     assert block.mark in ("test", "test-model") or re.match(r"no-test: \S+ ", block.mark)
 
 
 @pytest.mark.parametrize("block", marked("test"), ids=lambda block: block.name)
-def test_with_a_scripted_engine(block: Block, scripted: Service, tmp_path: Path) -> None:
-    run(block, scripted, tmp_path)
+def test_with_a_scripted_engine(block: Block, quick: Service, tmp_path: Path) -> None:
+    run(block, quick, tmp_path)
 
 
 @pytest.mark.parametrize("block", marked("test-model"), ids=lambda block: block.name)

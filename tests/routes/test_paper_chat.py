@@ -114,7 +114,7 @@ def test_any_json(sdk: openai.OpenAI) -> None:
     answer = sdk.chat.completions.create(
         model="smollm2",
         messages=attached(),
-        max_tokens=200,
+        max_tokens=24,
         temperature=0,
         response_format={"type": "json_object"},
     )

@@ -1,12 +1,25 @@
-"""What an OpenAI-compatible server answers, as far as we read it; anything else is a
-``pydantic.ValidationError``, which is a ``ValueError``.
+"""What an OpenAI-compatible server answers, as far as we read it, and what that means in our terms.
+
+Anything else is a ``pydantic.ValidationError``, which is a ``ValueError``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+import httpx
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from app.engine.base import FinishReason, Usage
+from app.errors import (
+    EngineError,
+    EngineOverloaded,
+    EngineUnavailable,
+    InvalidRequest,
+    UpstreamError,
+    UpstreamFailed,
+)
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -15,12 +28,25 @@ class _Answer(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
 
 
+Length = Annotated[int, Field(ge=1)]
+
+
+class _ModelMeta(_Answer):
+    n_ctx: Length | None = None
+
+
 class ModelCard(_Answer):
-    """One entry of ``GET /models``. ``max_model_len`` is vLLM's and SGLang's own."""
+    """One entry of ``GET /models``. vLLM and SGLang tell ``max_model_len``, llama.cpp ``meta``."""
 
     id: Annotated[str, Field(min_length=1)]
     owned_by: str | None = None
-    max_model_len: Annotated[int, Field(ge=1)] | None = None
+    max_model_len: Length | None = None
+    meta: _ModelMeta | None = None
+
+    @property
+    def context(self) -> int | None:
+        """The most tokens of a prompt and its completion, where the server tells."""
+        return self.max_model_len or (self.meta.n_ctx if self.meta else None)
 
 
 class ModelList(_Answer):
@@ -35,6 +61,10 @@ class TokenUsage(_Answer):
     prompt_tokens: Count = 0
     completion_tokens: Count = 0
     prompt_tokens_details: _PromptDetails | None = None
+
+    def counted(self) -> Usage:
+        cached = self.prompt_tokens_details.cached_tokens if self.prompt_tokens_details else None
+        return Usage(self.prompt_tokens, self.completion_tokens, cached or 0)
 
 
 class _Piece(_Answer):
@@ -55,13 +85,16 @@ class Chunk(_Answer):
     error: Any = None
 
 
-class _Likely(_Answer):
+class Likely(_Answer):
+    """A token and its log-probability. ``id`` is llama.cpp's own."""
+
     token: str
+    id: Any = None
     logprob: Annotated[float, Field(allow_inf_nan=False)]
 
 
-class _Position(_Likely):
-    top_logprobs: list[_Likely] | None = None
+class _Position(Likely):
+    top_logprobs: list[Likely] | None = None
 
 
 class _Logprobs(_Answer):
@@ -78,14 +111,35 @@ class LabelCompletion(_Answer):
     choices: Annotated[list[_LabelChoice], Field(min_length=1)]
     usage: TokenUsage | None = None
 
-    def likely(self) -> list[tuple[str, float]]:
+    def likely(self) -> list[Likely]:
         """Every token that it tells the log-probability of."""
         logprobs = self.choices[0].logprobs
         return [
-            (entry.token, entry.logprob)
+            entry
             for position in (logprobs.content if logprobs else None) or ()
             for entry in (position, *(position.top_logprobs or ()))
         ]
+
+    def logprobs_of(self, ids: Mapping[str, int]) -> dict[int, float]:
+        """Of the tokens that ``ids`` has by their names, those that are told.
+
+        A name that several tokens have, with probabilities of their own, tells nothing.
+        """
+        found: dict[int, set[float]] = {}
+        for entry in self.likely():
+            token = entry.id if isinstance(entry.id, int) else ids.get(entry.token)
+            if token is not None and token in ids.values():
+                found.setdefault(token, set()).add(entry.logprob)
+        return {token: min(told) for token, told in found.items() if len(told) == 1}
+
+
+def finish_reason(reason: str) -> FinishReason:
+    """Servers have names of their own for an end that is the model's."""
+    if reason in ("error", "content_filter"):
+        raise UpstreamError(f"The upstream broke its answer off ({reason}).")
+    if reason == "abort":
+        raise EngineUnavailable("The upstream dropped the request; send it again.")
+    return "length" if reason == "length" else "stop"
 
 
 class _Refused(_Answer):
@@ -94,7 +148,40 @@ class _Refused(_Answer):
     param: Any = None
 
 
-class Refusal(_Answer):
-    """The body of an answer whose status is an error."""
-
+class _Nested(_Answer):
     error: _Refused
+
+
+class _Detailed(_Answer):
+    detail: str
+
+
+_REFUSAL: TypeAdapter[_Nested | _Refused | _Detailed] = TypeAdapter(_Nested | _Refused | _Detailed)
+"""OpenAI's own, which vLLM and llama.cpp follow; SGLang's; FastAPI's, of ``transformers serve``."""
+
+BLAMES_THE_REQUEST = (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY)
+
+
+def refusal(status: int, content: bytes) -> EngineError | InvalidRequest:
+    """An upstream's error in our terms; its own message and code where it blames the request."""
+    if status == httpx.codes.TOO_MANY_REQUESTS:
+        return EngineOverloaded("The upstream's queue is full.")
+    kind: type[EngineError] = (
+        UpstreamFailed if httpx.codes.is_server_error(status) else UpstreamError
+    )
+    if status == httpx.codes.SERVICE_UNAVAILABLE:
+        kind = EngineUnavailable
+    answers = f"The upstream answers {status}"
+    try:
+        told = _REFUSAL.validate_json(content)
+    except ValueError:
+        return kind(f"{answers}.")
+    if isinstance(told, _Nested):
+        told = told.error
+    if isinstance(told, _Detailed):
+        told = _Refused(message=told.detail)
+    if status in BLAMES_THE_REQUEST:
+        param = told.param if isinstance(told.param, str) else None
+        code = told.code if isinstance(told.code, str) else None
+        return InvalidRequest(told.message, param, code)
+    return kind(f"{answers}: {told.message}")

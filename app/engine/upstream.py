@@ -6,9 +6,9 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import httpx
 from httpx_sse import EventSource, SSEError
@@ -28,11 +28,14 @@ from app.engine.base import (
 from app.engine.connection import Connection
 from app.engine.models import ALIASES, ModelSource, find_source, locate, own_top_k
 from app.engine.openai_answers import (
+    BLAMES_THE_REQUEST,
     Chunk,
     LabelCompletion,
-    Refusal,
-    TokenUsage,
+    finish_reason,
+    refusal,
 )
+from app.engine.openai_probe import TRIALS, Skills, skills
+from app.engine.openai_requests import TOP_LOGPROBS, Words, completion, label_read
 from app.engine.tokenizer import ChatTokenizer
 from app.errors import (
     ConstraintFailed,
@@ -53,10 +56,6 @@ log = logging.getLogger(__name__)
 
 _FORWARDED_REQUEST_HEADERS = ("accept", "content-type")
 _FORWARDED_RESPONSE_HEADERS = ("content-type", "retry-after", "x-request-id")
-_WITHOUT_TOP_K = -1
-"""vLLM takes 0 for it as well, SGLang only this."""
-_MOST_TOP_LOGPROBS = 20
-"""OpenAI's own limit; servers that know ``logprob_token_ids`` don't need it."""
 
 
 async def launch(settings: Settings) -> UpstreamEngine:
@@ -77,7 +76,7 @@ async def launch(settings: Settings) -> UpstreamEngine:
         raise
     model = ServedModel(
         name=card.id,
-        max_model_len=min(settings.max_model_len, card.max_model_len or settings.max_model_len),
+        max_model_len=min(settings.max_model_len, card.context or settings.max_model_len),
         max_tokens=settings.max_tokens or source.max_tokens,
         max_prompt_tokens=settings.prompt_tokens or source.max_prompt_tokens,
         for_trial=source.for_trial,
@@ -103,11 +102,14 @@ class UpstreamEngine:
         self.model = model
         self.tokenizer = tokenizer
         self.takes_cache_salt = is_vllm
+        self._is_vllm = is_vllm
+        self._known: Skills | None = Skills(continues=True, tells=True) if is_vllm else None
+        self._finding_out = asyncio.Lock()
 
     async def generate(self, request: Generation) -> AsyncGenerator[Delta, None]:
         ends = _Ends()
         try:
-            async with aclosing(self._texts(request, ends)) as pieces:
+            async with aclosing(self._samples(request, ends)) as pieces:
                 async for piece in pieces:
                     yield piece
         except EngineOverloaded:
@@ -119,75 +121,94 @@ class UpstreamEngine:
                 yield delta
             # The structure may be why. Where it is not, the same request without one fails, too.
             raise ConstraintFailed(failure) from failure
-        if len(ends.reasons) < request.n:
-            raise UpstreamError(f"The upstream wrote {len(ends.reasons)} of {request.n} samples.")
         for delta in ends.deltas():
             yield delta
 
+    async def _samples(self, request: Generation, ends: _Ends) -> AsyncGenerator[Delta, None]:
+        """Of several, those that the server does not write side by side, one after the other.
+
+        llama.cpp refuses more than it has slots for; others ignore ``n``, and write one.
+        """
+        if request.prefix and not (await self._skills()).continues:
+            raise UpstreamError("The upstream does not go on with an answer that has begun.")
+        begun: set[int] = set()
+        try:
+            async with aclosing(self._texts(request, ends)) as pieces:
+                async for piece in pieces:
+                    begun.add(piece.index)
+                    yield piece
+        except InvalidRequest:
+            if request.n == 1:
+                raise
+        for index in range(request.n):
+            if index not in ends.reasons and index not in begun:
+                one = _Ends()
+                # With one seed they would all be the same.
+                seed = None if request.seed is None else request.seed + index
+                alone = replace(request, n=1, seed=seed)
+                async with aclosing(self._texts(alone, one)) as pieces:
+                    async for piece in pieces:
+                        yield replace(piece, index=index)
+                ends.add(index, one)
+        if len(ends.reasons) < request.n:
+            raise UpstreamError(f"The upstream wrote {len(ends.reasons)} of {request.n} samples.")
+
     async def _texts(self, request: Generation, ends: _Ends) -> AsyncGenerator[Delta, None]:
         """What is written, piece by piece; ``ends`` gets the rest."""
-        async with self._post(self._body(request)) as response:
+        body = completion(self.model.name, request)
+        async with self._post(body, request.cache_salt) as response:
             async for chunk in _chunks(response):
                 self._connection.answered()
-                ends.usage = _usage(chunk.usage) or ends.usage
+                ends.usage = chunk.usage.counted() if chunk.usage else ends.usage
                 for choice in chunk.choices or ():
                     index = range(request.n)[choice.index]
                     if choice.finish_reason:
-                        ends.reasons[index] = _finish_reason(choice.finish_reason)
+                        ends.reasons[index] = finish_reason(choice.finish_reason)
                     if choice.delta.content:
                         yield Delta(choice.delta.content, index=index)
         if not ends.reasons:
             raise EngineDied("The upstream ended its answer half-way.")
 
-    def _body(self, request: Generation) -> dict[str, Any]:
-        """In OpenAI's words; what is not asked for stays out, since not all servers know it."""
-        body: dict[str, Any] = {
-            "model": self.model.name,
-            **_conversation(request),
-            "max_tokens": request.max_tokens,
-            "temperature": request.temperature,
-            "top_p": request.top_p,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
-        if request.top_k is not None:
-            body["top_k"] = request.top_k or _WITHOUT_TOP_K
-        if request.seed is not None:
-            body["seed"] = request.seed
-        if request.structure is not None:
-            body["response_format"] = request.structure
-        if request.n > 1:
-            body["n"] = request.n
-        return body | self._salt(request)
-
-    def _salt(self, request: Generation | LabelRead) -> dict[str, str]:
-        if request.cache_salt is None or not self.takes_cache_salt:
-            return {}
-        return {"cache_salt": request.cache_salt}
-
     async def read_labels(self, request: LabelRead) -> LabelLogprobs:
-        body = {
-            "model": self.model.name,
-            **_conversation(request),
-            "max_tokens": 1,
-            "temperature": 0,
-            "logprobs": True,
-            "top_logprobs": _MOST_TOP_LOGPROBS,
-            # The rest is vLLM's; other servers ignore what they do not know, and tell the labels'
-            # probabilities where they are among the likeliest.
-            "logprob_token_ids": list(request.token_ids),
-            "return_tokens_as_token_ids": True,
-            **self._salt(request),
-        }
-        async with self._post(body) as response:
+        if not (await self._skills()).reads_labels:
+            return LabelLogprobs({}, Usage())
+        names = {f"token_id:{token}": token for token in request.token_ids}
+        names |= {self.tokenizer.decode([token]): token for token in request.token_ids}
+        of: dict[int, float] = {}
+        usage = Usage()
+        for most in TOP_LOGPROBS:
+            try:
+                answer = await self._label_answer(request, most)
+            except InvalidRequest:
+                if most == TOP_LOGPROBS[0]:
+                    raise
+                break
+            of = answer.logprobs_of(names)
+            usage = answer.usage.counted() if answer.usage else usage
+            if len(of) == len(request.token_ids):
+                break
+        return LabelLogprobs(of, usage)
+
+    async def _label_answer(self, request: LabelRead, most: int) -> LabelCompletion:
+        body = label_read(self.model.name, request, most)
+        async with self._post(body, request.cache_salt) as response:
             answer = LabelCompletion.model_validate_json(await response.aread())
             self._connection.answered()
-        names: dict[str, int] = {}
-        for token in request.token_ids:
-            names[f"token_id:{token}"] = token
-            names[self.tokenizer.decode([token])] = token
-        found = {names[name]: logprob for name, logprob in answer.likely() if name in names}
-        return LabelLogprobs(found, _usage(answer.usage) or Usage())
+        return answer
+
+    async def _skills(self) -> Skills:
+        """What this server can do, found out by two requests of one token, once."""
+        async with self._finding_out:
+            if self._known is None:
+                try:
+                    alone, begun = [await self._label_answer(ask, 2) for ask in TRIALS]
+                except InvalidRequest as error:
+                    log.info("the upstream reads no probabilities: %s", error.message)
+                    self._known = Skills(continues=False, tells=False)
+                else:
+                    self._known = skills(self.tokenizer, alone, begun)
+                    log.info("the upstream: %s", self._known)
+            return self._known
 
     async def openai(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request through as it is, streaming both ways."""
@@ -238,15 +259,23 @@ class UpstreamEngine:
         await self._connection.close()
 
     @asynccontextmanager
-    async def _post(self, body: dict[str, Any]) -> AsyncIterator[httpx.Response]:
-        """The chat completion's response, with every failure in our terms."""
-        async with self._connection.used() as client:
+    async def _post(self, words: Words, cache_salt: str | None) -> AsyncIterator[httpx.Response]:
+        """The chat completion's response, with every failure in our terms.
+
+        Who refuses the request with words that are not OpenAI's gets it without them.
+        """
+        salt = {"cache_salt": cache_salt} if cache_salt and self.takes_cache_salt else {}
+        bodies = [words.all | salt] if self._is_vllm else [words.all, words.openai]
+        async with self._connection.used() as client, AsyncExitStack() as answers:
             try:
-                async with client.stream("POST", "chat/completions", json=body) as response:
-                    if not response.is_success:
-                        await response.aread()
-                        raise _refusal(response)
-                    yield response
+                for body in bodies:
+                    asked = client.stream("POST", "chat/completions", json=body)
+                    response = await answers.enter_async_context(asked)
+                    if response.status_code not in BLAMES_THE_REQUEST:
+                        break
+                if not response.is_success:
+                    raise refusal(response.status_code, await response.aread())
+                yield response
             except (SSEError, IndexError, ValueError) as error:
                 raise UpstreamError(
                     f"The upstream's answer is not a chat completion ({type(error).__name__})."
@@ -266,23 +295,14 @@ class _Ends:
     reasons: dict[int, FinishReason] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
 
+    def add(self, index: int, one: _Ends) -> None:
+        """A sample that was drawn by itself, of the same prompt."""
+        self.reasons[index] = one.reasons[0]
+        more = replace(one.usage, prompt=0, cached=0) if self.usage.prompt else one.usage
+        self.usage += more
+
     def deltas(self) -> list[Delta]:
         return [Delta("", reason, self.usage, index) for index, reason in self.reasons.items()]
-
-
-def _conversation(request: Generation | LabelRead) -> dict[str, Any]:
-    """The messages, and the answer that the model is to go on with where it has begun.
-
-    Saying so in these two words is vLLM's way; other servers go on with a last message that is the
-    assistant's by themselves.
-    """
-    turns = [(message.role, message.content) for message in request.messages]
-    if request.prefix:
-        turns.append(("assistant", request.prefix))
-    body: dict[str, Any] = {"messages": [{"role": role, "content": text} for role, text in turns]}
-    if request.prefix:
-        body |= {"continue_final_message": True, "add_generation_prompt": False}
-    return body
 
 
 async def _chunks(response: httpx.Response) -> AsyncGenerator[Chunk, None]:
@@ -294,42 +314,6 @@ async def _chunks(response: httpx.Response) -> AsyncGenerator[Chunk, None]:
         if chunk.error is not None:
             raise UpstreamFailed("The upstream failed half-way.")
         yield chunk
-
-
-def _finish_reason(reason: str) -> FinishReason:
-    """Servers have names of their own for an end that is the model's."""
-    if reason in ("error", "content_filter"):
-        raise UpstreamError(f"The upstream broke its answer off ({reason}).")
-    if reason == "abort":
-        raise EngineUnavailable("The upstream dropped the request; send it again.")
-    return "length" if reason == "length" else "stop"
-
-
-def _usage(usage: TokenUsage | None) -> Usage | None:
-    if not usage:
-        return None
-    details = usage.prompt_tokens_details
-    cached = details.cached_tokens if details else None
-    return Usage(usage.prompt_tokens, usage.completion_tokens, cached or 0)
-
-
-def _refusal(response: httpx.Response) -> EngineError | InvalidRequest:
-    """An upstream's error in our terms; its own message and code where it blames the request."""
-    if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
-        return EngineOverloaded("The upstream's queue is full.")
-    kind: type[EngineError] = UpstreamFailed if response.is_server_error else UpstreamError
-    if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
-        kind = EngineUnavailable
-    answers = f"The upstream answers {response.status_code}"
-    try:
-        refused = Refusal.model_validate_json(response.content).error
-    except ValueError:
-        return kind(f"{answers}.")
-    if response.status_code in (400, 422):
-        param = refused.param if isinstance(refused.param, str) else None
-        code = refused.code if isinstance(refused.code, str) else None
-        return InvalidRequest(refused.message, param, code)
-    return kind(f"{answers}: {refused.message}")
 
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)

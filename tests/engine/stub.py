@@ -15,6 +15,19 @@ Answer = tuple[int, str, bytes]
 MODELS: Answer = (200, JSON, b'{"data": [{"id": "smollm2"}]}')
 
 
+def one_token(prompt_tokens: int, *likely: tuple[str, float]) -> Answer:
+    """A completion of one token, with what is likely in its place."""
+    told = [{"token": token, "logprob": logprob} for token, logprob in likely]
+    content = [{**told[0], "top_logprobs": told}] if told else None
+    choice = {"index": 0, "finish_reason": "length", "logprobs": {"content": content}}
+    usage = {"prompt_tokens": prompt_tokens, "completion_tokens": 1}
+    return (200, JSON, json.dumps({"choices": [choice], "usage": usage}).encode())
+
+
+CONTINUES = (one_token(36, (" I", -1.0)), one_token(62, (" fourteen", -0.1)))
+"""How a server with SmolLM2 that goes on with begun answers replies to ``openai_probe.TRIALS``."""
+
+
 def stream(*chunks: str) -> bytes:
     return "".join(f"data: {chunk}\n\n" for chunk in chunks).encode()
 
@@ -27,14 +40,16 @@ def piece(text: str, finish_reason: str | None = None) -> str:
 class Upstream:
     """Its answers may be changed while it runs; None hangs up.
 
-    ``models`` answers every look; those in ``next_models`` come first, one each. ``chunks`` is what
-    a chat streams where ``answer`` is None and ``chunks`` is not: each is asked for as it is sent.
+    ``models`` answers every look; those in ``next_models`` come first, one each, as do those in
+    ``next_answers`` before ``answer``. ``chunks`` is what a chat streams where ``answer`` is None
+    and ``chunks`` is not: each is asked for as it is sent.
     """
 
     def __init__(self) -> None:
         self.models: Answer | None = MODELS
         self.next_models: deque[Answer | None] = deque()
         self.answer: Answer | None = None
+        self.next_answers: deque[Answer | None] = deque()
         self.chunks: Callable[[], Iterator[str]] | None = None
         self.asked: list[dict[str, Any]] = []
         self.looks = 0
@@ -53,7 +68,9 @@ def upstream() -> Iterator[Upstream]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             told.asked.append(json.loads(body))
-            if told.chunks:
+            if told.next_answers:
+                self._send(told.next_answers.popleft())
+            elif told.chunks:
                 self._stream(told.chunks())
             else:
                 self._send(told.answer)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from app.engine.base import Delta, Generation, LabelRead, Message, ServedModel
+from app.engine.base import Delta, Generation, LabelRead, ServedModel
 from app.engine.connection import Connection
 from app.engine.launcher import engine_launcher
 from app.engine.tokenizer import ChatTokenizer
@@ -32,7 +32,17 @@ from app.errors import (
     UpstreamFailed,
 )
 from app.settings import Settings
-from tests.engine.stub import JSON, MODELS, SSE, Answer, Upstream, piece, stream, upstream
+from tests.engine.stub import (
+    CONTINUES,
+    JSON,
+    MODELS,
+    SSE,
+    Answer,
+    Upstream,
+    piece,
+    stream,
+    upstream,
+)
 from tests.engine.test_engines import ASK, complete
 from tests.service import free_port
 
@@ -147,6 +157,7 @@ async def test_each_failure_has_its_own_error(
 async def test_a_label_read_that_is_none(
     stub: Upstream, tokenizer: ChatTokenizer, answer: bytes
 ) -> None:
+    stub.next_answers.extend(CONTINUES)
     stub.answer = (200, JSON, answer)
     engine = engine_for(stub, tokenizer)
     with pytest.raises(UpstreamError):
@@ -251,26 +262,6 @@ async def test_what_is_being_written_outlives_a_death(
         await complete(engine, ASK)
 
 
-async def test_labels_among_the_likeliest_are_found_by_their_text(
-    stub: Upstream,
-) -> None:
-    """A server that does not know vLLM's extensions names tokens by their text."""
-    top = [{"token": " ACC", "logprob": -0.5}, {"token": " The", "logprob": -1.5}]
-    position = {"token": " ACC", "logprob": -0.5, "top_logprobs": top}
-    answer = {"choices": [{"logprobs": {"content": [position]}}]}
-    stub.answer = (200, JSON, json.dumps(answer).encode())
-    engine = await engine_launcher(settings_for(stub.url))()
-    read = LabelRead(
-        "labels", (Message("user", "x"),), "I recommend this paper for", (34198, 12710)
-    )
-    assert (await engine.read_labels(read)).of == {34198: -0.5}
-    await engine.close()
-    assert stub.asked[0]["messages"][-1] == {
-        "role": "assistant",
-        "content": "I recommend this paper for",
-    }
-
-
 async def test_a_server_that_is_down(free: int) -> None:
     with pytest.raises(EngineUnavailable, match="does not answer"):
         await engine_launcher(settings_for(f"http://127.0.0.1:{free}/v1"))()
@@ -298,15 +289,16 @@ async def test_a_cache_salt_goes_to_vllm_and_to_nobody_else(
     """Other servers refuse what they don't know, or would log it."""
     card = {"id": "smollm2"} | ({"owned_by": owner} if owner else {})
     stub.models = (200, JSON, json.dumps({"data": [card]}).encode())
+    stub.next_answers.extend(CONTINUES if owner != "vllm" else [])
     stub.answer = (400, JSON, b'{"error": {"message": "no"}}')
     engine = await engine_launcher(settings_for(stub.url))()
     read = LabelRead("labels", ASK.messages, "I", (1, 2), cache_salt="secret")
-    for ask in (complete(engine, replace(ASK, cache_salt="secret")), engine.read_labels(read)):
+    for ask in (engine.read_labels(read), complete(engine, replace(ASK, cache_salt="secret"))):
         with pytest.raises(InvalidRequest):
             await ask
     await engine.close()
     assert engine.takes_cache_salt == (owner == "vllm")
-    assert [asked.get("cache_salt") for asked in stub.asked] == [sent, sent]
+    assert {asked.get("cache_salt") for asked in stub.asked} == {sent}
 
 
 @pytest.mark.parametrize(("top_k", "sent"), [(None, None), (64, 64), (0, -1)])
@@ -418,16 +410,3 @@ async def test_a_full_queue_has_nothing_to_do_with_a_constraint(
     with pytest.raises(EngineOverloaded):
         await complete(engine, HELD)
     await engine.close()
-
-
-async def test_an_answer_that_has_begun_is_gone_on_with(
-    stub: Upstream, tokenizer: ChatTokenizer
-) -> None:
-    stub.answer = (200, SSE, stream(piece("mary", "stop")))
-    engine = engine_for(stub, tokenizer)
-    assert (await complete(engine, replace(ASK, prefix="## Sum")))[0] == "mary"
-    await engine.close()
-    (asked,) = stub.asked
-    assert asked["messages"][-1] == {"role": "assistant", "content": "## Sum"}
-    assert asked["continue_final_message"] is True
-    assert asked["add_generation_prompt"] is False

@@ -365,13 +365,13 @@ async def until_it_fails(
     [
         ((400, JSON, b'{"error": {"message": "structural_tag?"}}'), "", InvalidRequest),
         ((500, JSON, b'{"error": {"message": "structural_tag?"}}'), "", UpstreamError),
-        ((200, SSE, stream('{"error": {"message": "grammar"}}')), "", EngineUnavailable),
+        ((200, SSE, stream('{"error": {"message": "grammar"}}')), "", UpstreamError),
         (
             (200, SSE, stream(piece("## Sum"), '{"error": {"message": "grammar"}}')),
             "## Sum",
-            EngineUnavailable,
+            UpstreamError,
         ),
-        ((200, SSE, stream(piece("## Sum"))), "## Sum", EngineUnavailable),
+        ((200, SSE, stream(piece("## Sum"))), "## Sum", EngineDied),
         ((200, SSE, stream(piece("## Sum"), piece("", "error"))), "## Sum", UpstreamError),
         ((200, SSE, stream(piece("## Sum"), piece("", "abort"))), "## Sum", EngineUnavailable),
     ],

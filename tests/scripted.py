@@ -6,11 +6,14 @@
 none is written, ``SCRIPTED_TEXT`` a text that reviews have in them; ``SCRIPTED_TOKENIZER=smollm2``
 counts as a model does, which takes seconds to load. A paper that says CRASH-THE-ENGINE gets an
 exception with the whole prompt in it, and one that says KILL-THE-PROCESS ends this process;
-``tests.doubles`` has more such words.
+``tests.doubles`` has more such words. ``SCRIPTED_FAULTS`` is a folder that is looked into while it
+runs: a file ``die`` there ends the engine, once, and while there is a file ``hang`` it answers
+nobody.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
@@ -20,6 +23,7 @@ from pathlib import Path
 
 from app.auth import check_exposure
 from app.engine.base import Delta, Generation, LabelLogprobs, LabelRead, Tokenizer
+from app.errors import EngineDied
 from app.main import create_app
 from app.observability.logs import configure_logging
 from app.server import Server
@@ -29,14 +33,36 @@ from tests.doubles import WHOLE_REVIEW, GatedEngine, Logprobs, WordTokenizer
 LOGPROBS: list[Logprobs] = [(-0.1, -2.5), (-2.0, -0.2), (-0.7, -0.7)]
 
 KILLS_THE_PROCESS = "KILL-THE-PROCESS"
+DIE, HANG = "die", "hang"
+_LOOK_S = 0.02
 
 
 class TouchyEngine(GatedEngine):
+    faults = Path(os.environ.get("SCRIPTED_FAULTS", os.devnull))
+
     def is_open(self) -> bool:
         gate = os.environ.get("SCRIPTED_GATE")
         return gate is None or Path(gate).exists()
 
+    async def _work(self, request: Generation) -> None:
+        deaths = self.deaths
+        while self.deaths == deaths and (self.faults / HANG).exists():
+            await asyncio.sleep(_LOOK_S)
+        if self.deaths > deaths:
+            raise EngineDied("It died while it hung.")
+        await super()._work(request)
+
+    async def died(self) -> str:
+        while not self.death.is_set():
+            if (self.faults / DIE).exists():
+                (self.faults / DIE).unlink()
+                self.die()
+            await asyncio.sleep(_LOOK_S)
+        return await super().died()
+
     async def generate(self, request: Generation) -> AsyncGenerator[Delta, None]:
+        while (self.faults / HANG).exists() and not self.death.is_set():
+            await asyncio.sleep(_LOOK_S)
         said = "\n".join(message.content for message in request.messages)
         if "CRASH-THE-ENGINE" in said:
             raise ValueError(said)

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import anyio
 import uvicorn
@@ -20,6 +20,10 @@ from tests.doubles import WHOLE_REVIEW
 from tests.service import free_port
 
 MODEL = "written-upstream"
+SLOWER = 10
+Fault = Literal["bad gateway", "malformed", "slow"]
+"""What it does instead, while it does: a proxy's 502 to every request, nonsense in every answer, or
+everything so many times slower."""
 
 
 class ReviewUpstream:
@@ -28,6 +32,7 @@ class ReviewUpstream:
     def __init__(self, delay_s: float = 0.0) -> None:
         """``delay_s``: pause before each line of a review."""
         self._delay_s = delay_s
+        self.fault: Fault | None = None
         self.reviews = 0
         """Requests for a review so far."""
         port = free_port()
@@ -47,10 +52,17 @@ class ReviewUpstream:
         self._thread = threading.Thread(target=self._server.run)
 
     async def _models(self, _: Request) -> Response:
+        await self._pause()
+        if self.fault == "bad gateway":
+            return Response(status_code=502)
+        if self.fault == "malformed":
+            return JSONResponse({"data": [{"object": "model"}]})
         return JSONResponse({"data": [{"id": MODEL, "max_model_len": 8192}]})
 
     async def _chat(self, request: Request) -> Response:
         asked: dict[str, Any] = await request.json()
+        if self.fault == "bad gateway":
+            return Response(status_code=502)
         if not asked.get("stream"):
             return JSONResponse({"choices": [{"message": {"content": " ACCEPT"}}]})
         self.reviews += asked["max_tokens"] > 1
@@ -58,9 +70,15 @@ class ReviewUpstream:
 
     async def _written(self) -> AsyncGenerator[str, None]:
         for line in WHOLE_REVIEW.splitlines(keepends=True):
-            await anyio.sleep(self._delay_s)
+            await self._pause()
+            if self.fault == "malformed":
+                yield "data: nonsense\n\n"
+                return
             yield _chunk({"delta": {"content": line}})
         yield _chunk({"delta": {}, "finish_reason": "stop"})
+
+    async def _pause(self) -> None:
+        await anyio.sleep(self._delay_s * (SLOWER if self.fault == "slow" else 1))
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -70,8 +70,18 @@ class KeptService:
 
     def __enter__(self) -> Self:
         self._keeper.start()
-        self.service.wait()
+        try:
+            self.service.wait()
+        except BaseException:
+            self.stop()
+            raise
         return self
+
+    def stop(self) -> None:
+        self._over.set()
+        self._keeper.join()
+        if self.service.process.poll() is None:
+            self.service.stop()
 
     def __exit__(
         self,
@@ -79,10 +89,7 @@ class KeptService:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._over.set()
-        self._keeper.join()
-        if self.service.process.poll() is None:
-            self.service.stop()
+        self.stop()
 
 
 @dataclass

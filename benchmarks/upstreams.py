@@ -39,7 +39,7 @@ from tests.service import STARTS_WITHIN_S, Service, free_port
 
 ASK_S = 900
 CONTEXT = 2048
-SMALL = {"REVIEWER_PROMPT_TOKENS": "512", "REVIEWER_MAX_TOKENS": "224"}
+SMALL = {"REVIEWER_PROMPT_TOKENS": "512", "REVIEWER_MAX_TOKENS": "320"}
 SHORT = {"format": "free", "max_tokens": "48"}
 LLAMA_CPP = """
 import sys, threading, xllamacpp
@@ -168,7 +168,7 @@ def samples(client: httpx.Client) -> Value:
 def chat(client: httpx.Client) -> Value:
     encoded = base64.b64encode((EXAMPLES / "paper.pdf").read_bytes()).decode()
     part = {"type": "file", "file": {"file_data": f"data:application/pdf;base64,{encoded}"}}
-    body = {"messages": [{"role": "user", "content": [part]}], "max_tokens": 224}
+    body = {"messages": [{"role": "user", "content": [part]}], "max_tokens": 320}
     answer = client.post("/v1/chat/completions", json=body).raise_for_status().json()
     return f"{len(answer['choices'][0]['message']['content'])} characters"
 

@@ -213,16 +213,19 @@ def _sampling(request: Generation) -> SamplingParams:
     structure = request.structure and StructuredOutputsParams(
         structural_tag=json.dumps(request.structure)
     )
-    return SamplingParams(
-        max_tokens=request.max_tokens,
-        temperature=request.temperature,
-        top_p=request.top_p,
-        top_k=request.top_k or 0,
-        seed=request.seed,
-        structured_outputs=structure or None,
-        output_kind=RequestOutputKind.DELTA,
-        n=request.n,
-    )
+    try:
+        return SamplingParams(
+            max_tokens=request.max_tokens,
+            temperature=request.temperature,
+            top_p=request.top_p,
+            top_k=request.top_k or 0,
+            seed=request.seed,
+            structured_outputs=structure or None,
+            output_kind=RequestOutputKind.DELTA,
+            n=request.n,
+        )
+    except (VLLMClientError, ValueError) as error:  # several samples at temperature 0, for instance
+        raise InvalidRequest(str(error)) from error
 
 
 def _not_held(tokens: int) -> ConstraintFailed:

@@ -72,7 +72,9 @@ def clean(text: str) -> str:
 
 
 def _without_soft_hyphens(text: str) -> str:
-    """All but the one at the line's end, where a word may be divided."""
+    """All but the one at the line's end, where a word may end; some fonts have no other space."""
+    if text[:-1].count(_SOFT_HYPHEN) > max(2, text.count(" ")):
+        return text[:-1].replace(_SOFT_HYPHEN, " ") + text[-1]
     return (
         text
         if text.find(_SOFT_HYPHEN) in (-1, len(text) - 1)
@@ -83,7 +85,9 @@ def _without_soft_hyphens(text: str) -> str:
 def _mend(text: str) -> str:
     text = text.translate(_MENDED)
     text = "".join(
-        unicodedata.normalize("NFKC", char) if "\ufb00" <= char <= "\ufb06" else char
+        unicodedata.normalize("NFKC", char)
+        if "\ufb00" <= char <= "\ufb06" or "\U0001d400" <= char <= "\U0001d7ff"
+        else char
         for char in text
     )
     # What stands between an accent and its letter goes first, or cleaning once would not be enough.

@@ -23,6 +23,7 @@ from app.paper.columns import in_reading_order
 from app.paper.contents import contents_lines
 from app.paper.furniture import drop_furniture
 from app.paper.hidden.inspector import Inspector, PageFindings
+from app.paper.language import is_language
 from app.paper.lines import FLAGS, Line, page_lines, rows
 from app.paper.model import Finding, Integrity, Paper
 from app.paper.ocr import read_scan, tessdata
@@ -39,6 +40,14 @@ _MOST_CHARACTERS = 5_000_000
 """More than any book: a bomb that is still being inflated."""
 _HEADER_WITHIN = 1024
 """PDF readers look for ``%PDF-`` in the first kilobyte; mail headers may stand before it."""
+_FEWEST_OF_A_CAPTION = 40
+_LONGEST_NOTICE = 1200
+"""Characters of a page that stands in for a document that only some viewers show."""
+_NOTICE = re.compile(
+    r"if this message is not eventually replaced|open this pdf portfolio|"
+    r"your pdf viewer may not be able to display",
+    re.IGNORECASE,
+)
 _OUT_OF_MEMORY = re.compile(r"(malloc|calloc|realloc) \(.*\) failed")
 
 
@@ -60,6 +69,7 @@ class _Pages:
     heights: dict[int, float] = field(default_factory=dict)
     hidden: list[Finding] = field(default_factory=list)
     scans: list[int] = field(default_factory=list)
+    unread: list[int] = field(default_factory=list)
 
     def all_lines(self) -> list[Line]:
         return [line for lines in self.lines.values() for line in lines]
@@ -98,6 +108,7 @@ def _assemble(pages: _Pages, count: int, repaired: bool, digest: str, blind: boo
             dropped=dict(dropped),
             repaired=repaired,
             ocr_pages=tuple(pages.scans),
+            unread=tuple(f"page {number}" for number in pages.unread),
         ),
     )
     return screen(paper, blind)
@@ -149,18 +160,49 @@ def _check(document: pymupdf.Document, max_pages: int) -> None:
 
 def _read_pages(document: pymupdf.Document, options: ExtractOptions) -> _Pages:
     pages = _read_text(document, options)
-    # Half of them, because a scan often has a cover sheet or a stamp that is text.
-    if not pages.scans or 2 * len(pages.scans) < document.page_count:
-        pages.scans.clear()
+    _check_notice(document, pages)
     folder = tessdata() if options.ocr else None
-    if pages.scans and folder is None:
+    if not is_language("\n".join(line.text for line in pages.all_lines())):
+        if folder is None:
+            raise PdfNoText(
+                "The PDF's text is no language: its fonts do not say which letters they show. "
+                "OCR would read it, and is not to be had here.",
+                param="file",
+            )
+        pages.scans = list(pages.lines)
+    if 2 * len(pages.scans) < document.page_count:
+        # A picture on a page of its own has a caption; a scan among pages of text has nothing.
+        pages.scans = [n for n in pages.scans if _length(pages.lines[n]) < _FEWEST_OF_A_CAPTION]
+    # Half of them, because a scan often has a cover sheet or a stamp that is text.
+    elif pages.scans and folder is None:
         raise PdfNoText("The PDF is a scan, and OCR is not to be had here.", param="file")
+    if folder is None:
+        pages.unread, pages.scans = pages.scans, []
     for number in pages.scans:
         page = document[number - 1]
         pages.lines[number] = page_lines(page, read_scan(page, str(folder)), {})
     if _length(pages.all_lines()) < _FEWEST_CHARACTERS:
         raise PdfNoText("The PDF has no text.", param="file")
+    if pages.scans and not is_language("\n".join(line.text for line in pages.all_lines())):
+        raise PdfNoText("The PDF's pages show no text that OCR can read.", param="file")
     return pages
+
+
+def _check_notice(document: pymupdf.Document, pages: _Pages) -> None:
+    """
+    Raises:
+        PdfNoText: all that the pages say is that the viewer can't show the document.
+    """
+    text = " ".join(line.text for line in pages.all_lines())
+    if len(text) >= _LONGEST_NOTICE:
+        return
+    catalogue = document.pdf_catalog()
+    if document.xref_get_key(catalogue, "Collection")[0] != "null":
+        raise PdfNoText("The file is a PDF portfolio: send the paper that is in it.", param="file")
+    if document.xref_get_key(catalogue, "AcroForm/XFA")[0] != "null":
+        raise PdfNoText("The file is an XFA form: print it to a PDF and send that.", param="file")
+    if _NOTICE.search(text):
+        raise PdfNoText("The PDF holds only a notice that it can't be shown.", param="file")
 
 
 def _read_text(document: pymupdf.Document, options: ExtractOptions) -> _Pages:

@@ -112,19 +112,39 @@ def _after_abstract(
         for index in range(start + 1, first_heading)
         if index not in used and lines[index].page <= last
     ]
+    prose = _in_prose(lines, rest, body)
     in_keywords = False
     for block in _blocks(lines, rest):
         text = " ".join(lines[index].text for index in block)
         in_keywords = KEYWORDS.match(text) is not None or (
             in_keywords and len(text) < _FEWEST_PROSE
         )
-        is_prose = same_face(lines[block[-1]], body) and len(text) >= _FEWEST_PROSE
+        is_prose = all(index in prose for index in block)
         if all(labels[index] in ("caption", "table", "figure") for index in block):
             # A picture of the first page; short labels may well be addresses.
             if in_keywords or (labels[block[0]] == "figure" and is_about_authors(text)):
                 yield from block
         elif in_keywords or not is_prose or all(is_about_authors(lines[i].text) for i in block):
             yield from block
+
+
+def _in_prose(lines: Sequence[Line], indices: Sequence[int], body: Body) -> set[int]:
+    """The lines of long runs in the text's own face, whatever blocks they come in."""
+    found: set[int] = set()
+    run: list[int] = []
+    for index in [*indices, -1]:
+        if index >= 0 and same_face(lines[index], body) and (not run or index == run[-1] + 1):
+            run.append(index)
+            continue
+        if sum(_length(lines[at].text) for at in run) >= _FEWEST_PROSE:
+            found.update(run)
+        run = [index] if index >= 0 and same_face(lines[index], body) else []
+    return found
+
+
+def _length(text: str) -> int:
+    """Characters; one of Chinese or Japanese says as much as three Latin letters."""
+    return len(text) + 2 * sum("\u3040" <= char <= "\u9fff" for char in text)
 
 
 def _blocks(lines: Sequence[Line], indices: Iterable[int]) -> Iterator[list[int]]:

@@ -327,5 +327,7 @@ def _is_name(name: str, *, ends: bool) -> bool:
 
 def _is_worded(text: str) -> bool:
     """Whether most of it is words, as a formula's is not."""
+    if 2 * sum("\u3040" <= char <= "\u9fff" for char in text) >= len(text):
+        return True
     words = [word for word in text.split() if sum(map(str.isalpha, word)) >= 3]
     return 2 * sum(map(len, words)) >= len(text)

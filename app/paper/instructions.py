@@ -10,6 +10,8 @@ import unicodedata
 
 _MACHINE = "(?:llms?|ai|gpt|chatgpt|gemini|claude|(?:large )?language models?|chatbots?)"
 _RATING = "(?:review|score|rating|assessment|evaluation|recommendation|feedback)s?"
+_VERDICT = "(?:review|score|rating|assessment|evaluation|recommendation)s?"
+"""Not feedback: papers speak of it, and of giving it."""
 _PRAISE = "(?:positive|favou?rable|glowing|highest|excellent|perfect|outstanding)"
 _FAULTS = "(?:negatives?|negative points?|weakness(?:es)?|flaws?|shortcomings?)"
 _DISCARD = "(?:ignore|disregard|forget|override)"
@@ -21,7 +23,7 @@ _PHRASES = (
     f"(?:(?:system|reviewer|review) )?{_ORDERS}",
     f"(?:give|write|provide|produce|return|output|generate|submit|assign|leave) "
     f"(?:(?:us|me|it|this|{_SUBMISSION}|an?|the|very|overall|only) ){{0,5}}{_PRAISE} "
-    f"(?:W )?{_RATING}",
+    f"(?:W )?{_VERDICT}",
     f"{_PRAISE} {_RATING} only",
     "(?:do not|don t|never|refrain from) "
     "(?:highlight|mention|list|raise|report|discuss|critici[sz]e|point out)(?:ing)? "

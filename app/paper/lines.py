@@ -24,6 +24,7 @@ _MATH_NAME = re.compile(
     r"CM(MI|SY|EX|BSY|MIB)|MSAM|MSBM|EU[FRS][MB]|math|symbol|rsfs|stmary|[tp]x(sy|mi|ex)|wasy",
     re.IGNORECASE,
 )
+_RAISED = re.compile(r"\s*[-−–+]?\d|\s*[-−–]$")
 _SAME_BASELINE = 0.4
 """Part of a line's height by which its neighbour may be lower or higher."""
 _CELL_GAP = 1.6
@@ -116,7 +117,8 @@ def _turned(line: Line, matrix: pymupdf.Matrix) -> Line:
 def _read_line(
     spans: Sequence[Mapping[str, Any]], line: Mapping[str, Any], page: int, block: int
 ) -> Line | None:
-    text = clean("".join(span["text"] for span in spans))
+    texts = _texts(spans)
+    text = clean("".join(texts))
     if not text:
         return None
     fonts: dict[str, int] = {}
@@ -126,13 +128,13 @@ def _read_line(
     in_lead = in_opening = True
     opens_in = ""
     marks: list[str] = []
-    for span in spans:
-        said, font = span["text"], span["font"]
+    for span, said in zip(spans, texts, strict=True):
+        font = span["font"]
         passed += len(said)
         if not said or said.isspace():
             continue
         if span["flags"] & _SUPERSCRIPT:
-            marks.append(said.strip())
+            marks.append(span["text"].strip())
             continue
         fonts[font] = fonts.get(font, 0) + len(said)
         size = max(size, span["size"])
@@ -169,6 +171,21 @@ def _read_line(
         direction=line["dir"],
         uniform=len(faces) <= 1,
     )
+
+
+def _texts(spans: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The spans' texts, with a sign before what is raised and would be read as part of a number."""
+    texts: list[str] = []
+    before = ""
+    for span in spans:
+        said = span["text"]
+        if span["flags"] & _SUPERSCRIPT and _RAISED.match(said):
+            is_power = said.lstrip()[0] in "-−–" and before[-1:].isalpha()
+            if before[-1:].isdigit() or is_power:
+                said = "^" + said.lstrip()
+        texts.append(said)
+        before = said or before
+    return texts
 
 
 @lru_cache(maxsize=4096)

@@ -18,7 +18,27 @@ from app.routes.json_body import decoded
 from app.routes.submission import validated
 from app.schemas.chat import PaperChatRequest
 
-_DATA_URL = re.compile(r"data:(?P<type>[^;,]{0,200})(?P<base64>;base64)?,")
+_DATA_URL = re.compile(
+    r"data:(?P<type>[^;,]{0,200})(;[\w.+-]{1,50}=[^;,]{0,300}){0,8}(?P<base64>;base64)?,",
+    re.IGNORECASE,
+)
+_NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "frequency_penalty": (None, 0),
+    "presence_penalty": (None, 0),
+    "stop": (None, "", []),
+    "tools": (None, []),
+    "tool_choice": (None, "none", "auto"),
+    "parallel_tool_calls": (None, True, False),
+    "logprobs": (None, False),
+    "top_logprobs": (None, 0),
+    "logit_bias": (None, {}),
+    "response_format": (None,),
+    "stream_options": (None,),
+    "max_completion_tokens": (None,),
+    "max_tokens": (None,),
+    "seed": (None,),
+}
+"""What clients send without meaning anything by it: parameters, and values as if they were not."""
 _PDF = "application/pdf"
 _PIECE = 2**18
 """Characters of base64 that are decoded at a time: other threads get a turn between two."""
@@ -40,7 +60,8 @@ def paper_request(chat: ChatBody, limits: BodyLimits) -> tuple[PaperChatRequest,
     if not chat.files:
         return None
     anything: Any = Any
-    given = {name: decoded(raw, anything, name) for name, raw in chat.parameters.items()}
+    sent = {name: decoded(raw, anything, name) for name, raw in chat.parameters.items()}
+    given = {name: value for name, value in sent.items() if value not in _NEUTRAL.get(name, ())}
     asked = validated(PaperChatRequest, given)
     if len(chat.files) > 1:
         raise InvalidRequest("Attach one paper, not two.", "messages", "too_many_files")
@@ -90,6 +111,9 @@ def _file(raw: Raw | UnsetType, limits: BodyLimits) -> File:
 
 def _decoded_base64(text: str, start: int) -> bytes:
     """What stands behind ``start``, a piece at a time: fifty megabytes take a second."""
+    if any(space in text for space in "\n\r \t"):
+        # MIME's lines are 76 characters long.
+        text, start = "".join(text[start:].split()), 0
     pieces = []
     try:
         for at in range(start, len(text), _PIECE):

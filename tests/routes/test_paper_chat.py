@@ -281,6 +281,35 @@ def test_what_can_not_be_asked_for_with_a_paper(
     assert not engine.generations
 
 
+def test_what_means_nothing_is_taken_beside_a_paper(scripted: Client) -> None:
+    """Clients send all parameters that they know, most of them as if they were not."""
+    sdk, _ = scripted
+    neutral: dict[str, Any] = {
+        "frequency_penalty": 0,
+        "presence_penalty": 0.0,
+        "stop": None,
+        "tools": [],
+        "tool_choice": "auto",
+        "logprobs": False,
+        "logit_bias": {},
+        "max_tokens": None,
+    }
+    body = {"model": "scripted", "messages": attached(), **neutral}
+    response = httpx.post(f"{sdk.base_url}chat/completions", json=body)
+    assert response.status_code == 200, response.text
+
+
+@pytest.mark.parametrize("head", ["data:application/pdf;name=a%20paper.pdf;base64,", PDF[:28]])
+def test_base64_as_mail_and_browsers_make_it(scripted: Client, head: str) -> None:
+    sdk, _ = scripted
+    data = head + base64.encodebytes(paper_pdf()).decode()
+    response = httpx.post(
+        f"{sdk.base_url}chat/completions",
+        json={"model": "scripted", "messages": attached(data)},
+    )
+    assert response.status_code == 200, response.text
+
+
 def test_a_word_in_a_text_attaches_no_file(scripted: Client) -> None:
     sdk, engine = scripted
     body = {"messages": [{"role": "user", "content": 'a "file"'}]}

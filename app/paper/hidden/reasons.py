@@ -39,6 +39,9 @@ _WINDOW, _WRONG_IN_WINDOW = 7, 4
 """Letters in a row, and how many of them must show other letters than they claim."""
 _FEWEST_LETTERS = 6
 """Fewer letters of one kind on a page are left out of its text, but not worth a report."""
+_LONGEST_LABEL, _MANY = 5, 48
+"""Of fewer letters in all, those in no longer word than this are labels of a figure, or a watermark
+drawn letter by letter: left out too, and not reported."""
 _LIGATURES = {"ff", "fi", "fl", "ffi", "ffl", "fb", "fh", "fj", "fk", "ft", "tt", "tf", "ti", "tti"}
 _LIGATURES |= {"th", "st", "ct", "sp", "ch", "ck", "ae", "oe", "ij"}
 _SCAN_HIDES, _SCAN_COVERS = 0.9, 0.5
@@ -75,14 +78,24 @@ class Reasons:
             return
         alphabetic = shown.spread(chr(code).isalpha() for _, _, code in shown.kinds)
         letters = np.bincount(self.codes[alphabetic], minlength=len(_KINDS))
+        words = self._longest_words(alphabetic)
         at = np.flatnonzero(shown.letters)
         for code, group in groupby(at.tolist(), key=lambda index: int(self.codes[index])):
-            if code and letters[code] >= _FEWEST_LETTERS:
+            if code and letters[code] >= _FEWEST_LETTERS and words[code] >= _LONGEST_LABEL:
                 run = list(group)
                 end = run[-1] + 1
                 while end < len(shown) and self.codes[end] == code and not shown.letters[end]:
                     end += 1
                 yield shown.finding(page, _KINDS[code], run[0], end)
+
+    def _longest_words(self, alphabetic: Bools) -> NDArray[np.int64]:
+        """For each reason the letters of the longest word that it hides."""
+        longest = np.zeros(len(_KINDS), np.int64)
+        for code in np.unique(self.codes[alphabetic]).tolist():
+            own = self._shown.words[alphabetic & (self.codes == code)]
+            total = len(own)
+            longest[code] = total if total >= _MANY else np.bincount(own).max(initial=0)
+        return longest
 
 
 def judge(page: pymupdf.Page, shown: Trace, rendering: Rendering, shapes: GlyphShapes) -> Reasons:

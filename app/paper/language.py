@@ -1,0 +1,59 @@
+"""Whether a text is language at all: what a PDF says its glyphs mean may be nothing."""
+
+from __future__ import annotations
+
+import re
+
+_WORD = re.compile(r"[^\W\d_]+")
+_COMMON = frozenset(
+    (
+        *("the", "of", "and", "to", "in", "is", "we", "for", "that", "with", "on", "as", "are"),
+        *("this", "be", "an", "from", "it", "at", "or", "can", "which", "was", "not", "have", "by"),
+        *("de", "la", "le", "les", "et", "des", "du", "en", "un", "une", "que", "dans", "est"),
+        *("der", "die", "das", "und", "von", "den", "mit", "ist", "zu", "ein", "eine", "im", "par"),
+        *(
+            "el",
+            "los",
+            "las",
+            "del",
+            "se",
+            "por",
+            "con",
+            "una",
+            "os",
+            "da",
+            "do",
+            "em",
+            "um",
+            "uma",
+        ),
+        *("para", "na", "no", "di", "il", "che", "per", "della", "van", "het", "och", "att", "som"),
+        *("og", "av", "er", "ve", "bir", "jest", "nie", "och"),
+    )
+)
+"""Words that make a tenth to a half of any text in a language with Latin letters."""
+_FEWEST = 120
+"""Fewer words tell nothing."""
+_LEAST = 0.02
+_LATIN = 0.6
+_VOWELS = frozenset("aeiouyàáâãäåæèéêëìíîïòóôõöøùúûüœ")
+_FEWEST_VOWELS = 0.25
+"""Part of the letters; a third to a half are vowels where words can be spoken."""
+
+
+def is_language(text: str) -> bool:
+    """Whether a long text in Latin letters has common words or can be spoken; any other may be."""
+    words = _WORD.findall(text.lower())
+    letters = "".join(words)
+    latin = sum(char < "\u0250" for char in letters)
+    if len(words) < _FEWEST or latin < _LATIN * len(letters):
+        return _is_readable(text)
+    vowels = sum(char in _VOWELS for char in letters)
+    known = sum(word in _COMMON for word in words)
+    return known >= _LEAST * len(words) or vowels >= _FEWEST_VOWELS * len(letters)
+
+
+def _is_readable(text: str) -> bool:
+    """Whether most characters are known ones: not private, not the sign for what can't be read."""
+    odd = sum("\ue000" <= char <= "\uf8ff" or char == "\ufffd" for char in text)
+    return 2 * odd < max(1, len(text))

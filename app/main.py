@@ -21,9 +21,9 @@ from app.engine.base import Engine
 from app.engine.launcher import engine_launcher
 from app.engine.supervisor import Launch, Supervisor
 from app.errors import InvalidRequest, ReviewerError
-from app.jobs.board import Board
-from app.jobs.desk import Desk
-from app.jobs.run import Workplace
+from app.jobs.job import WorkerContext
+from app.jobs.manager import ReviewManager
+from app.jobs.registry import RunRegistry
 from app.jobs.workers import Workers
 from app.limits import BodyLimits
 from app.middleware.access import CLIENT_LEFT, Access
@@ -67,22 +67,22 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
         storage = Storage(settings)
         await storage.start()
         async with PaperReader(settings) as reader:
-            place = Workplace(
+            context = WorkerContext(
                 settings,
                 storage.store,
                 supervisor,
                 ReviewService(rules, supervisor, reader),
-                Board(storage.store),
                 keyring.cache_salt,
                 metrics,
                 traces,
             )
-            workers = Workers(place, storage, places, stopping)
+            registry = RunRegistry(context)
+            workers = Workers(context, registry, storage, places, stopping)
             app.state.reviewer = State(
                 supervisor,
                 reader,
                 storage,
-                Desk(place, workers),
+                ReviewManager(context, registry, workers),
                 metrics,
                 traces,
                 keyring,

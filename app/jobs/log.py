@@ -1,24 +1,41 @@
-"""What happens to a review, for all who follow it."""
+"""The events of one run, for all who follow it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from typing import Generic, TypeVar
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
 
-T = TypeVar("T")
+from app.jobs.events import StoredEvent
+from app.review.service import Completed, Event, Failed
 
 
-class Log(Generic[T]):
-    """Grows until it is closed. Each follower sees all of it, from its beginning on."""
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """An event of the review service, and what clients get for it: nothing, or several events."""
+
+    event: Event
+    encoded: Sequence[StoredEvent]
+
+    @property
+    def is_last(self) -> bool:
+        return isinstance(self.event, Completed | Failed)
+
+
+class EventLog:
+    """Grows until it is closed. Each follower gets all of it, from the beginning on."""
 
     def __init__(self) -> None:
-        self.entries: list[T] = []
+        self._entries: list[LogEntry] = []
         self._closed = asyncio.Event()
         self._changed = asyncio.Event()
 
-    def append(self, entry: T) -> None:
-        self.entries.append(entry)
+    @property
+    def encoded(self) -> list[StoredEvent]:
+        return [event for entry in self._entries for event in entry.encoded]
+
+    def append(self, event: Event, encoded: Sequence[StoredEvent]) -> None:
+        self._entries.append(LogEntry(event, encoded))
         self._wake()
 
     def close(self) -> None:
@@ -29,17 +46,17 @@ class Log(Generic[T]):
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def follow(self) -> AsyncGenerator[T, None]:
+    async def follow(self) -> AsyncGenerator[LogEntry, None]:
         seen = 0
         while True:
-            while seen < len(self.entries):
-                yield self.entries[seen]
+            while seen < len(self._entries):
+                yield self._entries[seen]
                 seen += 1
             if self._closed.is_set():
                 return
             await self._changed.wait()
 
-    async def last(self) -> T | None:
-        """The entry that it ends with; None where it had none."""
+    async def last(self) -> Event | None:
+        """The event that it ends with; None if it has none."""
         await self._closed.wait()
-        return self.entries[-1] if self.entries else None
+        return self._entries[-1].event if self._entries else None

@@ -1,4 +1,4 @@
-"""Works through the queue in the service's own process, and gives signs of life."""
+"""Works through the queue in the service's own process, and keeps its claims alive."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Collection
 
 from app.errors import StoreUnavailable
-from app.jobs.board import LOOK_S
-from app.jobs.run import Ending, Job, Run, Workplace
+from app.jobs.job import Job, StopReason, WorkerContext
+from app.jobs.registry import POLL_S, RunRegistry
+from app.jobs.run import Run
 from app.places import Places
 from app.store.records import Claim
 from app.store.storage import Storage
@@ -23,26 +24,28 @@ from app.waiting import end, wait_for
 log = logging.getLogger(__name__)
 
 _CLOSING_S = 5.0
-"""For writing down that reviews were stopped."""
+"""For writing that reviews were stopped."""
 
 
 class Workers:
-    """Claims background reviews, some at a time, and keeps the claims of all that run here."""
+    """Claims background reviews, a number at a time, and renews the claims of all runs here."""
 
     def __init__(
         self,
-        place: Workplace,
+        context: WorkerContext,
+        registry: RunRegistry,
         storage: Storage,
         places: Places,
         stopping: asyncio.Event,
     ) -> None:
-        """``stopping`` is set when the service has been told to end."""
+        """``stopping`` is set when the service is to stop."""
         self.owner = uuid.uuid4().hex
         """This process, as its claims name it."""
-        self._place = place
-        self._supervisor = place.supervisor
+        self._context = context
+        self._registry = registry
+        self._supervisor = context.supervisor
         self._storage = storage
-        self._places = places
+        self._contexts = places
         self._work = asyncio.Event()
         self._stopping = stopping
         self._done = asyncio.Event()
@@ -50,100 +53,99 @@ class Workers:
         self.tasks = EssentialTasks()
         self._claiming: list[asyncio.Task[None]] = []
         self._keeping: list[asyncio.Task[None]] = []
-        self._others_have_until = 0.0
-        """By the loop's clock; until then no other process is taken for dead."""
+        self._expire_from = 0.0
+        """By the loop's clock: until then no other process counts as dead."""
         self._ends = math.inf
-        """When what runs has to be finished, once that is known, by the loop's clock."""
+        """By the loop's clock: when runs have to be finished, once the service is to stop."""
 
     def start(self) -> None:
-        board, sign_s = self._place.board, self._place.settings.lease_s / 3
+        renew_s = self._context.settings.lease_s / 3
         stopping, done, start = self._stopping, self._done, self.tasks.start
         self._claiming = [
             start("claiming of reviews", repeat(self._claim, 0, stopping), stopping),
-            start("wait for the service's end", self._retire(), stopping),
+            start("wait for the service's end", self._begin_shutdown(), stopping),
         ]
         self._keeping = [
-            start("renewal of claims", repeat(self._keep_alive, sign_s, done), done),
-            start("look at other processes' reviews", repeat(board.look, LOOK_S, done), done),
+            start("renewal of claims", repeat(self._keep_alive, renew_s, done), done),
+            start(
+                "look at other processes' reviews", repeat(self._registry.poll, POLL_S, done), done
+            ),
         ]
 
     def wake(self) -> None:
-        """There is something in the queue, or room to take it on."""
+        """Look at the queue now: there is a new review, or a free worker."""
         self._work.set()
 
-    async def _retire(self) -> None:
-        """Once the service is to end: claim nothing more, and let nobody wait for what may come."""
+    async def _begin_shutdown(self) -> None:
+        """Once the service is to stop: claim nothing more, and let no client wait any longer."""
         await self._stopping.wait()
-        settings = self._place.settings
+        settings = self._context.settings
         grace_s = settings.shutdown_delay_s + settings.shutdown_grace_s
         self._ends = asyncio.get_running_loop().time() + grace_s
         self._work.set()
-        self._place.board.close()
+        self._registry.close()
 
     async def stop(self) -> None:
-        """Let what runs finish while there is time; the rest goes back to the queue.
+        """Let runs finish in the time that is left; the others go back into the queue.
 
-        A client that still waits gets an error.
+        Clients that still wait get an error.
         """
         self._stopping.set()
         await end(self._claiming, _CLOSING_S)
-        board = self._place.board
-        running = [run.task for run in board.runs.values()]
+        running = [run.task for run in self._registry.runs]
         if running:
             left = max(0.0, self._ends - asyncio.get_running_loop().time())
             log.info("stopping: %d reviews have %.0f s left", len(running), left)
             await asyncio.wait(running, timeout=left)
-        for run in tuple(board.runs.values()):
-            run.stop(Ending.STOPPING)
-        unfinished = [run.task for run in board.runs.values()]
+        unfinished = self._registry.runs
+        for run in unfinished:
+            run.stop(StopReason.SHUTDOWN)
         if unfinished:
-            _, stuck = await asyncio.wait(unfinished, timeout=_CLOSING_S)
+            _, stuck = await asyncio.wait([run.task for run in unfinished], timeout=_CLOSING_S)
             for task in stuck:  # the store is away: the claims will run out
                 task.cancel()
         self._done.set()
         await end(self._keeping, _CLOSING_S)
 
     async def _claim(self) -> None:
-        settings, store = self._place.settings, self._place.store
+        settings, queue = self._context.settings, self._context.store.queue
         self._work.clear()
-        running = Counter(
-            run.job.tenant for run in self._place.board.runs.values() if run.job.background
-        )
+        running = Counter(run.job.tenant for run in self._registry.runs if run.job.background)
         if running.total() < settings.background_reviews and self._is_ready():
-            without = self._places.busy(running)
-            row = await store.claim(self.owner, settings.lease_s, without=without)
+            without = self._contexts.busy(running)
+            row = await queue.claim(self.owner, settings.lease_s, without=without)
             if row:
                 self._begin(row)
                 return
-            if await store.suspects_wait(without):
+            if await queue.suspects_wait(without):
                 await self._try_suspect(without)
                 return
-        await wait_for(self._work, LOOK_S)
+        await wait_for(self._work, POLL_S)
 
     def _is_ready(self) -> bool:
-        """Whether a review that is begun now can be made and written down."""
+        """Whether a review that is begun now can be made and stored."""
         return not (self._supervisor.unready or self._storage.unready)
 
     async def _try_suspect(self, without: Collection[str]) -> None:
-        """Once the engine is empty and in good health: if it dies again, everybody knows why."""
-        store, settings = self._place.store, self._place.settings
+        """Alone in an engine that has just answered: if it fails now, this review is the reason."""
+        queue, settings = self._context.store.queue, self._context.settings
         async with self._supervisor.gate.alone():
             if self._stopping.is_set() or not await self._supervisor.answers():
-                await wait_for(self._stopping, LOOK_S)
+                await wait_for(self._stopping, POLL_S)
                 return
-            row = await store.claim(self.owner, settings.lease_s, without=without, alone=True)
+            row = await queue.claim(self.owner, settings.lease_s, without=without, alone=True)
             if row:
-                await self._over(self._begin(row))
+                await self._end_of(self._begin(row))
 
-    async def _over(self, run: Run) -> None:
-        """Wait until it has ended, or the service is to end."""
+    async def _end_of(self, run: Run) -> None:
+        """Wait until it has ended, or the service is to stop."""
         stopping = asyncio.create_task(self._stopping.wait())
         await asyncio.wait((run.task, stopping), return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
 
     def _begin(self, row: ReviewRow) -> Run:
         if row.attempt == 1:
-            self._place.metrics.background_wait.observe(max(0.0, time.time() - row.created))
+            self._context.metrics.background_wait.observe(max(0.0, time.time() - row.created))
         return self.run(
             Job(
                 claim=Claim(row.id, self.owner, row.attempt),
@@ -154,39 +156,43 @@ class Workers:
         )
 
     def run(self, job: Job) -> Run:
-        """Begin what has been claimed."""
-        run = Run(job, self._place)
+        """Begin an attempt that has been claimed."""
+        run = self._registry.start(job)
 
         def ended(_: object) -> None:
-            # Where the engine can't take it now, there is no hurry to try the next one.
-            if job.background and not run.returned:
+            # If the engine can't take this one, there is no hurry to try the next.
+            if job.background and not run.result.engine_is_away:
                 self.wake()
 
         run.task.add_done_callback(ended)
         return run
 
     async def _keep_alive(self) -> None:
-        """Renew our claims, then end those of the dead: never the other way round.
+        """Renew our claims, then expire those of dead processes, in this order.
 
-        Where the store was away nobody could renew, and ours may have run out like theirs. They
-        get the time to renew them first.
+        While the store is away nobody can renew anything. Once it is back, all processes get the
+        time to do so before any of them counts as dead.
         """
-        loop, settings = asyncio.get_running_loop(), self._place.settings
+        loop, settings = asyncio.get_running_loop(), self._context.settings
         try:
             await self._renew()
-            if loop.time() >= self._others_have_until:
+            if loop.time() >= self._expire_from:
                 await self._expire()
         except StoreUnavailable:
-            self._others_have_until = loop.time() + settings.lease_s
+            self._expire_from = loop.time() + settings.lease_s
             raise
 
     async def _renew(self) -> None:
-        runs = {run.job.claim: run for run in self._place.board.runs.values()}
+        runs = {run.job.claim: run for run in self._registry.runs}
         if runs:
-            for claim in await self._place.store.renew(runs.keys(), self._place.settings.lease_s):
-                runs[claim].stop(Ending.TAKEN)
+            for claim in await self._context.store.queue.renew(
+                runs.keys(), self._context.settings.lease_s
+            ):
+                runs[claim].stop(StopReason.CLAIM_VOID)
 
     async def _expire(self) -> None:
-        settings = self._place.settings
-        for review_id in await self._place.store.expire(settings.lease_s, settings.max_attempts):
-            self._place.board.changed(review_id)
+        settings = self._context.settings
+        for review_id in await self._context.store.queue.expire(
+            settings.lease_s, settings.max_attempts
+        ):
+            self._registry.notify(review_id)

@@ -44,7 +44,7 @@ async def readyz(state: StateDep) -> Readiness:
 async def metrics(state: StateDep) -> Response:
     """The service's metrics and the engine's, in Prometheus' text format."""
     try:
-        unfinished = await state.storage.store.counts()
+        unfinished = await state.storage.store.reviews.counts()
     except StoreUnavailable:
         unfinished = {}
     state.metrics.count_unfinished(unfinished)

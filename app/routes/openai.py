@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.disconnect import cancel_on_disconnect
 from app.engine.supervisor import Supervisor
-from app.jobs.desk import Submission
+from app.jobs.submission import Submission
 from app.review.service import Accepted, Completed, Event, Failed, Writing, finished
 from app.routes.attached import paper_request
 from app.routes.chat_body import ChatBody, read_chat
@@ -97,8 +97,8 @@ async def create_chat_completion(
         return _EngineAnswer(state.supervisor, await asyncio.to_thread(chat.for_engine, salt))
     parameters, file = asked
     answer_format = _answer_format(parameters.response_format)
-    ticket = await state.desk.submit(Submission(file, parameters, tenant, key, answer_format))
-    events = state.desk.events(ticket)
+    submitted = await state.manager.submit(Submission(file, parameters, tenant, key, answer_format))
+    events = state.manager.events(submitted)
     if parameters.stream:
         options = parameters.stream_options
         with_usage = options is not None and options.include_usage

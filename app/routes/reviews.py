@@ -10,21 +10,22 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from app.disconnect import cancel_on_disconnect
-from app.jobs.desk import LONGEST_KEY, Submission, Ticket
+from app.jobs.events import StoredEvent
 from app.jobs.export import csv_of, markdown_of
 from app.jobs.resource import json_of, resource_of, review_of, summary_of
-from app.jobs.telling import Told
+from app.jobs.submission import Submission, SubmissionResult
 from app.routes.responses import EVENTS, Responses, errors
 from app.routes.sse import EventStream, server_event
 from app.routes.state import State, StateDep, TenantDep
 from app.routes.submission import REVIEW_BODY, read_review_submission
 from app.schemas.review import ReviewDeleted, ReviewList, ReviewResource
 from app.store.records import Filters
-from app.store.tables import Status
+from app.store.states import Status
 
 router = APIRouter(prefix="/v1/reviews", tags=["reviews"])
 
 LONGEST_WAIT_S = 300.0
+LONGEST_KEY = 255
 
 IdempotencyKey = Annotated[
     str | None,
@@ -55,19 +56,19 @@ async def create_review(
     `review.section.completed`, `review.verdict`, `review.completed`, or `error` as the last one.
     """
     source, parameters = await read_review_submission(request)
-    ticket = await state.desk.submit(Submission(source, parameters, tenant, key))
-    headers = {"Idempotent-Replayed": "true"} if ticket.replayed else {}
+    submitted = await state.manager.submit(Submission(source, parameters, tenant, key))
+    headers = {"Idempotent-Replayed": "true"} if submitted.replayed else {}
     if parameters.stream:
-        return _events(state, ticket.id, tenant, headers=headers)
+        return _events(state, submitted.id, tenant, headers=headers)
     if parameters.background:
-        return await _taken_on(state, ticket, headers)
-    body = await cancel_on_disconnect(request.receive, state.desk.result(ticket))
+        return await _accepted(state, submitted, headers)
+    body = await cancel_on_disconnect(request.receive, state.manager.result(submitted))
     return _json(body, headers=headers)
 
 
-async def _taken_on(state: State, ticket: Ticket, headers: dict[str, str]) -> Response:
-    row = await state.desk.get(ticket.id, ticket.tenant)
-    body = json_of(row, reused=ticket.reused)
+async def _accepted(state: State, submitted: SubmissionResult, headers: dict[str, str]) -> Response:
+    row = await state.manager.get(submitted.id, submitted.tenant)
+    body = json_of(row, reused=submitted.reused)
     return _json(body, 200 if row.status == "completed" else 202, headers)
 
 
@@ -92,7 +93,7 @@ async def list_reviews(
         created_before=created_before,
         sha256=sha256,
     )
-    page = await state.desk.page(
+    page = await state.manager.page(
         tenant, filters, limit=limit, newest_first=order == "desc", cursor=cursor
     )
     data = [summary_of(row) for row in page.rows]
@@ -114,7 +115,7 @@ async def get_review(
     ] = -1,
 ) -> Response:
     """A review in whatever state it is; with `stream` the events that `POST` would have sent."""
-    row = await state.desk.get(review_id, tenant, 0 if stream else wait)
+    row = await state.manager.get(review_id, tenant, 0 if stream else wait)
     if stream:
         return _events(state, review_id, tenant, starting_after)
     return _json(json_of(row))
@@ -123,13 +124,13 @@ async def get_review(
 @router.post("/{review_id}/cancel", responses=errors(404, 409))
 async def cancel_review(review_id: str, state: StateDep, tenant: TenantDep) -> ReviewResource:
     """End a review that is queued or being made, in the engine too."""
-    return resource_of(await state.desk.cancel(review_id, tenant))
+    return resource_of(await state.manager.cancel(review_id, tenant))
 
 
 @router.delete("/{review_id}", responses=errors(404))
 async def delete_review(review_id: str, state: StateDep, tenant: TenantDep) -> ReviewDeleted:
     """Remove a review and its paper, at once; one that is being made ends."""
-    await state.desk.delete(review_id, tenant)
+    await state.manager.delete(review_id, tenant)
     return ReviewDeleted(id=review_id)
 
 
@@ -140,11 +141,11 @@ async def delete_review(review_id: str, state: StateDep, tenant: TenantDep) -> R
 )
 async def get_paper(review_id: str, state: StateDep, tenant: TenantDep) -> Response:
     """The file that was reviewed."""
-    row, data = await state.desk.paper(review_id, tenant)
+    row, data = await state.manager.paper(review_id, tenant)
     pdf = data.startswith(b"%PDF")
     return _file(
         data,
-        f"{row.content}.pdf" if pdf else str(row.content),
+        f"{row.blob_sha256}.pdf" if pdf else str(row.blob_sha256),
         "application/pdf" if pdf else "application/octet-stream",
     )
 
@@ -164,7 +165,7 @@ async def export_review(
     form: Annotated[Literal["md", "json", "csv"], Query(alias="format")] = "md",
 ) -> Response:
     """A completed review as a file: for a person, a program or a spreadsheet."""
-    review = review_of(await state.desk.get(review_id, tenant))
+    review = review_of(await state.manager.get(review_id, tenant))
     if form == "json":
         body, kind = await asyncio.to_thread(review.model_dump_json, indent=2), "application/json"
     elif form == "csv":
@@ -194,11 +195,11 @@ def _events(
     starting_after: int = -1,
     headers: dict[str, str] | None = None,
 ) -> EventStream:
-    told = state.counted(state.desk.told(review_id, tenant, starting_after))
-    return EventStream(_server_events(told), headers)
+    events = state.counted(state.manager.stream(review_id, tenant, starting_after))
+    return EventStream(_server_events(events), headers)
 
 
-async def _server_events(told: AsyncGenerator[Told, None]) -> AsyncGenerator[bytes, None]:
-    async with aclosing(told) as telling:
-        async for one in telling:
-            yield server_event(one.data, one.type, one.number)
+async def _server_events(events: AsyncGenerator[StoredEvent, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(events) as stored:
+        async for event in stored:
+            yield server_event(event.data, event.type, event.number)

@@ -13,8 +13,8 @@ from fastapi import Depends, Request
 from app.auth import Keyring
 from app.engine.supervisor import Supervisor
 from app.errors import ShuttingDown
-from app.jobs.desk import Desk
-from app.jobs.telling import Told
+from app.jobs.events import StoredEvent
+from app.jobs.manager import ReviewManager
 from app.limits import BodyLimits
 from app.observability.metrics import Metrics
 from app.observability.tracing import Traces
@@ -29,13 +29,13 @@ class State:
     supervisor: Supervisor
     reader: PaperReader
     storage: Storage
-    desk: Desk
+    manager: ReviewManager
     metrics: Metrics
     traces: Traces
     keyring: Keyring
     limits: BodyLimits
     stopping: asyncio.Event
-    """Set once the service has been told to end."""
+    """Set once the service is to stop."""
     tasks: tuple[EssentialTasks, ...]
 
     def check_alive(self) -> None:
@@ -49,7 +49,7 @@ class State:
     def check_ready(self) -> None:
         """
         Raises:
-            ShuttingDown: the service has been told to end.
+            ShuttingDown: the service is to stop.
             StoreUnavailable: the database can't be reached now.
             EngineUnavailable: no model is running now; ModelNotStarted says what kept it.
         """
@@ -58,13 +58,15 @@ class State:
         self.storage.check()
         self.supervisor.check()
 
-    async def counted(self, told: AsyncGenerator[Told, None]) -> AsyncGenerator[Told, None]:
-        """For an answer whose status is out before its work is done: an error is an event."""
-        async with aclosing(told) as all_told:
-            async for one in all_told:
-                if one.error:
-                    self.metrics.failed(one.error)
-                yield one
+    async def counted(
+        self, events: AsyncGenerator[StoredEvent, None]
+    ) -> AsyncGenerator[StoredEvent, None]:
+        """For an answer whose status is sent before its work is done: an error is an event."""
+        async with aclosing(events) as all_events:
+            async for event in all_events:
+                if event.error:
+                    self.metrics.failed(event.error)
+                yield event
 
     async def counted_events(
         self, events: AsyncGenerator[Event, None]

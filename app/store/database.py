@@ -58,12 +58,12 @@ def _epoch_sqlite(*_: object, **__: object) -> str:
 
 
 class Database:
-    """Connections to one database. Every fault of it is told as ``StoreUnavailable``."""
+    """Connections to one database. Every fault of it is raised as ``StoreUnavailable``."""
 
     def __init__(self, url: str | None, folder: Path) -> None:
         """
         Raises:
-            ConfigurationError: the URL is none, or names another kind of database.
+            ConfigurationError: this is not a URL, or names another kind of database.
         """
         self._url = _url(url, folder)
         self._sqlite = self._url.get_backend_name() == "sqlite"
@@ -92,7 +92,7 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession, None]:
         self._ready()
-        with _faults_told():
+        with _driver_errors_as_ours():
             async with AsyncSession(self._engine, expire_on_commit=False) as session:
                 yield session
 
@@ -130,7 +130,7 @@ class Database:
 
     @asynccontextmanager
     async def _transaction(self, **options: bool) -> AsyncGenerator[AsyncSession, None]:
-        with _faults_told():
+        with _driver_errors_as_ours():
             opened = AsyncSession(self._engine, expire_on_commit=False)
             async with opened as session, session.begin():
                 await session.connection(execution_options=options)
@@ -213,7 +213,7 @@ def _execute(connection: Connection, statement: str) -> None:
 
 
 @contextmanager
-def _faults_told() -> Iterator[None]:
+def _driver_errors_as_ours() -> Iterator[None]:
     """Turns the drivers' exceptions into ours, unless they tell of a mistake in a statement."""
     try:
         yield

@@ -21,13 +21,11 @@ def migrate(connection: Connection) -> None:
     """In the connection's transaction; one process at a time, the others wait.
 
     Raises:
-        ConfigurationError: newer code has been here.
+        ConfigurationError: newer code has migrated it already.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-    config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
+    config = config_for(connection)
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     context = MigrationContext.configure(connection)
     unknown = set(context.get_current_heads()) - known
@@ -37,3 +35,11 @@ def migrate(connection: Connection) -> None:
             "not know: a newer one has migrated it. Run that one, or restore a backup."
         )
     command.upgrade(config, "head")
+
+
+def config_for(connection: Connection) -> Config:
+    """Alembic's, without a file."""
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config

@@ -17,8 +17,8 @@ _MARK = "this-is-the-folder-of-papers"
 """A file in it. A folder without is an empty mount point, or was made by somebody else."""
 
 
-def address(data: bytes) -> str:
-    """Under which these bytes are stored."""
+def sha256_of(data: bytes) -> str:
+    """The hash under which these bytes are stored."""
     return hashlib.sha256(data).hexdigest()
 
 
@@ -36,7 +36,7 @@ class PaperFiles:
             StorageFull: the disk is full.
             StoreUnavailable: the folder can't be written to.
         """
-        with _faults_told():
+        with _os_errors_as_ours():
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.mark.touch(mode=0o600)
 
@@ -48,7 +48,7 @@ class PaperFiles:
         """
         self._check_there()
         probe = self._folder / f"{uuid.uuid4().hex}{_UNFINISHED}"
-        with _faults_told():
+        with _os_errors_as_ours():
             try:
                 probe.write_bytes(b"\0")
             finally:
@@ -60,25 +60,25 @@ class PaperFiles:
 
     def is_marked(self) -> bool:
         """Whether it is the folder that was made once, and not an empty mount point, say."""
-        with _faults_told():
+        with _os_errors_as_ours():
             return self.mark.exists()
 
     def is_empty(self) -> bool:
-        with _faults_told():
+        with _os_errors_as_ours():
             return next(self._folder.glob("??/*"), None) is None
 
-    def path(self, content: str) -> Path:
-        return self._folder / content[:2] / content
+    def path(self, blob_sha256: str) -> Path:
+        return self._folder / blob_sha256[:2] / blob_sha256
 
-    def save(self, content: str, data: bytes, *, durable: bool = False) -> None:
-        """All of it or nothing. With ``durable`` it outlasts a power cut.
+    def save(self, blob_sha256: str, data: bytes, *, durable: bool = False) -> None:
+        """All of it or nothing. With ``durable`` it survives a power cut.
 
         Raises:
             StorageFull: the disk is full.
             StoreUnavailable: the folder can't be written to.
         """
-        path = self.path(content)
-        with _faults_told():
+        path = self.path(blob_sha256)
+        with _os_errors_as_ours():
             if not path.exists():
                 self._check_there()
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -94,28 +94,28 @@ class PaperFiles:
                 _sync(path)
                 _sync(path.parent)
 
-    def load(self, content: str) -> bytes | None:
+    def load(self, blob_sha256: str) -> bytes | None:
         """None where the folder is there and this paper is not.
 
         Raises:
             StoreUnavailable: the folder can't be read.
         """
-        with _faults_told():
+        with _os_errors_as_ours():
             try:
-                return self.path(content).read_bytes()
+                return self.path(blob_sha256).read_bytes()
             except FileNotFoundError:
                 self._check_there()
                 return None
 
-    def has(self, content: str) -> bool:
-        return self.path(content).exists()
+    def has(self, blob_sha256: str) -> bool:
+        return self.path(blob_sha256).exists()
 
-    def remove(self, content: str) -> None:
-        with _faults_told():
-            self.path(content).unlink(missing_ok=True)
+    def remove(self, blob_sha256: str) -> None:
+        with _os_errors_as_ours():
+            self.path(blob_sha256).unlink(missing_ok=True)
 
     def untouched(self, seconds: float) -> Iterator[str]:
-        """Addresses of what was stored so long ago; what was never finished is removed."""
+        """Hashes of papers stored so long ago; unfinished files of that age are removed."""
         before = time.time() - seconds
         for path in self._folder.glob("??/*"):
             try:
@@ -137,7 +137,7 @@ def _sync(path: Path) -> None:
 
 
 @contextmanager
-def _faults_told() -> Iterator[None]:
+def _os_errors_as_ours() -> Iterator[None]:
     try:
         yield
     except OSError as error:

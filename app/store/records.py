@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from app.errors import InvalidRequest
-from app.store.tables import ReviewRow, Status
+from app.store.states import Status
+from app.store.tables import ReviewRow
 
 SourceKind = Literal["file", "text", "link"]
 
@@ -18,7 +19,7 @@ SourceKind = Literal["file", "text", "link"]
 class NewReview:
     """A review that has been accepted; see :class:`app.store.tables.ReviewRow`.
 
-    ``data`` is what is stored of the source, under the address ``content``.
+    ``data`` is what is stored of the source, under its hash ``blob_sha256``.
     """
 
     id: str
@@ -27,14 +28,14 @@ class NewReview:
     background: bool
     source: SourceKind
     name: str
-    content: str | None
+    blob_sha256: str | None
     data: bytes | None = field(repr=False)
     sha256: str
     parameters: dict[str, Any]
     answer_format: dict[str, Any] | None
     reuse_key: str | None
     reuse: bool
-    """Whether a stored review with the same ``reuse_key`` will do."""
+    """Whether a stored review with the same ``reuse_key`` may be returned instead."""
     model: str
     template: str
     key: str | None
@@ -43,17 +44,17 @@ class NewReview:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """The review that is there already for what was to be stored."""
+class ExistingReview:
+    """The review that answers a request already, so that none is stored for it."""
 
     id: str
     by_key: bool
-    """Whether the client's key stands for it; else it is one with the same ``reuse_key``."""
+    """Whether it was found by the client's idempotency key, and not by its ``reuse_key``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to write down what becomes of a review; void once somebody else has it."""
+    """The right to write a review's result; void once somebody else has it."""
 
     id: str
     owner: str
@@ -93,11 +94,11 @@ class Page:
 
 
 def cursor_after(row: ReviewRow) -> str:
-    """The place behind ``row``; it stays valid when the row is gone."""
+    """The position behind ``row``; it stays valid when the row is deleted."""
     return base64.urlsafe_b64encode(f"{row.created!r} {row.id}".encode()).decode().rstrip("=")
 
 
-def place_of(cursor: str) -> tuple[float, str]:
+def position_of(cursor: str) -> tuple[float, str]:
     """
     Raises:
         InvalidRequest: this is no cursor of ours.
@@ -108,5 +109,5 @@ def place_of(cursor: str) -> tuple[float, str]:
         return float(created), review_id.replace("\0", "")
     except (binascii.Error, ValueError) as error:
         raise InvalidRequest(
-            "The cursor is none: take it from the page before, as it is.", "cursor"
+            "The cursor is not valid: use `next` of the previous page, unchanged.", "cursor"
         ) from error

@@ -99,7 +99,7 @@ class Storage:
     async def _look_at_papers(self) -> None:
         papers = self.store.papers
         if not self._opened and not await asyncio.to_thread(papers.is_marked):
-            if await asyncio.to_thread(papers.is_empty) and await self.store.knows_papers():
+            if await asyncio.to_thread(papers.is_empty) and await self.store.cleanup.any_papers():
                 raise StoreUnavailable(
                     "The folder of papers is empty, and the database knows of papers in it. Mount "
                     f"it, or make an empty file {papers.mark.name!r} in it to go on without them."
@@ -120,12 +120,12 @@ class Storage:
     async def sweep(self) -> None:
         """Remove what is older than ``retention`` allows, and papers that have lost their row."""
         before = time.time() - self._settings.kept_s
-        while await self.store.remove_ended(before, _SWEPT_AT_ONCE) == _SWEPT_AT_ONCE:
+        while await self.store.cleanup.remove_finished(before, _SWEPT_AT_ONCE) == _SWEPT_AT_ONCE:
             if self._stopping.is_set():
                 return
         untouched = self.store.papers.untouched(_ORPHANED_S)
-        while content := await asyncio.to_thread(next, untouched, None):
-            await self.store.remove_unused(content)
+        while blob_sha256 := await asyncio.to_thread(next, untouched, None):
+            await self.store.cleanup.remove_unused(blob_sha256)
             if self._stopping.is_set():
                 return
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import JSON, Double, ForeignKey, Index, LargeBinary, MetaData, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-
-Status = Literal["queued", "in_progress", "completed", "failed", "cancelled"]
-RUNNING: tuple[Status, ...] = ("queued", "in_progress")
-ENDED: tuple[Status, ...] = ("completed", "failed", "cancelled")
 
 
 class Base(DeclarativeBase):
@@ -32,7 +28,7 @@ class ReviewRow(Base):
         Index(None, "status", "suspect", "created"),
         Index(None, "tenant", "reuse_key"),
         Index(None, "tenant", "sha256"),
-        Index(None, "content"),
+        Index(None, "blob_sha256"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -41,6 +37,7 @@ class ReviewRow(Base):
     created: Mapped[float]
     """Unix time in seconds, by the process that accepted it."""
     status: Mapped[str]
+    """See :mod:`app.store.states`."""
     background: Mapped[bool]
 
     owner: Mapped[str | None]
@@ -48,9 +45,9 @@ class ReviewRow(Base):
     lease_until: Mapped[float | None]
     """Unix time in seconds, by the database's clock."""
     attempt: Mapped[int] = mapped_column(default=0)
-    """How often work on it has begun. With the owner it fences what that attempt may write."""
-    lost: Mapped[int] = mapped_column(default=0)
-    """Attempts that have failed by what may be this review's own fault."""
+    """How often work on it has begun. Only the owner of the latest attempt may write its result."""
+    failed_attempts: Mapped[int] = mapped_column(default=0)
+    """Attempts that have failed by what may be this review's own fault; see ``app.failures``."""
     suspect: Mapped[bool] = mapped_column(default=False)
     """Whether a process or an engine has died while it worked on this one, and perhaps on others:
     it is tried again alone."""
@@ -61,9 +58,10 @@ class ReviewRow(Base):
     """``file``, ``text`` or ``link``."""
     name: Mapped[str]
     """The file's name, or the link."""
-    content: Mapped[str | None]
-    """SHA-256 of what is stored of the source; None where nothing is."""
+    blob_sha256: Mapped[str | None]
+    """Of what is stored of the source in the folder of papers; None where nothing is."""
     parameters: Mapped[dict[str, Any]]
+    """See :mod:`app.jobs.stored_request`."""
     answer_format: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     reuse_key: Mapped[str | None]
     """The same for whatever would get the same review."""
@@ -84,7 +82,7 @@ class ReviewRow(Base):
     events: Mapped[bytes | None] = mapped_column(
         LargeBinary, deferred=True, deferred_raiseload=True
     )
-    """What was told while it was made, packed by whoever tells it."""
+    """Its events as clients get them; see :mod:`app.jobs.events`."""
 
 
 class IdempotencyKey(Base):

@@ -25,7 +25,7 @@ from app.errors import (
 from app.settings import Settings
 from tests.conftest import Serve
 from tests.doubles import KILLS, WHOLE_REVIEW, ScriptedEngine
-from tests.jobs.test_jobs import (
+from tests.jobs.api import (
     SLOW,
     code_of,
     get,

@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from benchmarks.crash import crash
-from tests.jobs.test_jobs import code_of, get, post, review_of
+from tests.jobs.api import code_of, get, post, review_of
 from tests.papers import paper_html, typeset
 from tests.scripted import KILLS_THE_PROCESS
 from tests.service import ScriptedService, Service

@@ -1,0 +1,228 @@
+"""What clients do with reviews: the use cases behind the routes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from app.errors import InvalidRequest, PaperNotStored, ReviewFinished, ShuttingDown
+from app.jobs.events import StoredEvent, error_of, unpack
+from app.jobs.job import CheckedRequest, Job, StopReason, WorkerContext
+from app.jobs.log import LogEntry
+from app.jobs.registry import RunRegistry
+from app.jobs.run import Run
+from app.jobs.sources import store_source
+from app.jobs.submission import Submission, SubmissionResult, new_review
+from app.jobs.workers import Workers
+from app.review.service import Accepted, Completed, Event, Failed, Writing
+from app.schemas.review import Review
+from app.store.records import Claim, Filters, Page
+from app.store.states import UNFINISHED
+from app.store.tables import ReviewRow
+
+
+class ReviewManager:
+    """Accepts reviews, and returns those that are there, each to its tenant alone.
+
+    Every method raises ``StoreUnavailable`` if the store can't be used, and ``ReviewNotFound`` for
+    an id that is not the tenant's.
+    """
+
+    def __init__(self, context: WorkerContext, registry: RunRegistry, workers: Workers) -> None:
+        self._context = context
+        self._papers = context.store.papers
+        self._reviews = context.store.reviews
+        self._registry = registry
+        self._workers = workers
+
+    async def submit(self, submission: Submission) -> SubmissionResult:
+        """Accept a review: it is begun at once, or queued if it is a background one.
+
+        Raises:
+            InvalidRequest: the parameters don't suit the model or the settings.
+            IdempotencyMismatch: the key was used for another request.
+            EngineUnavailable: no model is running now.
+            Overloaded: the queue is full.
+        """
+        settings, asked = self._context.settings, submission.parameters
+        keeps, tenant = settings.keeps_reviews, submission.tenant
+        if asked.background and not keeps:
+            raise InvalidRequest(
+                "This service keeps no reviews, so none can be made in the background.",
+                param="background",
+                code="background_not_kept",
+            )
+        prepared = self._context.service.prepare(
+            asked, submission.answer_format, cache_salt=self._context.cache_salt(tenant)
+        )
+        source = await asyncio.to_thread(
+            store_source,
+            submission.source,
+            self._papers if keeps else None,
+            durable=asked.background,
+        )
+        new = new_review(submission, prepared, source, keeps=keeps)
+        claim = None if asked.background else Claim(new.id, self._workers.owner, 1)
+        found = await self._reviews.accept(
+            new, claim, lease_s=settings.lease_s, most_queued=settings.max_queued_reviews
+        )
+        if found:
+            return SubmissionResult(
+                found.id, tenant, reused=not found.by_key, replayed=found.by_key
+            )
+        if claim:
+            request = CheckedRequest(prepared, submission.source)
+            self._workers.run(Job(claim, new.created, tenant, request))
+        else:
+            self._workers.wake()
+        return SubmissionResult(new.id, tenant)
+
+    async def result(self, submitted: SubmissionResult) -> str:
+        """The JSON of the completed review. A caller that leaves early stops what only it wanted.
+
+        Raises:
+            ReviewerError: the review has failed, or was cancelled.
+        """
+        while run := self._registry.get(submitted.id):
+            with run.followed():
+                match await run.events.last():
+                    case Completed() if run.result.body:
+                        return run.result.body
+                    case Failed(error=error):
+                        raise error
+            await _written(run)
+        async with aclosing(self.events(submitted)) as events:
+            async for event in events:
+                match event:
+                    case Completed(review=review):
+                        return await asyncio.to_thread(review.model_dump_json)
+                    case Failed(error=error):
+                        raise error
+        raise AssertionError("events end with Completed or Failed")
+
+    async def events(self, submitted: SubmissionResult) -> AsyncGenerator[Event, None]:
+        """The review's events; if it had ended before, its text is one event."""
+        async with aclosing(self._follow(submitted.id, submitted.tenant)) as found:
+            async for one in found:
+                if isinstance(one, ReviewRow):
+                    for event in _events_of(one, reused=submitted.reused):
+                        yield event
+                    return
+                yield one.event
+                if one.is_last:
+                    return
+        yield Failed(ShuttingDown("The service is stopping."))
+
+    async def stream(
+        self, review_id: str, tenant: str, after: int = -1
+    ) -> AsyncGenerator[StoredEvent, None]:
+        """The events as clients get them, those after number ``after``, up to the last one.
+
+        They end early if the service stops.
+        """
+        async with aclosing(self._follow(review_id, tenant)) as found:
+            async for one in found:
+                encoded = unpack(one) if isinstance(one, ReviewRow) else one.encoded
+                for event in encoded:
+                    if event.number > after:
+                        after = event.number
+                        yield event
+
+    async def _follow(
+        self, review_id: str, tenant: str
+    ) -> AsyncGenerator[LogEntry | ReviewRow, None]:
+        """The events of each attempt that is made here; its row if it ends in another way.
+
+        Whoever leaves early stops a review that is made only for them. It ends without a last event
+        if the service stops.
+        """
+        while True:
+            run = self._registry.get(review_id)
+            if run and run.job.tenant == tenant:
+                with run.followed():
+                    async with aclosing(run.events.follow()) as entries:
+                        async for entry in entries:
+                            yield entry
+                            if entry.is_last:
+                                return
+                await _written(run)
+                continue
+            row = await self._reviews.get(review_id, tenant, whole=True)
+            if row.status not in UNFINISHED:
+                yield row
+                return
+            if self._registry.closed:
+                return
+            await self._registry.wait_for_change(review_id)
+
+    async def get(self, review_id: str, tenant: str, wait_s: float = 0.0) -> ReviewRow:
+        """The whole row, once the review has ended, or as it is after ``wait_s`` seconds."""
+        row = await self._reviews.get(review_id, tenant, whole=True)
+        ends = time.monotonic() + wait_s
+        while row.status in UNFINISHED and not self._registry.closed:
+            left = ends - time.monotonic()
+            if left <= 0:
+                break
+            await self._registry.wait_for_change(review_id, left)
+            row = await self._reviews.get(review_id, tenant, whole=True)
+        return row
+
+    async def page(
+        self, tenant: str, filters: Filters, *, limit: int, newest_first: bool, cursor: str | None
+    ) -> Page:
+        return await self._reviews.page(
+            tenant, filters, limit=limit, newest_first=newest_first, cursor=cursor
+        )
+
+    async def cancel(self, review_id: str, tenant: str) -> ReviewRow:
+        """
+        Raises:
+            ReviewFinished: it has been completed, or has failed.
+        """
+        row = await self._reviews.cancel(review_id, tenant)
+        if row.status != "cancelled":
+            raise ReviewFinished(f"The review is {row.status} already.", param="review_id")
+        self._stop(review_id)
+        return row
+
+    async def delete(self, review_id: str, tenant: str) -> None:
+        """The row and its paper, at once; an attempt that is at work is stopped."""
+        await self._reviews.delete(review_id, tenant)
+        self._stop(review_id)
+
+    def _stop(self, review_id: str) -> None:
+        if run := self._registry.get(review_id):
+            run.stop(StopReason.CANCELLED)
+        self._registry.notify(review_id)
+
+    async def paper(self, review_id: str, tenant: str) -> tuple[ReviewRow, bytes]:
+        """
+        Raises:
+            PaperNotStored: it came as text, or is not kept.
+        """
+        row = await self._reviews.get(review_id, tenant)
+        data = None
+        if row.source == "file" and row.blob_sha256:
+            data = await asyncio.to_thread(self._papers.load, row.blob_sha256)
+        if data is None:
+            raise PaperNotStored("No file is stored of this review's paper.", param="review_id")
+        return row, data
+
+
+async def _written(run: Run) -> None:
+    """Wait until a run that has ended without a last event has written what becomes of it."""
+    await asyncio.wait([run.task])
+
+
+def _events_of(row: ReviewRow, *, reused: bool) -> list[Event]:
+    """Of a review that has ended."""
+    if row.status != "completed" or row.review is None:
+        return [Failed(error_of(row))]
+    review = Review.model_validate_json(row.review).model_copy(update={"reused": reused})
+    return [
+        Accepted(review.id, review.created, review.model, (), None),
+        Writing(0, review.text),
+        Completed(review),
+    ]

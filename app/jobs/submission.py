@@ -1,0 +1,82 @@
+"""A request for a review, and the row that it becomes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from app import __version__
+from app.jobs.sources import StoredSource
+from app.jobs.stored_request import stored_parameters
+from app.paper.sources import Source
+from app.review.service import Prepared
+from app.schemas.requests import ReviewParameters
+from app.store.records import NewReview
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """``key`` is the client's Idempotency-Key."""
+
+    source: Source
+    parameters: ReviewParameters
+    tenant: str
+    key: str | None = None
+    answer_format: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionResult:
+    """The review for a submission: a new one, or one that was there."""
+
+    id: str
+    tenant: str
+    reused: bool = False
+    """It is of the same paper, by the same model, with the same parameters."""
+    replayed: bool = False
+    """The client's key stands for it already."""
+
+
+def new_review(
+    submission: Submission, prepared: Prepared, source: StoredSource, *, keeps: bool
+) -> NewReview:
+    """The row, not stored yet; ``keeps`` as in ``Settings.keeps_reviews``."""
+    model, plan = prepared.engine.model, prepared.plan
+    asked, answer_format = submission.parameters, submission.answer_format
+    # A chat completion's request has its messages beside these, with the paper in them.
+    fields = asked.model_dump(mode="json", include=set(ReviewParameters.model_fields))
+    kind, blob = source.kind, source.blob_sha256
+    same = [kind, blob, _suffix(source.name), model.name, plan.fingerprint]
+    return NewReview(
+        id=plan.id,
+        tenant=submission.tenant,
+        created=time.time(),
+        background=asked.background,
+        source=kind,
+        name=source.name,
+        blob_sha256=blob if keeps else None,
+        data=source.data if keeps else None,
+        sha256=source.sha256,
+        parameters=stored_parameters(asked),
+        answer_format=answer_format,
+        reuse_key=_digest(*same, __version__, asked.blind, asked.check_injection)
+        if keeps and blob
+        else None,
+        model=model.name,
+        template=plan.template.name,
+        reuse=asked.reuse,
+        key=submission.key,
+        fingerprint=_digest(kind, blob, source.name, fields, answer_format),
+    )
+
+
+def _suffix(name: str) -> str:
+    """Tells LaTeX from Markdown."""
+    return name.rpartition(".")[2].lower()
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,59 @@
+"""The part of the store that removes: reviews, and papers that no review needs any more."""
+
+from __future__ import annotations
+
+from sqlalchemy import delete, exists, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.store.database import Database
+from app.store.papers import PaperFiles
+from app.store.statements import blob_lock
+from app.store.states import FINISHED
+from app.store.tables import ReviewRow
+
+
+class Cleanup:
+    def __init__(self, database: Database, papers: PaperFiles) -> None:
+        self._database = database
+        self._papers = papers
+
+    async def remove_finished(self, before: float, limit: int) -> int:
+        """Remove up to ``limit`` reviews that were accepted before then and have ended."""
+        query = (
+            select(ReviewRow.id, ReviewRow.blob_sha256)
+            .where(ReviewRow.status.in_(FINISHED), ReviewRow.created < before)
+            .limit(limit)
+        )
+        async with self._database.read() as session:
+            rows = (await session.execute(query)).all()
+        for review_id, blob_sha256 in rows:
+            await self.remove(review_id, blob_sha256)
+        return len(rows)
+
+    async def remove(self, review_id: str, blob_sha256: str | None) -> bool:
+        """A review, and its paper unless another review needs it; False if there is none."""
+        async with self._database.write(guarding=blob_lock(blob_sha256)) as session:
+            gone = (
+                delete(ReviewRow).where(ReviewRow.id == review_id).returning(ReviewRow.blob_sha256)
+            )
+            row = (await session.execute(gone)).first()
+            # A link may have become a file since it was read.
+            for stored in {blob_sha256, row.blob_sha256 if row else None} - {None}:
+                await self._remove_unused(session, str(stored))
+            return row is not None
+
+    async def remove_unused(self, blob_sha256: str) -> None:
+        """A paper, unless a review needs it."""
+        async with self._database.write(guarding=blob_lock(blob_sha256)) as session:
+            await self._remove_unused(session, blob_sha256)
+
+    async def _remove_unused(self, session: AsyncSession, blob_sha256: str) -> None:
+        used = select(ReviewRow.id).where(ReviewRow.blob_sha256 == blob_sha256).limit(1)
+        if await session.scalar(used) is None:
+            self._papers.remove(blob_sha256)
+
+    async def any_papers(self) -> bool:
+        """Whether any review has its paper in the folder."""
+        query = select(exists(select(ReviewRow.id).where(ReviewRow.blob_sha256.is_not(None))))
+        async with self._database.read() as session:
+            return bool(await session.scalar(query))

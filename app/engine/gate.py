@@ -33,8 +33,13 @@ class EngineGate:
                 self._empty.set()
 
     @asynccontextmanager
-    async def alone(self) -> AsyncGenerator[None, None]:
-        """Once all who are inside have left; whoever asks in the meantime waits."""
+    async def alone(self, within_s: float) -> AsyncGenerator[None, None]:
+        """Once all who are inside have left; whoever asks in the meantime waits.
+
+        Raises:
+            TimeoutError: somebody is still inside after ``within_s`` seconds. Others may enter.
+        """
         async with self._turn:
-            await self._empty.wait()
+            async with asyncio.timeout(within_s):
+                await self._empty.wait()
             yield

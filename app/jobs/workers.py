@@ -23,6 +23,10 @@ from app.waiting import end, wait_for
 
 log = logging.getLogger(__name__)
 
+_EMPTY_WITHIN_S = 120.0
+"""Longest that all new requests wait for the engine to be empty, so that a suspect can be tried."""
+_LONGEST_ALONE_S = 300.0
+"""Longest that they wait for a suspect; from then on it goes on beside them."""
 _CLOSING_S = 5.0
 """For writing that reviews were stopped."""
 
@@ -55,6 +59,8 @@ class Workers:
         self._keeping: list[asyncio.Task[None]] = []
         self._expire_from = 0.0
         """By the loop's clock: until then no other process counts as dead."""
+        self._suspects_from = 0.0
+        """By the loop's clock: until then no suspect is tried."""
         self._ends = math.inf
         """By the loop's clock: when runs have to be finished, once the service is to stop."""
 
@@ -113,11 +119,15 @@ class Workers:
         running = Counter(run.job.tenant for run in self._registry.runs if run.job.background)
         if running.total() < settings.background_reviews and self._is_ready():
             without = self._contexts.busy(running)
-            row = await queue.claim(self.owner, settings.lease_s, without=without)
+            now = asyncio.get_running_loop().time()
+            try_suspects = now >= self._suspects_from
+            row = await queue.claim(
+                self.owner, settings.lease_s, without=without, past_suspects=not try_suspects
+            )
             if row:
                 self._begin(row)
                 return
-            if await queue.suspects_wait(without):
+            if try_suspects and await queue.suspects_wait(without):
                 await self._try_suspect(without)
                 return
         await wait_for(self._work, POLL_S)
@@ -129,18 +139,24 @@ class Workers:
     async def _try_suspect(self, without: Collection[str]) -> None:
         """Alone in an engine that has just answered: if it fails now, this review is the reason."""
         queue, settings = self._context.store.queue, self._context.settings
-        async with self._supervisor.gate.alone():
-            if self._stopping.is_set() or not await self._supervisor.answers():
-                await wait_for(self._stopping, POLL_S)
-                return
-            row = await queue.claim(self.owner, settings.lease_s, without=without, alone=True)
-            if row:
-                await self._end_of(self._begin(row))
+        try:
+            async with self._supervisor.gate.alone(_EMPTY_WITHIN_S):
+                if self._stopping.is_set() or not await self._supervisor.answers():
+                    await wait_for(self._stopping, POLL_S)
+                    return
+                row = await queue.claim(self.owner, settings.lease_s, without=without, alone=True)
+                if row:
+                    await self._end_of(self._begin(row))
+        except TimeoutError:
+            log.warning("a request stays in the engine; no suspect is tried for a while")
+            self._suspects_from = asyncio.get_running_loop().time() + _EMPTY_WITHIN_S
 
     async def _end_of(self, run: Run) -> None:
-        """Wait until it has ended, or the service is to stop."""
+        """Wait until it has ended, has had enough time alone, or the service is to stop."""
         stopping = asyncio.create_task(self._stopping.wait())
-        await asyncio.wait((run.task, stopping), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            (run.task, stopping), timeout=_LONGEST_ALONE_S, return_when=asyncio.FIRST_COMPLETED
+        )
         stopping.cancel()
 
     def _begin(self, row: ReviewRow) -> Run:

@@ -74,12 +74,19 @@ class Queue:
         self._papers = papers
 
     async def claim(
-        self, owner: str, lease_s: float, *, without: Collection[str] = (), alone: bool = False
+        self,
+        owner: str,
+        lease_s: float,
+        *,
+        without: Collection[str] = (),
+        alone: bool = False,
+        past_suspects: bool = False,
     ) -> ReviewRow | None:
         """Claim the oldest queued review; None if there is none for this owner now.
 
         Suspects come first, and only to an owner that asks for one to try ``alone``. Nothing else
-        is given out while a suspect waits. Reviews of the tenants ``without`` are passed over.
+        is given out while a suspect waits, except ``past_suspects``. Reviews of the tenants
+        ``without`` are passed over.
         """
         waiting = _waiting(without, suspects=alone).order_by(ReviewRow.created).limit(1)
         # SQLite has no row locks; its transactions run one after another.
@@ -97,7 +104,7 @@ class Queue:
             .returning(ReviewRow)
             .execution_options(synchronize_session=False)
         )
-        if not alone:
+        if not (alone or past_suspects):
             claimed = claimed.where(~exists(_waiting(without, suspects=True)))
         async with self._database.write() as session:
             row: ReviewRow | None = await session.scalar(claimed)

@@ -33,6 +33,8 @@ SHARED = Path(__file__).parents[2] / "shared"
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# First, since pytest-xdist puts the groups' names into the tests' ids in the same hook.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Groups for two workers (``--dist loadgroup``), and an order.
 

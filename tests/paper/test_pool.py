@@ -229,7 +229,9 @@ async def test_a_fresh_process_after_so_many_documents() -> None:
 
 
 async def test_a_fresh_process_after_one_that_keeps_much_memory(pool: WorkerPool) -> None:
-    full = await number(pool, "globals().update(kept=bytes(300 * 2**20)) or os.getpid()")
+    # Libraries take more or less of it, by the machine: so a share of what they leave.
+    room = f"({SETTINGS.extract_memory_mb} * 2**20 - _address_space())"
+    full = await number(pool, f"globals().update(kept=bytes({room} * 7 // 10)) or os.getpid()")
     assert await number(pool, "os.getpid()") != full
 
 
@@ -246,7 +248,7 @@ async def test_closing_ends_all_also_those_at_work() -> None:
         with pytest.raises(ExtractionCrashed):
             await number(pool, SPIN)
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(40):  # against a hang, and less than SPIN's limit
         async with anyio.create_task_group() as tasks:
             async with WorkerPool(SETTINGS) as pool:
                 await number(pool, "1")

@@ -257,7 +257,7 @@ def test_attachments_that_are_no_paper(
     ("asked", "code", "param"),
     [
         ({"n": 2}, "invalid_value", "n"),
-        ({"tools": []}, "unknown_field", "tools"),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "unknown_field", "tools"),
         ({"logprobs": True}, "unknown_field", "logprobs"),
         ({"stop": "x"}, "unknown_field", "stop"),
         ({"max_completion_tokens": 0}, "invalid_value", "max_completion_tokens"),

@@ -49,6 +49,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("ends_the_engine") is not None)
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Names files by their argument: a PDF made by a test differs from one worker to the next,
+    and pytest-xdist refuses workers whose tests are not named alike."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"

@@ -15,33 +15,33 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from app import __version__
-from app.auth import Keyring
-from app.disconnect import ClientGone
+from app.api.auth import Keyring
+from app.api.body_limits import BodyLimits
+from app.api.middleware.access import CLIENT_LEFT, Access
+from app.api.middleware.bodies import Bodies
+from app.api.middleware.guard import Guard
+from app.api.middleware.refusal import LINGERING
+from app.api.routes import health, openai, papers, reviews
+from app.api.routes.query import only_known_parameters
+from app.api.routes.responses import OF_ALL
+from app.api.routes.security import bearer_key
+from app.api.routes.state import State
+from app.async_utils import ClientGone
 from app.engine.base import Engine
 from app.engine.launcher import engine_launcher
 from app.engine.supervisor import Launch, Supervisor
 from app.errors import InvalidRequest, ReviewerError
+from app.jobs.concurrency import ConcurrencyLimiter
 from app.jobs.job import WorkerContext
 from app.jobs.manager import ReviewManager
 from app.jobs.registry import RunRegistry
 from app.jobs.workers import Workers
-from app.limits import BodyLimits
-from app.middleware.access import CLIENT_LEFT, Access
-from app.middleware.bodies import Bodies
-from app.middleware.guard import Guard
-from app.middleware.refusal import LINGERING
 from app.observability.logs import log_loop_faults
 from app.observability.metrics import Metrics
 from app.observability.tracing import traces_to
 from app.paper.reader import PaperReader
-from app.places import Places
 from app.review.plan import ReviewRules
 from app.review.service import ReviewService
-from app.routes import health, openai, papers, reviews
-from app.routes.query import only_known_parameters
-from app.routes.responses import OF_ALL
-from app.routes.security import bearer_key
-from app.routes.state import State
 from app.settings import Settings
 from app.store.storage import Storage
 
@@ -56,7 +56,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     metrics = Metrics()
     rules = ReviewRules.load(settings)
     keyring = Keyring(settings)
-    places = Places(settings, metrics)
+    limiter = ConcurrencyLimiter(settings, metrics)
     traces = traces_to(str(settings.otlp_endpoint) if settings.otlp_endpoint else None)
     limits = BodyLimits.of(settings)
     stopping = asyncio.Event()
@@ -77,7 +77,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
                 traces,
             )
             registry = RunRegistry(context)
-            workers = Workers(context, registry, storage, places, stopping)
+            workers = Workers(context, registry, storage, limiter, stopping)
             app.state.reviewer = State(
                 supervisor,
                 reader,
@@ -111,9 +111,11 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     app.state.supervisor = supervisor
     # The last one added is the outermost.
     lingering = asyncio.Semaphore(LINGERING)
-    app.add_middleware(Bodies, settings=settings, limits=limits, places=places, lingering=lingering)
     app.add_middleware(
-        Guard, keyring=keyring, settings=settings, places=places, lingering=lingering
+        Bodies, settings=settings, limits=limits, limiter=limiter, lingering=lingering
+    )
+    app.add_middleware(
+        Guard, keyring=keyring, settings=settings, limiter=limiter, lingering=lingering
     )
     app.add_middleware(Access, metrics=metrics, application=app)
     if settings.cors_origins:
@@ -143,7 +145,7 @@ def _launches(engine: Engine) -> Launch:
 
 
 def _handle_errors(app: FastAPI) -> None:
-    """Every error leaves in OpenAI's envelope; ``app.middleware.access`` counts it."""
+    """Every error leaves in OpenAI's envelope; ``app.api.middleware.access`` counts it."""
 
     def answer(request: Request, error: ReviewerError, status: int | None = None) -> JSONResponse:
         request.state.error = error

@@ -9,8 +9,8 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from app.async_utils import wait_for
 from app.errors import StoreUnavailable, TaskEnded
-from app.waiting import wait_for
 
 log = logging.getLogger(__name__)
 

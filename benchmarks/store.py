@@ -30,16 +30,16 @@ from fastapi import Depends, FastAPI, Request, Response, Security
 from pydantic import SecretStr
 from sqlalchemy import select, text
 
-from app.disconnect import cancel_on_disconnect
+from app.api.routes.query import only_known_parameters
+from app.api.routes.reviews import IdempotencyKey
+from app.api.routes.security import bearer_key
+from app.api.routes.state import StateDep, TenantDep
+from app.api.routes.submission import read_review_submission
+from app.async_utils import cancel_on_disconnect
 from app.main import create_app
 from app.observability.watch import watched
 from app.review.plan import ReviewRules
 from app.review.service import ReviewService, finished
-from app.routes.query import only_known_parameters
-from app.routes.reviews import IdempotencyKey
-from app.routes.security import bearer_key
-from app.routes.state import StateDep, TenantDep
-from app.routes.submission import read_review_submission
 from app.settings import Settings
 from app.store.storage import Storage
 from app.store.tables import ReviewRow

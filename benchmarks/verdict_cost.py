@@ -14,14 +14,14 @@ import statistics
 import sys
 import time
 
+from app.api.schemas.requests import ReviewParameters
+from app.api.schemas.review import Review
 from app.engine.launcher import engine_launcher
 from app.engine.supervisor import Supervisor
 from app.paper.reader import PaperReader
 from app.paper.text import paper_from_text
 from app.review.plan import ReviewRules
 from app.review.service import Completed, Decided, Judging, Prompted, ReviewService
-from app.schemas.requests import ReviewParameters
-from app.schemas.review import Review
 from app.settings import Settings
 from benchmarks.report import report
 

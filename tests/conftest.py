@@ -15,10 +15,10 @@ import pytest
 import uvicorn
 from pydantic import SecretStr
 
+from app.api.server import connections
 from app.engine.models import SMOLLM2, locate
 from app.engine.tokenizer import ChatTokenizer
 from app.main import create_app
-from app.server import connections
 from app.settings import Settings
 from tests.doubles import ScriptedEngine
 from tests.postgres import Postgres

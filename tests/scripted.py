@@ -21,12 +21,12 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 
-from app.auth import check_exposure
+from app.api.auth import check_exposure
+from app.api.server import Server
 from app.engine.base import Delta, Generation, LabelLogprobs, LabelRead, Tokenizer
 from app.errors import EngineDied
 from app.main import create_app
 from app.observability.logs import configure_logging
-from app.server import Server
 from app.settings import Settings, load_settings
 from tests.doubles import WHOLE_REVIEW, GatedEngine, Logprobs, WordTokenizer
 

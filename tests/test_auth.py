@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.auth import Keyring, check_exposure, hash_of, new_key
+from app.api.auth import Keyring, check_exposure, hash_of, new_key
 from app.engine.base import Tokenizer
 from app.errors import ConfigurationError, InvalidApiKey
 from app.settings import Settings

@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from app.api.schemas.requests import ReviewParameters
+from app.api.schemas.review import Review
 from app.engine.supervisor import Launch, Supervisor
 from app.errors import EngineError, ReviewerError
 from app.paper.model import Paper
 from app.paper.reader import PaperReader
 from app.review.plan import ReviewRules
 from app.review.service import ReviewService, finished
-from app.schemas.requests import ReviewParameters
-from app.schemas.review import Review
 from app.settings import Settings, load_settings
 from training.errors import InputInvalid
 from training.jsonl import Appender, mend_tail, read_rows, write_rows

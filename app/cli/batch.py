@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from app.cli.batch_progress import BatchProgress
-    from app.client.api import ApiClient
-    from app.client.batch.inputs import BatchPaper
-    from app.client.batch.runner import BatchRunner
+    from app.cli.client.api import ApiClient
+    from app.cli.client.batch.inputs import BatchPaper
+    from app.cli.client.batch.runner import BatchRunner
 
 SOME_FAILED, STOPPED = 1, 3
 """Exit statuses."""
@@ -68,11 +68,11 @@ def batch(
     with exit_on_error():
         from app.cli.batch_progress import BatchProgress
         from app.cli.batch_summary import show_summary
-        from app.client.batch.counts import BatchCounts
-        from app.client.batch.inputs import find_papers
-        from app.client.batch.output import BatchOutput
-        from app.client.batch.runner import BatchRunner
-        from app.client.batch.table import check_table, write_table
+        from app.cli.client.batch.counts import BatchCounts
+        from app.cli.client.batch.inputs import find_papers
+        from app.cli.client.batch.output import BatchOutput
+        from app.cli.client.batch.runner import BatchRunner
+        from app.cli.client.batch.table import check_table, write_table
 
         configure_logging("warning", "console")
         parameters = options.review_parameters(
@@ -123,8 +123,8 @@ def _run(runner: BatchRunner, papers: Sequence[BatchPaper], concurrency: int) ->
     Raises:
         ConfigurationError: another run would not fare better.
     """
-    from app.client.batch.output import OutputFailed
-    from app.client.batch.retry import ServiceGone
+    from app.cli.client.batch.output import OutputFailed
+    from app.cli.client.batch.retry import ServiceGone
 
     try:
         run(runner.run(papers, concurrency))

@@ -9,14 +9,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
-from app.client.batch.counts import BatchCounts
-from app.client.batch.output import Outcome
+from app.cli.client.batch.counts import BatchCounts
+from app.cli.client.batch.output import Outcome
 
 _LINE_EVERY_S = 10.0
 
 
 class BatchProgress:
-    """Implements :class:`app.client.batch.runner.Progress`; a context manager."""
+    """Implements :class:`app.cli.client.batch.runner.Progress`; a context manager."""
 
     def __init__(self, counts: BatchCounts, console: Console) -> None:
         self._counts = counts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from app.client.batch.counts import BINS, BatchCounts
+from app.cli.client.batch.counts import BINS, BatchCounts
 
 _LONGEST_BAR = 40
 

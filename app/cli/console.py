@@ -15,8 +15,8 @@ from rich.text import Text
 from app.errors import ReviewerError
 
 if TYPE_CHECKING:
+    from app.api.schemas.review import Point, Review, Verdict
     from app.paper.model import Paper
-    from app.schemas.review import Point, Review, Verdict
 
 out = Console()
 err = Console(stderr=True)

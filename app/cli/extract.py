@@ -12,7 +12,7 @@ import typer
 from app.cli import options
 from app.cli.console import err, exit_on_error, fail, out, show_outline
 from app.paper.sources import File
-from app.resources import paper_markdown, paper_resource
+from app.resources.paper import paper_markdown, paper_resource
 from app.settings import load_settings
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from app.auth import checked_name, hash_of, new_key
+from app.api.auth import checked_name, hash_of, new_key
 from app.errors import ConfigurationError
 
 keys = typer.Typer(help="API keys.", no_args_is_help=True)

@@ -9,7 +9,7 @@ import typer
 from app.settings import API_KEY
 
 if TYPE_CHECKING:
-    from app.schemas.requests import ReviewParameters
+    from app.api.schemas.requests import ReviewParameters
 
 Model = Annotated[str | None, typer.Option(help="Alias, folder or hub id; see 'reviewer models'.")]
 Url = Annotated[
@@ -49,7 +49,7 @@ def review_parameters(
     model: str | None, template: str, samples: int, *, verdict_only: bool
 ) -> ReviewParameters:
     """The request's parameters. ``model`` makes sure that the service runs that one."""
-    from app.schemas.requests import ReviewParameters
+    from app.api.schemas.requests import ReviewParameters
 
     return ReviewParameters(
         model=model,

@@ -18,10 +18,10 @@ from app.paper.sources import File
 if TYPE_CHECKING:
     from rich.status import Status
 
-    from app.client.api import ApiClient
-    from app.schemas.events import ReviewExtracted
-    from app.schemas.requests import ReviewParameters
-    from app.schemas.review import Review
+    from app.api.schemas.events import ReviewExtracted
+    from app.api.schemas.requests import ReviewParameters
+    from app.api.schemas.review import Review
+    from app.cli.client.api import ApiClient
 
 
 def review(

@@ -35,9 +35,9 @@ def serve(
     ] = False,
 ) -> None:
     """Run the service. Everything else is set by REVIEWER_ variables (docs/configuration.md)."""
-    from app.auth import check_exposure
+    from app.api.auth import check_exposure
+    from app.api.server import Server, check_port
     from app.main import create_app
-    from app.server import Server, check_port
     from app.store.storage import check_store
 
     with exit_on_error():

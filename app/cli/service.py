@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from app.settings import load_settings
 
 if TYPE_CHECKING:
-    from app.client.api import ApiClient
+    from app.cli.client.api import ApiClient
 
 T = TypeVar("T")
 
@@ -27,11 +27,11 @@ def connect(
     Raises:
         ConfigurationError: address, key or settings can't be right.
     """
-    from app.client.api import ApiClient, Endpoint
+    from app.cli.client.api import ApiClient, Endpoint
 
     if url is not None:
         return ApiClient(Endpoint(url, api_key), connections)
-    from app.client.own_service import own_service
+    from app.cli.client.own_service import own_service
 
     return own_service(load_settings(model=model), connections)
 

@@ -15,7 +15,7 @@ from httpx_sse import EventSource, SSEError
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
-from app.disconnect import ClientGone, cancel_on_disconnect
+from app.async_utils import ClientGone, cancel_on_disconnect
 from app.engine.base import (
     Delta,
     FinishReason,
@@ -25,7 +25,6 @@ from app.engine.base import (
     ServedModel,
     Usage,
 )
-from app.engine.connection import Connection
 from app.engine.models import ALIASES, ModelSource, find_source, locate, own_top_k
 from app.engine.openai_answers import (
     BLAMES_THE_REQUEST,
@@ -37,6 +36,7 @@ from app.engine.openai_answers import (
 from app.engine.openai_probe import TRIALS, Skills, skills
 from app.engine.openai_requests import TOP_LOGPROBS, Words, completion, label_read
 from app.engine.tokenizer import ChatTokenizer
+from app.engine.upstream_connection import UpstreamConnection
 from app.errors import (
     ConstraintFailed,
     EngineDied,
@@ -65,7 +65,7 @@ async def launch(settings: Settings) -> UpstreamEngine:
         EngineUnavailable: the upstream does not answer.
         ConfigurationError: it does not serve the model, or the tokenizer can't be found.
     """
-    connection = Connection(settings)
+    connection = UpstreamConnection(settings)
     try:
         card = await connection.model_card(settings.model)
         source = _tokenizer_source(settings.upstream_tokenizer or card.id)
@@ -92,7 +92,7 @@ class UpstreamEngine:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: UpstreamConnection,
         model: ServedModel,
         tokenizer: ChatTokenizer,
         *,

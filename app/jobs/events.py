@@ -14,8 +14,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 
+from app.api.schemas.errors import ErrorDetail
+from app.api.schemas.events import (
+    ReviewCreated,
+    ReviewDelta,
+    ReviewExtracted,
+    ReviewSectionCompleted,
+    ReviewVerdict,
+    StreamError,
+    StreamEvent,
+)
 from app.errors import ReviewCancelled, ReviewerError
-from app.review.resource import paper_info, review_integrity
+from app.resources.review import paper_info, review_integrity
 from app.review.sectioning import SectionDelta, SectionDone, SectionStream
 from app.review.service import (
     Accepted,
@@ -25,16 +35,6 @@ from app.review.service import (
     Judging,
     Prompted,
     Writing,
-)
-from app.schemas.errors import ErrorDetail
-from app.schemas.events import (
-    ReviewCreated,
-    ReviewDelta,
-    ReviewExtracted,
-    ReviewSectionCompleted,
-    ReviewVerdict,
-    StreamError,
-    StreamEvent,
 )
 from app.store.tables import ReviewRow
 

@@ -6,7 +6,7 @@ import csv
 import io
 import time
 
-from app.schemas.review import Point, Review
+from app.api.schemas.review import Point, Review
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 

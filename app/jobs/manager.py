@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from app.api.schemas.review import Review
 from app.errors import InvalidRequest, PaperNotStored, ReviewFinished, ShuttingDown
 from app.jobs.events import StoredEvent, error_of, unpack
 from app.jobs.job import CheckedRequest, Job, StopReason, WorkerContext
@@ -17,7 +18,6 @@ from app.jobs.sources import store_source
 from app.jobs.submission import Submission, SubmissionResult, new_review
 from app.jobs.workers import Workers
 from app.review.service import Accepted, Completed, Event, Failed, Writing
-from app.schemas.review import Review
 from app.store.records import Claim, Filters, Page
 from app.store.states import UNFINISHED
 from app.store.tables import ReviewRow

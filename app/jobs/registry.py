@@ -6,9 +6,9 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Collection
 
+from app.async_utils import wait_for
 from app.jobs.job import Job, WorkerContext
 from app.jobs.run import Run
-from app.waiting import wait_for
 
 POLL_S = 1.0
 """Between two looks at what other processes have done."""

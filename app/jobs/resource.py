@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from app.api.schemas.errors import ErrorDetail
+from app.api.schemas.review import Review, ReviewResource, ReviewSummary
 from app.errors import ReviewNotCompleted
 from app.jobs.stored_request import mode_of
-from app.schemas.errors import ErrorDetail
-from app.schemas.review import Review, ReviewResource, ReviewSummary
 from app.store.tables import ReviewRow
 
 

@@ -6,13 +6,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
+from app.api.schemas.review import Review
 from app.errors import ReviewerError, ShuttingDown, StoreUnavailable
 from app.failures import Retry, exhausted, pause_s, policy_of
 from app.jobs.events import EventEncoder, StoredEvent, cancelled, pack
 from app.jobs.job import Job, StopReason, WorkerContext
 from app.jobs.log import EventLog
 from app.review.service import Completed, Event, Failed
-from app.schemas.review import Review
 from app.store.records import Outcome
 from app.store.tables import ReviewRow
 

@@ -14,8 +14,8 @@ from typing import Any, Final, Literal
 import msgspec
 from pydantic import ValidationError
 
+from app.api.schemas.requests import ReviewParameters
 from app.errors import StoredRequestUnreadable
-from app.schemas.requests import ReviewParameters
 
 VERSION: Final = 2
 _NOT_STORED = ("stream", "background", "reuse")

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from app import __version__
+from app.api.schemas.requests import ReviewParameters
 from app.jobs.sources import StoredSource
 from app.jobs.stored_request import stored_parameters
 from app.paper.sources import Source
 from app.review.service import Prepared
-from app.schemas.requests import ReviewParameters
 from app.store.records import NewReview
 
 

@@ -10,16 +10,16 @@ import uuid
 from collections import Counter
 from collections.abc import Collection
 
+from app.async_utils import end, wait_for
 from app.errors import StoreUnavailable
+from app.jobs.concurrency import ConcurrencyLimiter
 from app.jobs.job import Job, StopReason, WorkerContext
 from app.jobs.registry import POLL_S, RunRegistry
 from app.jobs.run import Run
-from app.places import Places
 from app.store.records import Claim
 from app.store.storage import Storage
 from app.store.tables import ReviewRow
 from app.tasks import EssentialTasks, repeat
-from app.waiting import end, wait_for
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Workers:
         context: WorkerContext,
         registry: RunRegistry,
         storage: Storage,
-        places: Places,
+        limiter: ConcurrencyLimiter,
         stopping: asyncio.Event,
     ) -> None:
         """``stopping`` is set when the service is to stop."""
@@ -49,7 +49,7 @@ class Workers:
         self._registry = registry
         self._supervisor = context.supervisor
         self._storage = storage
-        self._contexts = places
+        self._limiter = limiter
         self._work = asyncio.Event()
         self._stopping = stopping
         self._done = asyncio.Event()
@@ -118,7 +118,7 @@ class Workers:
         self._work.clear()
         running = Counter(run.job.tenant for run in self._registry.runs if run.job.background)
         if running.total() < settings.background_reviews and self._is_ready():
-            without = self._contexts.busy(running)
+            without = self._limiter.busy(running)
             now = asyncio.get_running_loop().time()
             try_suspects = now >= self._suspects_from
             row = await queue.claim(

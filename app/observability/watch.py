@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from app.api.schemas.review import Review
 from app.errors import ReviewerError
 from app.observability.metrics import HIDDEN_KINDS, Metrics, code_of
 from app.observability.tracing import NO_TRACES, Traces
@@ -19,7 +20,6 @@ from app.review.service import (
     Judging,
     Prompted,
 )
-from app.schemas.review import Review
 
 _STAGE_AFTER: dict[type[Event], str | None] = {
     Accepted: "extraction",

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
+from app.api.schemas.review import Verdict
 from app.engine.base import Delta, Engine, FinishReason, Generation, Message, Usage
 from app.errors import (
     ConstraintFailed,
@@ -23,7 +24,6 @@ from app.review.constraint import is_kept
 from app.review.parse import ParsedReview, parse_review
 from app.review.plan import Plan
 from app.review.verdict import nearest_the_mean, read_verdict, up_to_the_verdict
-from app.schemas.review import Verdict
 
 log = logging.getLogger(__name__)
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from app.api.schemas.requests import ReviewParameters
 from app.engine.base import Generation, ServedModel, Tokenizer
 from app.errors import InvalidRequest, ModelNotFound
 from app.review.calibration import Calibration, load_calibration
@@ -16,7 +17,6 @@ from app.review.structure import review_structure, section_budgets
 from app.review.template import Template
 from app.review.templates import load_templates
 from app.review.verdict import Confidence
-from app.schemas.requests import ReviewParameters
 from app.settings import Settings
 
 VERDICT_ROOM = 32

@@ -10,19 +10,15 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
+from app.api.schemas.requests import ReviewParameters
+from app.api.schemas.review import Review, Timings, Verdict
 from app.engine.base import Engine
 from app.engine.supervisor import Supervisor
 from app.errors import PaperError, ReviewerError, unexpected
 from app.paper.model import Paper
 from app.paper.reader import PaperReader
 from app.paper.sources import File, Link, Source
-from app.review.constraint import Constraint
-from app.review.drafting import Drafts, Judged, judge, verdict_of, write
-from app.review.evidence import Support, find_supports
-from app.review.injection import with_hidden_text
-from app.review.packing import Prompt, pack
-from app.review.plan import Plan, ReviewRules
-from app.review.resource import (
+from app.resources.review import (
     claims,
     notice_of,
     paper_info,
@@ -30,9 +26,13 @@ from app.review.resource import (
     review_sections,
     token_usage,
 )
+from app.review.constraint import Constraint
+from app.review.drafting import Drafts, Judged, judge, verdict_of, write
+from app.review.evidence import Support, find_supports
+from app.review.injection import with_hidden_text
+from app.review.packing import Prompt, pack
+from app.review.plan import Plan, ReviewRules
 from app.review.template import SectionSpec
-from app.schemas.requests import ReviewParameters
-from app.schemas.review import Review, Timings, Verdict
 
 log = logging.getLogger(__name__)
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Literal
 
+from app.api.schemas.review import Mass, Verdict
 from app.engine.base import Engine, LabelRead, Message, Usage
 from app.review.calibration import Calibration
 from app.review.decision import Decision
 from app.review.labels import verdict_labels
 from app.review.template import VERDICT_HEADING, VERDICT_LEAD
-from app.schemas.review import Mass, Verdict
 
 _LARGEST_EXPONENT = 700.0
 """``exp`` of more is no float."""

@@ -8,13 +8,13 @@ import tempfile
 import time
 from pathlib import Path
 
+from app.async_utils import end
 from app.errors import ConfigurationError, StoreUnavailable
 from app.settings import Settings
 from app.store.database import Database
 from app.store.papers import PaperFiles
 from app.store.store import Store
 from app.tasks import EssentialTasks, repeat
-from app.waiting import end
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.client.batch.inputs import find_papers
+from app.cli.client.batch.inputs import find_papers
 from app.errors import ConfigurationError
 
 

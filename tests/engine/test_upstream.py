@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from app.engine.base import Delta, Generation, LabelRead, ServedModel
-from app.engine.connection import Connection
 from app.engine.launcher import engine_launcher
 from app.engine.tokenizer import ChatTokenizer
 from app.engine.upstream import UpstreamEngine
+from app.engine.upstream_connection import UpstreamConnection
 from app.errors import (
     ConfigurationError,
     ConstraintFailed,
@@ -61,7 +61,7 @@ def settings_for(url: str, **more: Any) -> Settings:
 
 def engine_for(stub: Upstream, tokenizer: ChatTokenizer) -> UpstreamEngine:
     """As it is launched, but with a tokenizer that is loaded already; looked at all the time."""
-    connection = Connection(settings_for(stub.url), look_s=0)
+    connection = UpstreamConnection(settings_for(stub.url), look_s=0)
     return UpstreamEngine(connection, ServedModel("smollm2", 8192, 512), tokenizer)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 from httpx_sse import connect_sse
 
-from app.schemas.review import ReviewResource
+from app.api.schemas.review import ReviewResource
 from tests.doubles import GatedEngine, ScriptedEngine, WordTokenizer
 from tests.papers import paper_pdf
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from app.schemas.review import Review
+from app.api.schemas.review import Review
 from app.settings import Settings
 from tests.conftest import Serve
 from tests.doubles import WHOLE_REVIEW

@@ -13,8 +13,8 @@ import httpx
 import openai
 import pytest
 
-from app.limits import BodyLimits
-from app.routes.chat_body import FOR_THE_ENGINE, read_chat
+from app.api.body_limits import BodyLimits
+from app.api.routes.chat_body import FOR_THE_ENGINE, read_chat
 from app.settings import Settings
 from tests.conftest import Serve
 from tests.doubles import ScriptedEngine, WordTokenizer

@@ -12,10 +12,10 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
 
+from app.api.schemas.review import Review
 from app.engine.tokenizer import ChatTokenizer
 from app.errors import EngineUnavailable
 from app.review.templates import own_templates
-from app.schemas.review import Review
 from app.settings import Settings
 from tests.conftest import Serve
 from tests.doubles import WHOLE_REVIEW, ScriptedEngine

@@ -8,8 +8,8 @@ import httpx
 import pymupdf
 import pytest
 
+from app.api.schemas.paper import PaperResource
 from app.engine.tokenizer import ChatTokenizer
-from app.schemas.paper import PaperResource
 from app.settings import Settings
 from tests.conftest import Serve
 from tests.doubles import ScriptedEngine

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.schemas.review import Review
+from app.api.schemas.review import Review
 from tests.papers import paper_html, paper_pdf, typeset
 from tests.service import Service
 from tests.waiting import wait_for

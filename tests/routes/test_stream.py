@@ -10,10 +10,10 @@ import httpx
 import pytest
 from httpx_sse import connect_sse
 
+from app.api.routes import sse
+from app.api.schemas.review import Review
 from app.engine.tokenizer import ChatTokenizer
 from app.errors import EngineUnavailable
-from app.routes import sse
-from app.schemas.review import Review
 from app.settings import Settings
 from tests.conftest import Serve
 from tests.doubles import WHOLE_REVIEW, ScriptedEngine

@@ -1,0 +1,1 @@
+"""Everything HTTP: routes, middleware, keys, limits, schemas, and how uvicorn serves them."""

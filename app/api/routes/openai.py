@@ -1,0 +1,198 @@
+"""``/v1/models`` and ``/v1/chat/completions``: the engine's own, and reviews of attached papers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, nullcontext
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, Request, Response
+
+from app.api.routes.attached import paper_request
+from app.api.routes.chat_body import ChatBody, read_chat
+from app.api.routes.responses import EVENTS, Responses, errors
+from app.api.routes.reviews import IdempotencyKey
+from app.api.routes.sse import EventStream, server_event
+from app.api.routes.state import State, StateDep, TenantDep
+from app.api.schemas.chat import (
+    CachedTokens,
+    ChatChoice,
+    ChatChunk,
+    ChatChunkChoice,
+    ChatCompletion,
+    ChatDelta,
+    ChatMessage,
+    ChatUsage,
+    ResponseFormat,
+)
+from app.api.schemas.review import Review
+from app.async_utils import cancel_on_disconnect
+from app.engine.supervisor import Supervisor
+from app.jobs.submission import Submission
+from app.review.service import Accepted, Completed, Event, Failed, Writing, finished
+
+if TYPE_CHECKING:
+    from starlette.types import Message, Receive, Scope, Send
+
+router = APIRouter(prefix="/v1", tags=["openai"])
+
+_CHAT_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["messages"],
+                    "properties": {
+                        "model": {"type": "string"},
+                        "messages": {"type": "array", "items": {"type": "object"}},
+                    },
+                    "description": "OpenAI's; vLLM's own parameters of sampling, too.",
+                }
+            }
+        },
+    }
+}
+_CHAT_RESPONSES: Responses = {
+    200: {"content": {"application/json": {"schema": {"type": "object"}}, **EVENTS}},
+    **errors(404, 413, 422, 502),
+}
+
+
+@router.get(
+    "/models",
+    response_model=None,
+    responses={200: {"content": {"application/json": {"schema": {"type": "object"}}}}},
+)
+async def list_models(state: StateDep) -> Response:
+    """OpenAI's list of the served models."""
+    return _EngineAnswer(state.supervisor, b"", generates=False)
+
+
+@router.post(
+    "/chat/completions",
+    response_model=None,
+    openapi_extra=_CHAT_BODY,
+    responses=_CHAT_RESPONSES,
+)
+async def create_chat_completion(
+    request: Request, state: StateDep, tenant: TenantDep, key: IdempotencyKey = None
+) -> Response:
+    """OpenAI's chat completions.
+
+    Where the last message holds a `file` part with a PDF, the paper is put into the reviewer's
+    prompt, and the answer is its review, with the whole review resource as `review` beside it.
+    Parameters of a review (`samples`, `template`, `blind`, ...) go along. Text beside the file is
+    not read: the template asks. Everything else is answered by the model as it is: messages are
+    text, nothing is fetched.
+    """
+    chat = await asyncio.to_thread(read_chat, await request.body(), state.limits)
+    asked = await asyncio.to_thread(paper_request, chat, state.limits)
+    if asked is None:
+        engine = state.supervisor.engine()
+        salt = _salt(chat, state, tenant) if engine.takes_cache_salt else None
+        return _EngineAnswer(state.supervisor, await asyncio.to_thread(chat.for_engine, salt))
+    parameters, file = asked
+    answer_format = _answer_format(parameters.response_format)
+    submitted = await state.manager.submit(Submission(file, parameters, tenant, key, answer_format))
+    events = state.manager.events(submitted)
+    if parameters.stream:
+        options = parameters.stream_options
+        with_usage = options is not None and options.include_usage
+        return EventStream(_chunks(state.counted_events(events), with_usage=with_usage))
+    review = await cancel_on_disconnect(request.receive, finished(events))
+    return Response(_completion(review).model_dump_json(), media_type="application/json")
+
+
+class _EngineAnswer(Response):
+    """The engine's own answer to a request whose body has been read."""
+
+    def __init__(self, supervisor: Supervisor, body: bytes, *, generates: bool = True) -> None:
+        super().__init__()
+        self._supervisor = supervisor
+        self._turn = supervisor.gate.shared() if generates else nullcontext()
+        self._request: Message | None = {"type": "http.request", "body": body, "more_body": False}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def again() -> Message:
+            message, self._request = self._request, None
+            return message or await receive()
+
+        async with self._turn:
+            await self._supervisor.engine().openai(scope, again, send)
+
+
+def _salt(chat: ChatBody, state: State, tenant: str) -> str | None:
+    """The tenant's own ``cache_salt``; the client's tells apart its users."""
+    within = bytes(chat.parameters.get("cache_salt", b"null"))
+    return state.keyring.cache_salt(tenant, within.decode("utf-8", "surrogateescape"))
+
+
+def _answer_format(asked: ResponseFormat | None) -> dict[str, Any] | None:
+    """A structural tag that holds the answer to the JSON schema that was asked for."""
+    if asked is None or asked.type == "text":
+        return None
+    schema = asked.json_schema.json_schema_ if asked.json_schema else {"type": "object"}
+    # Without a bound, small models loop on white space.
+    content = {"type": "json_schema", "json_schema": schema, "max_whitespace_cnt": 2}
+    return {"type": "structural_tag", "format": content}
+
+
+def _usage(review: Review) -> ChatUsage:
+    used = review.usage
+    return ChatUsage(
+        prompt_tokens=used.prompt_tokens,
+        completion_tokens=used.completion_tokens,
+        total_tokens=used.prompt_tokens + used.completion_tokens,
+        prompt_tokens_details=CachedTokens(cached_tokens=used.cached_tokens),
+    )
+
+
+def _completion(review: Review) -> ChatCompletion:
+    choice = ChatChoice(
+        message=ChatMessage(content=review.text), finish_reason=review.finish_reason
+    )
+    return ChatCompletion(
+        id=f"chatcmpl-{review.id}",
+        created=review.created,
+        model=review.model,
+        choices=[choice],
+        usage=_usage(review),
+        review=review,
+    )
+
+
+async def _chunks(
+    events: AsyncGenerator[Event, None], *, with_usage: bool
+) -> AsyncGenerator[bytes, None]:
+    """The completion as OpenAI streams it; an error is its last event."""
+    begun = ChatChunk(id="", created=0, model="", choices=[])
+
+    def chunk(**delta: str) -> ChatChunk:
+        choice = ChatChunkChoice(delta=ChatDelta(**delta))
+        return begun.model_copy(update={"choices": [choice]})
+
+    async with aclosing(events):
+        async for event in events:
+            match event:
+                case Accepted(id=review_id, created=created, model=model):
+                    begun.id, begun.created, begun.model = f"chatcmpl-{review_id}", created, model
+                    yield _event(chunk(role="assistant", content=""))
+                case Writing(text=text) if text:
+                    yield _event(chunk(content=text))
+                case Completed(review=review):
+                    last = chunk()
+                    last.choices[0].finish_reason, last.review = review.finish_reason, review
+                    yield _event(last)
+                    if with_usage:
+                        yield _event(begun.model_copy(update={"usage": _usage(review)}))
+                    yield server_event("[DONE]")
+                case Failed(error=error):
+                    yield server_event(json.dumps(error.envelope()))
+
+
+def _event(chunk: ChatChunk) -> bytes:
+    return server_event(chunk.model_dump_json(exclude_none=True))

@@ -1,0 +1,205 @@
+"""``POST /v1/reviews``, and the reviews that are there: one, its events, its paper, all of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Header, Query, Request, Response
+
+from app.api.routes.responses import EVENTS, Responses, errors
+from app.api.routes.sse import EventStream, server_event
+from app.api.routes.state import State, StateDep, TenantDep
+from app.api.routes.submission import REVIEW_BODY, read_review_submission
+from app.api.schemas.review import ReviewDeleted, ReviewList, ReviewResource
+from app.async_utils import cancel_on_disconnect
+from app.jobs.events import StoredEvent
+from app.jobs.export import csv_of, markdown_of
+from app.jobs.resource import json_of, resource_of, review_of, summary_of
+from app.jobs.submission import Submission, SubmissionResult
+from app.store.records import Filters
+from app.store.states import Status
+
+router = APIRouter(prefix="/v1/reviews", tags=["reviews"])
+
+LONGEST_WAIT_S = 300.0
+LONGEST_KEY = 255
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=LONGEST_KEY,
+        description="The same key with the same request is answered with the same review.",
+    ),
+]
+
+
+_ONE: Responses = {200: {"model": ReviewResource, "content": EVENTS}, **errors(404)}
+_POST: Responses = {
+    200: {"model": ReviewResource, "content": EVENTS},
+    202: {"model": ReviewResource, "description": "It is made in the background."},
+    **errors(404, 409, 413, 415, 422, 502, 504, 507),
+}
+
+
+@router.post("", openapi_extra=REVIEW_BODY, responses=_POST, response_model=None)
+async def create_review(
+    request: Request, state: StateDep, tenant: TenantDep, key: IdempotencyKey = None
+) -> Response:
+    """Review a paper. A client that hangs up ends the work, unless it is in the `background`.
+
+    With `stream`, server-sent events: `review.created`, `review.extracted`, `review.delta`,
+    `review.section.completed`, `review.verdict`, `review.completed`, or `error` as the last one.
+    """
+    source, parameters = await read_review_submission(request)
+    submitted = await state.manager.submit(Submission(source, parameters, tenant, key))
+    headers = {"Idempotent-Replayed": "true"} if submitted.replayed else {}
+    if parameters.stream:
+        return _events(state, submitted.id, tenant, headers=headers)
+    if parameters.background:
+        return await _accepted(state, submitted, headers)
+    body = await cancel_on_disconnect(request.receive, state.manager.result(submitted))
+    return _json(body, headers=headers)
+
+
+async def _accepted(state: State, submitted: SubmissionResult, headers: dict[str, str]) -> Response:
+    row = await state.manager.get(submitted.id, submitted.tenant)
+    body = json_of(row, reused=submitted.reused)
+    return _json(body, 200 if row.status == "completed" else 202, headers)
+
+
+@router.get("")
+async def list_reviews(
+    state: StateDep,
+    tenant: TenantDep,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    order: Annotated[Literal["desc", "asc"], Query(description="By time; newest first.")] = "desc",
+    cursor: Annotated[str | None, Query(max_length=200, description="`next` of a page.")] = None,
+    status: Status | None = None,
+    decision: Literal["accept", "reject", "undecided", "none"] | None = None,
+    created_after: Annotated[float | None, Query(description="Unix time in seconds.")] = None,
+    created_before: Annotated[float | None, Query(description="Unix time in seconds.")] = None,
+    sha256: Annotated[str | None, Query(pattern="^[0-9a-f]{64}$")] = None,
+) -> ReviewList:
+    """Your reviews, a page at a time."""
+    filters = Filters(
+        status=status,
+        decision=decision,
+        created_after=created_after,
+        created_before=created_before,
+        sha256=sha256,
+    )
+    page = await state.manager.page(
+        tenant, filters, limit=limit, newest_first=order == "desc", cursor=cursor
+    )
+    data = [summary_of(row) for row in page.rows]
+    return ReviewList(data=data, has_more=page.next is not None, next=page.next)
+
+
+@router.get("/{review_id}", responses=_ONE, response_model=None)
+async def get_review(
+    review_id: str,
+    state: StateDep,
+    tenant: TenantDep,
+    wait: Annotated[
+        float,
+        Query(ge=0, le=LONGEST_WAIT_S, description="Seconds to wait for its end, at most."),
+    ] = 0,
+    stream: Annotated[bool, Query(description="Its events, from the first one on.")] = False,
+    starting_after: Annotated[
+        int, Query(ge=-1, lt=2**63, description="`sequence_number` of the last event you have.")
+    ] = -1,
+) -> Response:
+    """A review in whatever state it is; with `stream` the events that `POST` would have sent."""
+    row = await state.manager.get(review_id, tenant, 0 if stream else wait)
+    if stream:
+        return _events(state, review_id, tenant, starting_after)
+    return _json(json_of(row))
+
+
+@router.post("/{review_id}/cancel", responses=errors(404, 409))
+async def cancel_review(review_id: str, state: StateDep, tenant: TenantDep) -> ReviewResource:
+    """End a review that is queued or being made, in the engine too."""
+    return resource_of(await state.manager.cancel(review_id, tenant))
+
+
+@router.delete("/{review_id}", responses=errors(404))
+async def delete_review(review_id: str, state: StateDep, tenant: TenantDep) -> ReviewDeleted:
+    """Remove a review and its paper, at once; one that is being made ends."""
+    await state.manager.delete(review_id, tenant)
+    return ReviewDeleted(id=review_id)
+
+
+@router.get(
+    "/{review_id}/paper",
+    response_class=Response,
+    responses={200: {"content": {"application/pdf": {}}}, **errors(404)},
+)
+async def get_paper(review_id: str, state: StateDep, tenant: TenantDep) -> Response:
+    """The file that was reviewed."""
+    row, data = await state.manager.paper(review_id, tenant)
+    pdf = data.startswith(b"%PDF")
+    return _file(
+        data,
+        f"{row.blob_sha256}.pdf" if pdf else str(row.blob_sha256),
+        "application/pdf" if pdf else "application/octet-stream",
+    )
+
+
+@router.get(
+    "/{review_id}/export",
+    response_class=Response,
+    responses={
+        200: {"content": {"text/markdown": {}, "text/csv": {}, "application/json": {}}},
+        **errors(404, 409),
+    },
+)
+async def export_review(
+    review_id: str,
+    state: StateDep,
+    tenant: TenantDep,
+    form: Annotated[Literal["md", "json", "csv"], Query(alias="format")] = "md",
+) -> Response:
+    """A completed review as a file: for a person, a program or a spreadsheet."""
+    review = review_of(await state.manager.get(review_id, tenant))
+    if form == "json":
+        body, kind = await asyncio.to_thread(review.model_dump_json, indent=2), "application/json"
+    elif form == "csv":
+        body, kind = csv_of(review), "text/csv; charset=utf-8"
+    else:
+        body, kind = markdown_of(review), "text/markdown; charset=utf-8"
+    return _file(body.encode(), f"{review_id}.{form}", kind)
+
+
+def _json(body: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(body, status, headers, media_type="application/json")
+
+
+def _file(data: bytes, name: str, kind: str) -> Response:
+    """Only ever saved, never shown: what is in it came from strangers."""
+    headers = {
+        "Content-Disposition": f'attachment; filename="{name}"',
+        "X-Content-Type-Options": "nosniff",
+    }
+    return Response(data, headers=headers, media_type=kind)
+
+
+def _events(
+    state: State,
+    review_id: str,
+    tenant: str,
+    starting_after: int = -1,
+    headers: dict[str, str] | None = None,
+) -> EventStream:
+    events = state.counted(state.manager.stream(review_id, tenant, starting_after))
+    return EventStream(_server_events(events), headers)
+
+
+async def _server_events(events: AsyncGenerator[StoredEvent, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(events) as stored:
+        async for event in stored:
+            yield server_event(event.data, event.type, event.number)

@@ -1,0 +1,11 @@
+"""What the OpenAPI document says of API keys; ``app.api.middleware.guard`` checks them."""
+
+from __future__ import annotations
+
+from fastapi.security import HTTPBearer
+
+bearer_key = HTTPBearer(
+    scheme_name="API key",
+    description="Needed where the service has API keys.",
+    auto_error=False,
+)

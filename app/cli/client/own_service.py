@@ -1,0 +1,91 @@
+"""A service that a command starts for itself, and stops again.
+
+It is the application that ``reviewer serve`` runs, behind a Unix socket in a temporary folder that
+only this user may enter: no port, no key, out of other users' reach. It runs in the command's own
+process, so it can't outlive the command, however that ends. The processes that it starts can't
+either: the kernel ends those that read papers (``app.paper.worker``), and the engine's watch their
+parent (``app.engine.lifetime``).
+
+It stores nothing (``retention`` is ``none``), so a command that is killed leaves no paper and no
+review behind, only an empty folder; what a batch has done is in its output file. The user's own
+data folder is left alone: a second process on it would take up the background reviews of a service
+that runs there, perhaps with another model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from app.api.server import Server
+from app.cli.client.api import ApiClient, Endpoint
+from app.errors import ConfigurationError, ReviewerError
+from app.main import create_app
+from app.settings import Settings
+
+_URL = "http://reviewer"
+"""The name in the Host header; the connection goes to the socket."""
+_LONGEST_PATH = 100
+"""Of a Unix socket, in bytes: Linux takes 107, macOS 103."""
+_STOP_S = 5
+"""For requests that still run when the command is done: their client has gone already."""
+
+
+@asynccontextmanager
+async def own_service(settings: Settings, connections: int) -> AsyncGenerator[ApiClient, None]:
+    """A client of a service with these settings, once the model has answered.
+
+    Raises:
+        ConfigurationError: the settings can't work.
+        ModelNotStarted: the model did not start.
+    """
+    with tempfile.TemporaryDirectory(prefix="reviewer-") as folder:
+        socket = Path(folder, "socket")
+        if len(bytes(socket)) > _LONGEST_PATH:
+            raise ConfigurationError(
+                f"the path of the folder for temporary files is too long for a socket: {folder}; "
+                "set TMPDIR to a shorter one"
+            )
+        private = _private(settings, Path(folder), connections)
+        server = Server(create_app(private), private, socket)
+        serving = asyncio.create_task(_serve(server))
+        try:
+            await server.listening.wait()
+            if serving.done():
+                await serving
+            await server.supervisor.ready()
+            async with ApiClient(Endpoint(_URL, socket=socket), connections) as client:
+                yield client
+        finally:
+            server.should_exit = True
+            await asyncio.wait([serving])
+
+
+def _private(settings: Settings, folder: Path, connections: int) -> Settings:
+    """The user's settings without what is for a service that others use."""
+    return settings.model_copy(
+        update={
+            "api_keys": {},
+            "api_keys_file": None,
+            "rate_limit_rpm": None,
+            "max_reviews_per_key": None,
+            "max_reviews": max(settings.max_reviews, connections),
+            "data_dir": folder,
+            "database_url": None,
+            "retention": "none",
+            "shutdown_delay_s": 0,
+            "shutdown_grace_s": _STOP_S,
+        }
+    )
+
+
+async def _serve(server: Server) -> None:
+    try:
+        await server.serve()
+    except SystemExit as error:  # uvicorn's way to say that the application did not start
+        raise ReviewerError("the command's own service did not start") from error
+    finally:
+        server.listening.set()

@@ -27,7 +27,6 @@ TASKS = {
     "claiming of reviews",
     "wait for the service's end",
     "renewal of claims",
-    "search for lost claims",
     "look at other processes' reviews",
 }
 

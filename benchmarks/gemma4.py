@@ -15,6 +15,8 @@ from transformers import Gemma4ForCausalLM, Gemma4TextConfig, GenerationConfig
 from app.settings import Settings
 from tests import vocabularies
 
+BLANK_LINE, HEADING = 108, 1408
+"""``\\n\\n`` and ``##``, with which a section ends."""
 STOP_TOKENS = (1, 106, 50)
 """End of text, end of a turn, and where a tool is to answer: Gemma 4's generation_config."""
 CHAT_TEMPLATE = (

@@ -88,7 +88,11 @@ class Service:
             raise
 
     def __enter__(self) -> Service:
-        self.wait()
+        try:
+            self.wait()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(

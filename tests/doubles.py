@@ -28,7 +28,7 @@ from app.errors import ConstraintFailed, EngineDied, EngineError, EngineUnavaila
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-Logprobs = tuple[float, float] | None
+Logprobs = tuple[float, float] | Exception | None
 
 KILLS, HANGS = "KILL-THE-ENGINE", "HANG-THE-ENGINE"
 
@@ -159,6 +159,8 @@ class ScriptedEngine:
     async def read_labels(self, request: LabelRead) -> LabelLogprobs:
         self.label_reads.append(request)
         logprobs = self.logprobs.pop(0) if len(self.logprobs) > 1 else self.logprobs[0]
+        if isinstance(logprobs, Exception):
+            raise logprobs
         of = {} if logprobs is None else dict(zip(request.token_ids, logprobs, strict=True))
         return LabelLogprobs(of, Usage(120, 1, 90))
 

@@ -23,12 +23,14 @@ from app.errors import (
 from app.review.constraint import is_kept
 from app.review.parse import ParsedReview, parse_review
 from app.review.plan import Plan
-from app.review.verdict import nearest_the_mean, read_verdict, up_to_the_verdict
+from app.review.verdict import Reading, nearest_the_mean, read_verdict, up_to_the_verdict
 
 log = logging.getLogger(__name__)
 
 CUT: tuple[FinishReason, ...] = ("length", "error")
 """Why a text ends where it is broken off."""
+COMES_BACK = (EngineUnavailable, EngineOverloaded, EngineDied)
+"""After these the whole review is tried again, and may be had as it was asked for."""
 
 
 @dataclass(slots=True)
@@ -152,7 +154,7 @@ async def _continued(
                 async for delta in deltas:
                     yield delta
             return
-        except (EngineUnavailable, EngineOverloaded, EngineDied):
+        except COMES_BACK:
             raise
         except (EngineError, InvalidRequest) as error:
             if not drafts.samples[index].text:
@@ -190,13 +192,7 @@ async def judge(
         async with asyncio.TaskGroup() as tasks:
             reading = [
                 tasks.create_task(
-                    read_verdict(
-                        engine,
-                        messages,
-                        up_to_the_verdict(draft.text, read.verdict_at),
-                        f"{request_id}-verdict-{number}",
-                        plan.cache_salt,
-                    )
+                    _reading(engine, plan, messages, draft, read, f"{request_id}-verdict-{number}")
                 )
                 for number, (draft, read) in enumerate(zip(samples, parsed, strict=True))
             ]
@@ -209,6 +205,28 @@ async def judge(
     shown = nearest_the_mean(readings)
     verdict = plan.confidence.verdict(parsed[shown].decision, readings, shown)
     return Judged(samples[shown], parsed[shown], verdict, _is_constrained(plan, samples))
+
+
+async def _reading(
+    engine: Engine,
+    plan: Plan,
+    messages: Sequence[Message],
+    draft: Draft,
+    parsed: ParsedReview,
+    request_id: str,
+) -> Reading:
+    """A sample's reading; without a probability where the engine refuses to read."""
+    prefix = up_to_the_verdict(draft.text, parsed.verdict_at)
+    try:
+        return await read_verdict(engine, messages, prefix, request_id, plan.cache_salt)
+    except COMES_BACK:
+        raise
+    except (EngineError, InvalidRequest) as error:
+        if not draft.text:
+            raise
+        # A written review is not thrown away for it.
+        log.warning("a review's verdict goes without a probability: %s", error.code)
+        return Reading(None, {}, Usage())
 
 
 def _parsed(draft: Draft, plan: Plan) -> ParsedReview:

@@ -84,6 +84,8 @@ class ReviewRules:
             raise InvalidRequest(
                 "The verdict alone is read, not drawn: it has no samples.", param="samples"
             )
+        if asked.samples > 1 and self._temperature(asked) == 0:
+            raise InvalidRequest("At temperature 0 all samples would be the same.", param="samples")
         max_tokens = asked.max_tokens or model.max_tokens
         budget = _prompt_budget(model, 0 if asked.mode == "verdict" else max_tokens)
         if budget < _LEAST_PROMPT:
@@ -111,6 +113,9 @@ class ReviewRules:
             cache_salt=cache_salt,
         )
 
+    def _temperature(self, asked: ReviewParameters) -> float:
+        return self.settings.temperature if asked.temperature is None else asked.temperature
+
     def _template(self, name: str) -> Template:
         if name not in self.templates:
             raise InvalidRequest(
@@ -134,7 +139,7 @@ class ReviewRules:
             request_id=request_id,
             messages=(),
             max_tokens=max_tokens,
-            temperature=defaults.temperature if asked.temperature is None else asked.temperature,
+            temperature=self._temperature(asked),
             top_p=defaults.top_p if asked.top_p is None else asked.top_p,
             top_k=_first_given(asked.top_k, defaults.top_k, model.top_k),
             seed=asked.seed,

@@ -12,7 +12,15 @@ import openai
 import pytest
 from httpx_sse import connect_sse
 
-from app.errors import ConstraintFailed, EngineError, EngineUnavailable, InvalidRequest
+from app.errors import (
+    ConstraintFailed,
+    EngineDied,
+    EngineError,
+    EngineUnavailable,
+    InvalidRequest,
+    ReviewerError,
+    UpstreamError,
+)
 from app.settings import Settings
 from tests.conftest import Serve
 from tests.doubles import WHOLE_REVIEW, Refused, ScriptedEngine, WordTokenizer
@@ -190,6 +198,49 @@ def test_an_error_before_the_first_word_is_the_answer(serve: Serve) -> None:
     response = client.post("/v1/reviews", json=TEXT, timeout=60)
     assert response.status_code == 400
     assert response.json()["error"]["code"] == "too_long"
+
+
+REFUSALS = [InvalidRequest("no such thing"), EngineError("failed"), UpstreamError("nonsense")]
+
+
+@pytest.mark.parametrize("error", REFUSALS)
+def test_without_a_probability_the_verdict_is_what_the_text_says(
+    serve: Serve, error: Exception
+) -> None:
+    body = review(serve, scripted(UNKNOWN, WHOLE_REVIEW, logprobs=[error]))
+    assert (body["text"], body["constrained"]) == (WHOLE_REVIEW, False)
+    verdict = body["verdict"]
+    assert (verdict["decision"], verdict["source"]) == ("accept", "review_line")
+    assert (verdict["probability"], verdict["samples"], verdict["mass"]) == (None, [], None)
+
+
+def test_and_where_the_text_says_none_nothing_is_decided(serve: Serve) -> None:
+    text = WHOLE_REVIEW.partition("## Final")[0]
+    body = review(serve, scripted(text, logprobs=[EngineError("failed")]))
+    assert body["review"]["significance"] == "Some."
+    assert (body["verdict"]["decision"], body["verdict"]["source"]) == (None, None)
+
+
+def test_the_other_samples_probabilities_count(serve: Serve) -> None:
+    engine = scripted(logprobs=[EngineError("failed"), (-1.0, -1.0), (-1.0, -1.0)])
+    assert review(serve, engine, samples=3)["verdict"]["samples"] == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("error", [EngineDied("died"), EngineUnavailable("away")])
+def test_an_engine_that_is_gone_is_waited_for(serve: Serve, error: Exception) -> None:
+    # It comes back, and with it the probability.
+    client = serve(scripted(logprobs=[error]), Settings())
+    response = client.post("/v1/reviews", json=TEXT, timeout=60)
+    assert response.status_code == 503
+
+
+@pytest.mark.parametrize("error", REFUSALS)
+def test_a_verdict_alone_that_can_not_be_read_is_an_error(
+    serve: Serve, error: ReviewerError
+) -> None:
+    client = serve(scripted(logprobs=[error]), Settings())
+    response = client.post("/v1/reviews", json={**TEXT, "mode": "verdict"}, timeout=60)
+    assert (response.status_code, response.json()["error"]["code"]) == (error.status, error.code)
 
 
 def test_no_more_is_written_than_was_asked_for(serve: Serve) -> None:

@@ -321,6 +321,7 @@ def test_ones_own_template_is_served(
         ({"samples": 0}, "samples", "invalid_value"),
         ({"samples": 17}, "samples", "invalid_value"),
         ({"samples": 2, "mode": "verdict"}, "samples", "invalid_value"),
+        ({"samples": 2, "temperature": 0}, "samples", "invalid_value"),
         ({"mode": "poem"}, "mode", "invalid_value"),
         ({"template": "nips"}, "template", "unknown_template"),
         ({"template": "../default"}, "template", "unknown_template"),

@@ -105,6 +105,9 @@ class Settings(BaseSettings):
     enforce_eager: bool | None = None
     """Skip compilation at start. By default true on a CPU, where it saves over a minute, and false
     on a GPU."""
+    vllm_args: str = ""
+    """More of vLLM's own arguments, as on its command line: `--attention-backend TRITON_ATTN`. One
+    that the service sets itself, most of them by a setting, is refused."""
 
     review_format: Literal["structured", "free"] = "structured"
     """Default of a review's `format`: `structured` holds the model to the template's sections and

@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
@@ -48,7 +48,9 @@ from app.engine.base import (
 from app.engine.launcher import VLLM_VERSION
 from app.engine.models import ModelSource, own_top_k
 from app.engine.tokenizer import ChatTokenizer
+from app.engine.vllm_args import further_args
 from app.errors import (
+    ConfigurationError,
     ConstraintFailed,
     EngineDied,
     EngineError,
@@ -273,9 +275,18 @@ def _serve_args(settings: Settings, location: str, model: ServedModel, *, cpu: b
         words += ["--kv-cache-memory-bytes", str(int(settings.cpu_kv_cache_gib * _GIB))]
         # The default of 128 would make the label read compute up to 127 tokens of prompt again.
         words += ["--block-size", "32"]
-    args: Namespace = make_arg_parser(FlexibleArgumentParser()).parse_args(words)
+    args: Namespace = make_arg_parser(_Arguments()).parse_args(
+        [*words, *further_args(settings, words)]
+    )
     validate_parsed_serve_args(args)
     return args
+
+
+class _Arguments(FlexibleArgumentParser):  # type: ignore[misc]
+    """vLLM's parser, which would print a wrong argument and end the process."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigurationError(f"vLLM: {message}", param="vllm_args")
 
 
 def _serving_layer(*, seeds: bool) -> FastAPI:

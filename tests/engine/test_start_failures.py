@@ -400,6 +400,19 @@ async def test_a_configuration_that_vllm_refuses(
     assert "input_value" not in failure.message
 
 
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        ("--no-such-argument 1", "vLLM: unrecognized arguments: --no-such-argument 1"),
+        ("--max-model-len=100", "--max-model-len is set by the service itself"),
+        ("--quantization 'fp8", "vllm_args can't be read: No closing quotation"),
+    ],
+)
+async def test_arguments_that_vllm_does_not_take(args: str, says: str) -> None:
+    failure = await failure_of(Settings(vllm_args=args))
+    assert says in failure.message
+
+
 def test_a_context_too_long_for_the_cache(tmp_path: Path) -> None:
     """Found out in a process of the engine's, whose own words come out of it."""
     service = Service(tmp_path / "log", REVIEWER_CPU_KV_CACHE_GIB="0.05")

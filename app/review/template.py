@@ -7,8 +7,9 @@ The published one (``prompts/default``) is what the model was tuned on, to the l
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from app.engine.base import Message
 
@@ -46,7 +47,7 @@ class Template:
     sections: tuple[SectionSpec, ...]
 
     def messages(
-        self, title: str, abstract: str, body: str, special_tokens: Iterable[str] = ()
+        self, title: str, abstract: str, body: str, special_tokens: frozenset[str] = frozenset()
     ) -> tuple[Message, Message]:
         """The two turns, filled in one pass: a paper's own braces stay.
 
@@ -54,7 +55,7 @@ class Template:
         body stands between two lines of a fence. Where the paper's text spells the fence, or one of
         the tokenizer's ``special_tokens``, a space breaks that up.
         """
-        markers = [FENCE_BEGIN, FENCE_END, *special_tokens]
+        markers = _markers(special_tokens)
         paper = {
             "title": _defused(_one_line(title), markers),
             "abstract": _defused(_one_line(abstract), markers),
@@ -71,8 +72,27 @@ def _filled(template: str, values: Mapping[str, str]) -> str:
     return re.sub(r"\{(title|abstract|body)\}", lambda match: values[match[1]], template)
 
 
-def _defused(text: str, markers: Iterable[str]) -> str:
-    for marker in sorted(markers):
-        broken = f"{marker[0]} {marker[1:]}"
-        text = re.sub(re.escape(marker), broken, text, flags=re.IGNORECASE)
-    return text
+def _defused(text: str, markers: frozenset[str]) -> str:
+    """``text`` with a space behind the first character of each of the markers in it."""
+    begins, lengths = _by_beginning(markers)
+    parts, last = [], 0
+    for found in begins.finditer(text):
+        at = found.start()
+        if any(text[at : at + length].lower() in markers for length in lengths):
+            parts.append(text[last : at + 1])
+            last = at + 1
+    return " ".join([*parts, text[last:]])
+
+
+@lru_cache(maxsize=8)
+def _markers(special_tokens: frozenset[str]) -> frozenset[str]:
+    # A vocabulary may have thousands: Gemma's, 6,251.
+    return frozenset(marker.lower() for marker in (FENCE_BEGIN, FENCE_END, *special_tokens))
+
+
+@lru_cache(maxsize=8)
+def _by_beginning(markers: frozenset[str]) -> tuple[re.Pattern[str], Sequence[int]]:
+    """What finds the places where a marker may begin, and how long markers are."""
+    first = {marker[0] for marker in markers}
+    letters = "".join(map(re.escape, sorted(first | {letter.upper() for letter in first})))
+    return re.compile(f"[{letters}]"), sorted({len(marker) for marker in markers})

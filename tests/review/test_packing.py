@@ -238,6 +238,16 @@ def test_special_tokens_of_the_paper_are_only_text(tokenizer: Tokenizer) -> None
     assert count(prompt) == count(plain)
 
 
+def test_a_paper_may_have_pieces_of_thousands_of_special_tokens() -> None:
+    special = frozenset({f"<unused{n}>" for n in range(6000)} | {"<|turn>", "<turn|>", "|>x"})
+    text = "a < b, <unused7>, <UNUSED5999>, <unused6000>, <|turn>x, <<turn|>, [<turn], |>"
+    _, user = published().messages("T", "A", text, special)
+    broken = "a < b, < unused7>, < UNUSED5999>, <unused6000>, < |turn>x, << turn|>, [<turn], |>"
+    assert f"<paper>\n{broken}\n</paper>" in user.content
+    _, user = published().messages("T", "A", "<turn|>x", special)
+    assert "<paper>\n< turn| >x\n</paper>" in user.content
+
+
 @pytest.mark.parametrize(
     ("title", "abstract", "budget", "param"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,6 +41,7 @@ def serve(
     from app.main import create_app
     from app.store.storage import check_store
 
+    _silence_the_resource_tracker()
     with exit_on_error():
         settings = load_settings(host=host, port=port, model=model, no_auth=no_auth or None)
         check_exposure(settings)
@@ -56,6 +58,13 @@ def serve(
         raise typer.Exit(_NOT_STARTED)
     if server.supervisor.given_up.is_set() and (failure := server.supervisor.failure):
         fail(f"{failure.message} ({failure.code})", _NO_MODEL)
+
+
+def _silence_the_resource_tracker() -> None:
+    """Python's process that frees shared memory, where the engine's processes left any behind, says
+    so when this one has ended: behind the reason for that, which is to be the last line."""
+    filters = [os.environ.get("PYTHONWARNINGS"), "ignore:resource_tracker"]
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, filters))
 
 
 def _is_trial(settings: Settings) -> bool:

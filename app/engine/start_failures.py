@@ -1,7 +1,8 @@
 """Why an engine did not start: the library's own message, what to do, and whether to try again.
 
-The texts were taken from the sources of vLLM 0.32.0, torch 2.13 (``c10/cuda/CUDAFunctions.cpp``,
-``c10/cuda/CUDACachingAllocator.cpp``), huggingface_hub 1.31, transformers 5.17 and safetensors.
+The texts were taken from the sources of vLLM 0.32.0, torch (``c10/cuda/CUDAFunctions.cpp``,
+``c10/cuda/CUDACachingAllocator.cpp``), huggingface_hub 1.31, transformers 5.17 and safetensors, and
+from CUDA's runtime library, 13.5.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ REASONS = (
     Reason(
         "gpu_not_found",
         "No CUDA GPUs are available|[Nn]o NVIDIA driver|no CUDA-capable device"
-        "|Failed to infer device type|libcuda\\.so|CUDA unknown error",
+        "|Failed to infer device type|libcuda\\.so|CUDA unknown error"
+        "|CUDA driver initialization failed",
         "No GPU is seen: start the container with one (docker run --gpus all; compose.yaml asks "
         "for it), with the NVIDIA Container Toolkit on the host; without a GPU, 'make setup' "
         "installs vLLM for CPUs.",
@@ -109,6 +111,19 @@ REASONS = (
         "outgoing traffic has been disabled|OfflineModeIsEnabled",
         "It is not on this disk, and HF_HUB_OFFLINE forbids to fetch it: 'reviewer models pull' "
         "fetches it where there is a network.",
+    ),
+    Reason(
+        "upstream_unreachable",
+        "the upstream does not answer|the upstream answers 5",
+        "Check that the server of REVIEWER_UPSTREAM_URL runs, and that this machine reaches it.",
+        passing=True,
+    ),
+    Reason(
+        "upstream_refused",
+        "the upstream answers [34]|the upstream answers GET /models|the upstream has no model",
+        "Check REVIEWER_UPSTREAM_URL (it ends in /v1 with most servers), REVIEWER_UPSTREAM_API_KEY "
+        "and REVIEWER_MODEL.",
+        passing=True,
     ),
     Reason(
         "hub_unreachable",

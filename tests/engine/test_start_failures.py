@@ -22,9 +22,10 @@ import pytest
 
 from app.engine.launcher import engine_launcher
 from app.engine.start_failures import REASONS, Fault, why
-from app.errors import EngineUnavailable, ModelNotStarted, UpstreamError
+from app.errors import EngineError, EngineUnavailable, ModelNotStarted, UpstreamError
 from app.settings import Settings
 from tests.engine.hub import REPOSITORY, Hub, hub
+from tests.engine.stub import JSON, Answer, upstream
 from tests.service import STARTS_WITHIN_S, Service
 
 pytestmark = pytest.mark.anyio
@@ -44,13 +45,27 @@ TEXTS = [
     ),
     (
         "RuntimeError",
+        "CUDA driver initialization failed, you might not have a CUDA gpu.",
+        "gpu_not_found",
+        False,
+    ),
+    (
+        "RuntimeError",
+        "CUDA unknown error - this may be due to an incorrectly set up environment, e.g. changing "
+        "env variable CUDA_VISIBLE_DEVICES after program start. Setting the available devices to "
+        "be zero.",
+        "gpu_not_found",
+        False,
+    ),
+    (
+        "RuntimeError",
         "The NVIDIA driver on your system is too old (found version 12020). Please update your GPU "
         "driver by downloading and installing a new version from the URL: "
         "http://www.nvidia.com/Download/index.aspx",
         "driver_too_old",
         False,
     ),
-    # cudaErrorInsufficientDriver, cudaErrorSystemDriverMismatch: the CUDA runtime's own words
+    # The words behind "CUDA error" and "Error 803" are those of the CUDA runtime (libcudart 13.5).
     (
         "torch.AcceleratorError",
         "CUDA error: CUDA driver version is insufficient for CUDA runtime version",
@@ -59,9 +74,31 @@ TEXTS = [
     ),
     (
         "RuntimeError",
-        "Unexpected error from cudaGetDeviceCount(). Error 803: system has unsupported display "
-        "driver / cuda driver combination",
+        "Unexpected error from cudaGetDeviceCount(). Did you run some cuda functions before "
+        "calling NumCudaDevices() that might have already set an error? Error 803: system has "
+        "unsupported display driver / cuda driver combination",
         "driver_too_old",
+        False,
+    ),
+    (
+        "torch.AcceleratorError",
+        "CUDA error: forward compatibility was attempted on non supported HW",
+        "driver_too_old",
+        False,
+    ),
+    (
+        "torch.AcceleratorError",
+        "CUDA error: no CUDA-capable device is detected",
+        "gpu_not_found",
+        False,
+    ),
+    # vllm/platforms/cuda.py
+    (
+        "ValueError",
+        "Bfloat16 is only supported on GPUs with compute capability of at least 8.0. Your Tesla T4 "
+        "GPU has compute capability 7.5. You can use float16 instead by explicitly setting the "
+        "`dtype` flag in CLI, for example: --dtype=half.",
+        "gpu_not_supported",
         False,
     ),
     (
@@ -90,6 +127,23 @@ TEXTS = [
         "Free memory on device cuda:0 (3.1/23.6 GiB) on startup is less than desired GPU memory "
         "utilization (0.88, 20.8 GiB). Decrease GPU memory utilization or reduce GPU memory used "
         "by other processes.",
+        "out_of_memory",
+        True,
+    ),
+    # vllm/v1/worker/gpu_model_runner.py
+    (
+        "RuntimeError",
+        "CUDA out of memory occurred when warming up sampler with 16 dummy requests. Please try "
+        "lowering `max_num_seqs` or `gpu_memory_utilization` when initializing the engine.",
+        "out_of_memory",
+        True,
+    ),
+    # vllm/v1/worker/gpu_worker.py
+    (
+        "AssertionError",
+        "Error in memory profiling. Initial free memory 20.1 GiB, current free memory 22.3 GiB. "
+        "This happens when other processes sharing the same container release GPU memory while "
+        "vLLM is profiling during initialization.",
         "out_of_memory",
         True,
     ),
@@ -165,10 +219,33 @@ def test_what_is_in_no_table_is_told_all_the_same() -> None:
     failure = why(RuntimeError("See root cause above"), [Fault("odd.Error", "the\n  moon is full")])
     assert (failure.code, failure.passing) == ("model_not_started", True)
     assert failure.message == "odd.Error: the moon is full"
-    assert why(UpstreamError("no model")).code == "upstream_error"
+    assert why(UpstreamError("odd")).code == "upstream_error"
     assert why(EngineUnavailable("away")).passing
     assert why(KeyError("id")).message == "KeyError: 'id'"
     assert len(why(ValueError("x" * 10_000)).message) < 1000
+
+
+@pytest.mark.parametrize(
+    ("models", "code"),
+    [
+        (None, "upstream_unreachable"),
+        ((502, JSON, b""), "upstream_unreachable"),
+        ((401, JSON, b""), "upstream_refused"),
+        ((404, JSON, b""), "upstream_refused"),
+        ((200, JSON, b"<html>"), "upstream_refused"),
+        ((200, JSON, b'{"data": [{"id": "other"}]}'), "upstream_refused"),
+    ],
+)
+async def test_an_upstream_that_is_not_there(models: Answer | None, code: str) -> None:
+    with upstream() as stub:
+        stub.models = models
+        settings = Settings(engine="upstream", upstream_url=stub.url, model="smollm2")
+        with pytest.raises(EngineError) as failed:
+            await engine_launcher(settings)()
+    failure = why(failed.value)
+    assert (failure.code, failure.passing) == (code, True)
+    assert "REVIEWER_UPSTREAM_URL" in failure.message
+    assert "HF_ENDPOINT" not in failure.message
 
 
 def weights(size: int) -> bytes:
@@ -417,9 +494,17 @@ def test_a_context_too_long_for_the_cache(tmp_path: Path) -> None:
     """Found out in a process of the engine's, whose own words come out of it."""
     service = Service(tmp_path / "log", REVIEWER_CPU_KV_CACHE_GIB="0.05")
     assert end_of(service) == 4
-    # Python's resource tracker may have a word after it.
-    lines = service.log.read_text().splitlines()
-    last = next(line for line in reversed(lines) if line.endswith("(context_too_long)"))
+    last = service.log.read_text().splitlines()[-1]
+    assert last.endswith("(context_too_long)")
     assert "max seq len (8192)" in last
     assert "the available KV cache memory (0.05 GiB)" in last
     assert "REVIEWER_CPU_KV_CACHE_GIB" in last
+
+
+async def test_more_memory_than_there_is() -> None:
+    """A cache of 64 TiB, which the kernel gives to nobody."""
+    with pytest.raises(ModelNotStarted) as failed:
+        await engine_launcher(Settings(model="smollm2", cpu_kv_cache_gib=65536))()
+    assert (failed.value.code, failed.value.passing) == ("out_of_memory", True)
+    assert "allocate" in failed.value.message
+    assert "REVIEWER_CPU_KV_CACHE_GIB" in failed.value.message

@@ -114,6 +114,13 @@ class ModelNotFound(InvalidRequest):
     code = "model_not_found"
 
 
+class ChatNotServed(InvalidRequest):
+    """The engine answers no OpenAI requests by itself; see ``app.engine.base.OpenAIServer``."""
+
+    status = 404
+    code = "chat_not_served"
+
+
 class ReviewNotFound(InvalidRequest):
     """No review of this id, or it is another tenant's: the answer is the same."""
 

@@ -38,6 +38,7 @@ from app.api.routes.submission import read_review_submission
 from app.async_utils import cancel_on_disconnect
 from app.main import create_app
 from app.observability.watch import watched
+from app.resources.review import review_resource
 from app.review.plan import ReviewRules
 from app.review.service import ReviewService, finished
 from app.settings import Settings
@@ -116,8 +117,8 @@ def add_bare_route(app: FastAPI, settings: Settings) -> None:
         service = ReviewService(rules, state.supervisor, state.reader)
         source, parameters = await read_review_submission(request)
         events = watched(service.start(source, parameters), state.metrics)
-        review = await cancel_on_disconnect(request.receive, finished(events))
-        return Response(review.model_dump_json(), media_type="application/json")
+        report = await cancel_on_disconnect(request.receive, finished(events))
+        return Response(review_resource(report).model_dump_json(), media_type="application/json")
 
 
 def percentiles(name: str, took: Sequence[float]) -> dict[str, Value]:

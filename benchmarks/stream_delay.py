@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 from httpx_sse import connect_sse
@@ -27,9 +27,6 @@ from benchmarks.overhead import serving_with
 from benchmarks.report import report
 from tests.papers import paper_html, typeset
 
-if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
-
 
 class WatchedEngine:
     """Implements :class:`app.engine.base.Engine` by another; notes when which text came."""
@@ -37,7 +34,6 @@ class WatchedEngine:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.model, self.tokenizer = engine.model, engine.tokenizer
-        self.takes_cache_salt = engine.takes_cache_salt
         self.came: list[tuple[float, str]] = []
 
     async def generate(self, request: Generation) -> AsyncGenerator[Delta, None]:
@@ -48,9 +44,6 @@ class WatchedEngine:
 
     async def read_labels(self, request: LabelRead) -> LabelLogprobs:
         return await self._engine.read_labels(request)
-
-    async def openai(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._engine.openai(scope, receive, send)
 
     def metrics(self) -> bytes:
         return self._engine.metrics()

@@ -15,12 +15,12 @@ import sys
 import time
 
 from app.api.schemas.requests import ReviewParameters
-from app.api.schemas.review import Review
 from app.engine.launcher import engine_launcher
 from app.engine.supervisor import Supervisor
 from app.paper.reader import PaperReader
 from app.paper.text import paper_from_text
 from app.review.plan import ReviewRules
+from app.review.report import ReviewReport
 from app.review.service import Completed, Decided, Judging, Prompted, ReviewService
 from app.settings import Settings
 from benchmarks.report import report
@@ -31,7 +31,7 @@ WORDS = 1300
 
 async def review(
     service: ReviewService, number: int, samples: int
-) -> tuple[Review, dict[str, float]]:
+) -> tuple[ReviewReport, dict[str, float]]:
     """The review of a paper of its own, and how many seconds each step took."""
     words = " ".join(f"paper{number} measures token{word} anew." for word in range(WORDS))
     paper = paper_from_text(f"Paper {number} of Its Own", "We measure.", f"# Method\n\n{words}")
@@ -41,7 +41,7 @@ async def review(
         if isinstance(event, Completed):
             written_s = at[Judging] - at[Prompted]
             judged_s = at[Decided] - at[Judging]
-            return event.review, {"written_s": written_s, "judged_s": judged_s}
+            return event.report, {"written_s": written_s, "judged_s": judged_s}
     raise AssertionError("events end with Completed or an error")
 
 
@@ -67,9 +67,9 @@ async def main() -> None:
                 rows.append(
                     {
                         "samples": samples,
-                        "prompt": done.usage.prompt_tokens,
-                        "cached": done.usage.cached_tokens,
-                        "new": done.usage.completion_tokens,
+                        "prompt": done.usage.prompt,
+                        "cached": done.usage.cached,
+                        "new": done.usage.completion,
                         "written s": round(seconds["written_s"], 2),
                         "verdict s": round(seconds["judged_s"], 2),
                     }

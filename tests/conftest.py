@@ -16,11 +16,11 @@ import uvicorn
 from pydantic import SecretStr
 
 from app.api.server import connections
+from app.engine.base import Engine
 from app.engine.models import SMOLLM2, locate
 from app.engine.tokenizer import ChatTokenizer
 from app.main import create_app
 from app.settings import Settings
-from tests.doubles import ScriptedEngine
 from tests.postgres import Postgres
 from tests.service import SMALL, ScriptedService, Service, free_port
 
@@ -130,7 +130,7 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield running
 
 
-Serve = Callable[[ScriptedEngine, Settings], httpx.Client]
+Serve = Callable[[Engine, Settings], httpx.Client]
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def serve() -> Iterator[Serve]:
     """Serves the real application around an engine double, over real sockets."""
     with contextlib.ExitStack() as stack:
 
-        def start(engine: ScriptedEngine, settings: Settings) -> httpx.Client:
+        def start(engine: Engine, settings: Settings) -> httpx.Client:
             port = free_port()
             server = uvicorn.Server(
                 uvicorn.Config(

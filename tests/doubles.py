@@ -80,15 +80,13 @@ class Refused(str):
     """A text after which the engine can't hold its answer to the structure any further."""
 
 
-class ScriptedEngine:
+class PlainEngine:
     """Implements :class:`app.engine.base.Engine` without a model.
 
     ``texts`` are the answers, one for each sample, the last one again and again. An exception among
     them is raised instead. ``logprobs`` are those of acceptance and rejection, likewise. A prompt
     with ``KILLS`` in it ends the engine, one with ``HANGS`` is never answered.
     """
-
-    takes_cache_salt = True
 
     def __init__(
         self,
@@ -107,7 +105,6 @@ class ScriptedEngine:
         self.delay_s = delay_s
         self.generations: list[Generation] = []
         self.label_reads: list[LabelRead] = []
-        self.chats: list[bytes] = []
         self.aborted = 0
         self.closed = False
         self.death = asyncio.Event()
@@ -164,10 +161,6 @@ class ScriptedEngine:
         of = {} if logprobs is None else dict(zip(request.token_ids, logprobs, strict=True))
         return LabelLogprobs(of, Usage(120, 1, 90))
 
-    async def openai(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.chats.append(await Request(scope, receive).body())
-        await JSONResponse({"object": "list", "data": []})(scope, receive, send)
-
     def metrics(self) -> bytes:
         return b"scripted_engine 1.0\n"
 
@@ -183,6 +176,20 @@ class ScriptedEngine:
     async def close(self) -> None:
         self.closed = True
         self.death.clear()
+
+
+class ScriptedEngine(PlainEngine):
+    """Answers OpenAI's requests too, all alike, and keeps their bodies in ``chats``."""
+
+    takes_cache_salt = True
+
+    def __init__(self, tokenizer: Tokenizer, *args: Any, **how: Any) -> None:
+        super().__init__(tokenizer, *args, **how)
+        self.chats: list[bytes] = []
+
+    async def openai(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.chats.append(await Request(scope, receive).body())
+        await JSONResponse({"object": "list", "data": []})(scope, receive, send)
 
 
 Script = Callable[..., ScriptedEngine]

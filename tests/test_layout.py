@@ -27,8 +27,8 @@ ALLOWED = {
     "app.observability": {"app.observability", "app.errors"},
     "app.observability.watch": {
         "app.observability",
-        "app.api.schemas",
         "app.errors",
+        "app.review.report",
         "app.review.service",
     },
     "app.paper": {"app.paper", "app.errors", "app.settings"},
@@ -44,12 +44,11 @@ ALLOWED = {
     },
     "app.review": {
         "app.review",
-        "app.api.schemas",
+        "app.api.schemas.requests",
         "app.engine.base",
         "app.engine.supervisor",
         "app.errors",
         "app.paper",
-        "app.resources",
         "app.settings",
     },
     "app.resources": {
@@ -79,6 +78,7 @@ ALLOWED = {
         "app.paper.model",
         "app.paper.sources",
         "app.resources",
+        "app.review.report",
         "app.review.sectioning",
         "app.review.service",
         "app.settings",

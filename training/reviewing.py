@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from app.api.schemas.requests import ReviewParameters
-from app.api.schemas.review import Review
 from app.engine.supervisor import Launch, Supervisor
 from app.errors import EngineError, ReviewerError
 from app.paper.model import Paper
 from app.paper.reader import PaperReader
 from app.review.plan import ReviewRules
+from app.review.report import ReviewReport
 from app.review.service import ReviewService, finished
 from app.settings import Settings, load_settings
 from training.errors import InputInvalid
@@ -134,7 +134,7 @@ async def _review_one(service: ReviewService, paper: PaperRow, asked: Reviewing)
     return _row(paper, review, time.perf_counter() - began)
 
 
-def _row(paper: PaperRow, review: Review, seconds: float) -> ReviewedRow:
+def _row(paper: PaperRow, review: ReviewReport, seconds: float) -> ReviewedRow:
     verdict = review.verdict
     return ReviewedRow(
         paper=paper.id,
@@ -142,16 +142,16 @@ def _row(paper: PaperRow, review: Review, seconds: float) -> ReviewedRow:
         title=paper.title,
         official=paper.decision,
         mean_rating=paper.mean_rating,
-        model=review.model,
+        model=review.model.name,
         decision=None if verdict.decision == "undecided" else verdict.decision,
         decided_by=verdict.source,
         probability=verdict.probability,
-        samples=tuple(verdict.samples),
+        samples=verdict.samples,
         text=review.text,
         finish_reason=review.finish_reason,
-        prompt_tokens=review.usage.prompt_tokens,
-        completion_tokens=review.usage.completion_tokens,
-        cached_tokens=review.usage.cached_tokens,
-        truncated=len(review.integrity.truncated),
+        prompt_tokens=review.usage.prompt,
+        completion_tokens=review.usage.completion,
+        cached_tokens=review.usage.cached,
+        truncated=len(review.prompt.truncated),
         seconds=round(seconds, 3),
     )

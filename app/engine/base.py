@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -167,15 +167,6 @@ class Engine(Protocol):
         """How likely each of ``token_ids`` is as the next token. Raises as ``generate`` does."""
         ...
 
-    @property
-    def takes_cache_salt(self) -> bool:
-        """Whether a chat's ``cache_salt`` means to it what it means to vLLM."""
-        ...
-
-    async def openai(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """An ASGI application: ``/v1/models`` and ``/v1/chat/completions`` of the same model."""
-        ...
-
     def metrics(self) -> bytes:
         """The engine's own metrics in Prometheus' text format; empty where it has none."""
         ...
@@ -186,4 +177,18 @@ class Engine(Protocol):
 
     async def close(self) -> None:
         """Release everything. Requests in flight fail with ``EngineUnavailable``."""
+        ...
+
+
+@runtime_checkable
+class OpenAIServer(Protocol):
+    """What an engine is besides, if it answers OpenAI's requests for the same model by itself."""
+
+    @property
+    def takes_cache_salt(self) -> bool:
+        """Whether a chat's ``cache_salt`` means to it what it means to vLLM."""
+        ...
+
+    async def openai(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """An ASGI application with ``/v1/models`` and ``/v1/chat/completions``."""
         ...

@@ -24,8 +24,9 @@ from app.api.schemas.events import (
     StreamError,
     StreamEvent,
 )
+from app.api.schemas.review import Review, Verdict
 from app.errors import ReviewCancelled, ReviewerError
-from app.resources.review import paper_info, review_integrity
+from app.resources.review import paper_info, prompt_integrity
 from app.review.sectioning import SectionDelta, SectionDone, SectionStream
 from app.review.service import (
     Accepted,
@@ -51,6 +52,17 @@ class StoredEvent:
     type: str
     data: str
     error: ReviewerError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """The review is finished, and this is its resource: what a job makes of ``Completed``."""
+
+    review: Review
+
+
+JobEvent = Event | Reviewed
+"""What followers of a job get: the review service's events, ``Reviewed`` for ``Completed``."""
 
 
 class EventEncoder:
@@ -91,7 +103,7 @@ class EventEncoder:
                 yield ReviewExtracted(
                     sequence_number=next(self._numbers),
                     paper=paper_info(paper, prompt),
-                    integrity=review_integrity(paper, prompt),
+                    integrity=prompt_integrity(paper, prompt),
                 )
             case Writing(sample=sample):
                 yield from self._pieces(sample, self._written(event))
@@ -99,7 +111,9 @@ class EventEncoder:
                 for sample, sections in sorted(self._sections.items()):
                     yield from self._pieces(sample, sections.close(cut=sample in self._cut))
             case Decided(verdict=verdict):
-                yield ReviewVerdict(sequence_number=next(self._numbers), verdict=verdict)
+                yield ReviewVerdict(
+                    sequence_number=next(self._numbers), verdict=Verdict.model_validate(verdict)
+                )
 
     def _written(self, event: Writing) -> list[SectionDelta | SectionDone]:
         sections = self._sections_of(event.sample)

@@ -6,20 +6,20 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
-from app.jobs.events import StoredEvent
-from app.review.service import Completed, Event, Failed
+from app.jobs.events import JobEvent, Reviewed, StoredEvent
+from app.review.service import Failed
 
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """An event of the review service, and what clients get for it: nothing, or several events."""
+    """An event, and what clients get for it: nothing, or several events."""
 
-    event: Event
+    event: JobEvent
     encoded: Sequence[StoredEvent]
 
     @property
     def is_last(self) -> bool:
-        return isinstance(self.event, Completed | Failed)
+        return isinstance(self.event, Reviewed | Failed)
 
 
 class EventLog:
@@ -34,7 +34,7 @@ class EventLog:
     def encoded(self) -> list[StoredEvent]:
         return [event for entry in self._entries for event in entry.encoded]
 
-    def append(self, event: Event, encoded: Sequence[StoredEvent]) -> None:
+    def append(self, event: JobEvent, encoded: Sequence[StoredEvent]) -> None:
         self._entries.append(LogEntry(event, encoded))
         self._wake()
 
@@ -56,7 +56,7 @@ class EventLog:
                 return
             await self._changed.wait()
 
-    async def last(self) -> Event | None:
+    async def last(self) -> JobEvent | None:
         """The event that it ends with; None if it has none."""
         await self._closed.wait()
         return self._entries[-1].event if self._entries else None

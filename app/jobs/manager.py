@@ -9,7 +9,7 @@ from contextlib import aclosing
 
 from app.api.schemas.review import Review
 from app.errors import InvalidRequest, PaperNotStored, ReviewFinished, ShuttingDown
-from app.jobs.events import StoredEvent, error_of, unpack
+from app.jobs.events import JobEvent, Reviewed, StoredEvent, error_of, unpack
 from app.jobs.job import CheckedRequest, Job, StopReason, WorkerContext
 from app.jobs.log import LogEntry
 from app.jobs.registry import RunRegistry
@@ -17,7 +17,7 @@ from app.jobs.run import Run
 from app.jobs.sources import store_source
 from app.jobs.submission import Submission, SubmissionResult, new_review
 from app.jobs.workers import Workers
-from app.review.service import Accepted, Completed, Event, Failed, Writing
+from app.review.service import Accepted, Failed, Writing
 from app.store.records import Claim, Filters, Page
 from app.store.states import UNFINISHED
 from app.store.tables import ReviewRow
@@ -88,21 +88,26 @@ class ReviewManager:
         while run := self._registry.get(submitted.id):
             with run.followed():
                 match await run.events.last():
-                    case Completed() if run.result.body:
+                    case Reviewed() if run.result.body:
                         return run.result.body
                     case Failed(error=error):
                         raise error
             await _written(run)
+        review = await self.review(submitted)
+        return await asyncio.to_thread(review.model_dump_json)
+
+    async def review(self, submitted: SubmissionResult) -> Review:
+        """:meth:`result` as an object."""
         async with aclosing(self.events(submitted)) as events:
             async for event in events:
                 match event:
-                    case Completed(review=review):
-                        return await asyncio.to_thread(review.model_dump_json)
+                    case Reviewed(review=review):
+                        return review
                     case Failed(error=error):
                         raise error
-        raise AssertionError("events end with Completed or Failed")
+        raise AssertionError("events end with Reviewed or Failed")
 
-    async def events(self, submitted: SubmissionResult) -> AsyncGenerator[Event, None]:
+    async def events(self, submitted: SubmissionResult) -> AsyncGenerator[JobEvent, None]:
         """The review's events; if it had ended before, its text is one event."""
         async with aclosing(self._follow(submitted.id, submitted.tenant)) as found:
             async for one in found:
@@ -216,7 +221,7 @@ async def _written(run: Run) -> None:
     await asyncio.wait([run.task])
 
 
-def _events_of(row: ReviewRow, *, reused: bool) -> list[Event]:
+def _events_of(row: ReviewRow, *, reused: bool) -> list[JobEvent]:
     """Of a review that has ended."""
     if row.status != "completed" or row.review is None:
         return [Failed(error_of(row))]
@@ -224,5 +229,5 @@ def _events_of(row: ReviewRow, *, reused: bool) -> list[Event]:
     return [
         Accepted(review.id, review.created, review.model, (), None),
         Writing(0, review.text),
-        Completed(review),
+        Reviewed(review),
     ]

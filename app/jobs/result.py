@@ -6,12 +6,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from app.api.schemas.review import Review
 from app.errors import ReviewerError, ShuttingDown, StoreUnavailable
 from app.failures import Retry, exhausted, pause_s, policy_of
-from app.jobs.events import EventEncoder, StoredEvent, cancelled, pack
+from app.jobs.events import EventEncoder, JobEvent, Reviewed, StoredEvent, cancelled, pack
 from app.jobs.job import Job, StopReason, WorkerContext
 from app.jobs.log import EventLog
+from app.resources.review import review_resource
+from app.review.report import ReviewReport
 from app.review.service import Completed, Event, Failed
 from app.store.records import Outcome
 from app.store.tables import ReviewRow
@@ -49,8 +50,8 @@ class ResultWriter:
 
     async def end(self, last: Completed | Failed) -> None:
         match last:
-            case Completed(review=review):
-                await self._complete(review)
+            case Completed(report=report):
+                await self._complete(report)
             case Failed(error=error) if self._job.row:
                 await self._retry(self._job.row, error)
             case Failed(error=error):
@@ -94,26 +95,26 @@ class ResultWriter:
             )
         )
 
-    async def _complete(self, review: Review) -> None:
-        review = review.model_copy(update={"background": self._job.background})
-        body, packed, last = await asyncio.to_thread(self._encoded, review)
+    async def _complete(self, report: ReviewReport) -> None:
+        reviewed, body, packed, last = await asyncio.to_thread(self._encoded, report)
         self.body = body
         outcome = Outcome(
             review=body,
             events=packed,
-            title=review.paper.title.replace("\0", ""),
-            sha256=review.paper.sha256,
-            decision=review.verdict.decision,
-            probability=review.verdict.probability,
+            title=report.paper.title.replace("\0", ""),
+            sha256=report.paper.sha256,
+            decision=report.verdict.decision,
+            probability=report.verdict.probability,
         )
         write = self._unless_discarded(lambda: self._queue.complete(self._job.claim, outcome))
-        await self._write(write, Completed(review), [last])
+        await self._write(write, reviewed, [last])
 
-    def _encoded(self, review: Review) -> tuple[str, bytes, StoredEvent]:
+    def _encoded(self, report: ReviewReport) -> tuple[Reviewed, str, bytes, StoredEvent]:
         """Takes milliseconds: not for the event loop."""
+        review = review_resource(report, background=self._job.background)
         body = review.model_dump_json()
         last = self._encoder.encode_completed(body)
-        return body, pack([*self._events.encoded, last]), last
+        return Reviewed(review), body, pack([*self._events.encoded, last]), last
 
     async def _fail(self, error: ReviewerError) -> None:
         event = Failed(error)
@@ -129,7 +130,7 @@ class ResultWriter:
         return lambda: self._queue.discard(self._job.claim)
 
     async def _write(
-        self, write: Write, last: Event | None = None, encoded: Sequence[StoredEvent] = ()
+        self, write: Write, last: JobEvent | None = None, encoded: Sequence[StoredEvent] = ()
     ) -> None:
         """Write, then send the last event if there is one."""
         try:

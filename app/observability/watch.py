@@ -7,10 +7,10 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from app.api.schemas.review import Review
 from app.errors import ReviewerError
 from app.observability.metrics import HIDDEN_KINDS, Metrics, code_of
 from app.observability.tracing import NO_TRACES, Traces
+from app.review.report import ReviewReport
 from app.review.service import (
     Accepted,
     Completed,
@@ -44,7 +44,7 @@ async def watched(
                     stages.enter(_STAGE_AFTER[type(event)])
                 if isinstance(event, Completed):
                     status = "completed"
-                    _count(event.review, metrics)
+                    _count(event.report, metrics)
                 yield event
     except (GeneratorExit, asyncio.CancelledError):
         raise
@@ -90,20 +90,20 @@ class _Stages:
         self._trace.end(status)
 
 
-def _count(review: Review, metrics: Metrics) -> None:
-    decision = review.verdict.decision or "none"
+def _count(report: ReviewReport, metrics: Metrics) -> None:
+    decision = report.verdict.decision or "none"
     metrics.reviews.labels(status="completed", decision=decision).inc()
-    if review.verdict.probability is not None:
-        metrics.probability.observe(review.verdict.probability)
-    if review.integrity.truncated:
+    if report.verdict.probability is not None:
+        metrics.probability.observe(report.verdict.probability)
+    if report.prompt.truncated:
         metrics.truncated.inc()
-    if review.constrained is False:
+    if report.judged.constrained is False:
         metrics.unconstrained.inc()
-    for found in review.integrity.hidden_text:
+    for found in report.paper.integrity.hidden_text:
         kind = found.kind if found.kind in HIDDEN_KINDS else "other"
         metrics.hidden_text.labels(kind=kind).inc()
-    metrics.tokens.labels(kind="prompt").inc(review.usage.prompt_tokens)
-    metrics.tokens.labels(kind="completion").inc(review.usage.completion_tokens)
-    metrics.tokens.labels(kind="cached").inc(review.usage.cached_tokens)
-    metrics.queue_wait.observe(review.timings.queue_s)
-    metrics.generation.observe(review.timings.generate_s)
+    metrics.tokens.labels(kind="prompt").inc(report.usage.prompt)
+    metrics.tokens.labels(kind="completion").inc(report.usage.completion)
+    metrics.tokens.labels(kind="cached").inc(report.usage.cached)
+    metrics.queue_wait.observe(report.times.queue_s)
+    metrics.generation.observe(report.times.generate_s)

@@ -1,4 +1,4 @@
-"""What is known of a finished review -> the resource that the API answers."""
+"""A finished review as the API shows it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from app.api.schemas.review import (
     Integrity,
     PaperInfo,
     Point,
+    Review,
     ReviewSections,
     SectionInfo,
+    Timings,
     TokenUsage,
     Truncation,
     Verdict,
 )
-from app.engine.base import ServedModel, Usage
 from app.paper.model import Paper
 from app.resources.paper import paper_integrity
 from app.review.evidence import Support
 from app.review.packing import Prompt
 from app.review.parse import ParsedReview
+from app.review.report import ReviewReport
 from app.review.template import LISTS, PROSE
 
 TRIAL_NOTICE = (
@@ -30,15 +32,72 @@ TRIAL_NOTICE = (
 NO_EVIDENCE_NOTICE = "The paper could not be searched for evidence: no point was checked."
 
 
-def notice_of(model: ServedModel, supports: Mapping[str, Support] | None) -> str | None:
-    """What a reader must know; ``supports`` is None where no evidence could be looked for."""
-    notices = [TRIAL_NOTICE] if model.for_trial else []
-    if supports is None:
+def review_resource(report: ReviewReport, *, background: bool = False) -> Review:
+    """``background``: no client waited for it."""
+    times, usage = report.times, report.usage
+    written = report.mode == "review"
+    return Review(
+        id=report.id,
+        created=report.created,
+        background=background,
+        model=report.model.name,
+        notice=_notice(report),
+        mode=report.mode,
+        template=report.template,
+        paper=paper_info(report.paper, report.prompt),
+        review=_sections(report.judged.parsed, report.supports or {}) if written else None,
+        verdict=Verdict.model_validate(report.verdict),
+        constrained=report.judged.constrained,
+        integrity=_integrity_of(report),
+        usage=TokenUsage(
+            prompt_tokens=usage.prompt,
+            completion_tokens=usage.completion,
+            cached_tokens=usage.cached,
+        ),
+        timings=Timings(
+            extract_s=round(times.extract_s, 4),
+            queue_s=round(times.queue_s, 4),
+            generate_s=round(times.generate_s, 4),
+        ),
+        finish_reason=report.finish_reason,
+        text=report.text,
+    )
+
+
+def _notice(report: ReviewReport) -> str | None:
+    """What a reader must know."""
+    notices = [TRIAL_NOTICE] if report.model.for_trial else []
+    if report.supports is None:
         notices.append(NO_EVIDENCE_NOTICE)
     return " ".join(notices) or None
 
 
-def review_sections(parsed: ParsedReview, supports: Mapping[str, Support]) -> ReviewSections:
+def _integrity_of(report: ReviewReport) -> Integrity:
+    integrity, parsed = prompt_integrity(report.paper, report.prompt), report.judged.parsed
+    if report.with_hidden:
+        integrity.verdict_with_hidden_text = Verdict.model_validate(report.with_hidden)
+    integrity.cut_sections = list(parsed.cut)
+    integrity.repeated_points = parsed.repeated
+    return integrity
+
+
+def prompt_integrity(paper: Paper, prompt: Prompt) -> Integrity:
+    """What is odd about the paper, and what the model does not see of it."""
+    return Integrity(
+        **dict(paper_integrity(paper)),
+        truncated=[
+            Truncation(
+                heading=packed.section.heading,
+                page=packed.section.page,
+                tokens=packed.tokens,
+                kept_tokens=packed.kept,
+            )
+            for packed in prompt.truncated
+        ],
+    )
+
+
+def _sections(parsed: ParsedReview, supports: Mapping[str, Support]) -> ReviewSections:
     """The sections by their fields; ``supports`` has what was found of each point's text."""
     other: dict[str, str | list[str]] = {
         field: text for field, text in parsed.prose.items() if field not in PROSE
@@ -50,11 +109,6 @@ def review_sections(parsed: ParsedReview, supports: Mapping[str, Support]) -> Re
         weaknesses=_points(parsed.points.get("weaknesses", ()), supports),
         other=other,
     )
-
-
-def claims(parsed: ParsedReview) -> list[str]:
-    """The points whose evidence is looked for."""
-    return [text for field in LISTS for text in parsed.points.get(field, ())]
 
 
 def _points(texts: Sequence[str], supports: Mapping[str, Support]) -> list[Point]:
@@ -86,40 +140,4 @@ def paper_info(paper: Paper, prompt: Prompt) -> PaperInfo:
             )
             for packed in prompt.sections
         ],
-    )
-
-
-def review_integrity(
-    paper: Paper,
-    prompt: Prompt,
-    parsed: ParsedReview | None = None,
-    with_hidden: Verdict | None = None,
-) -> Integrity:
-    """What is odd about the paper, what the model has not seen of it, and, once that is ``parsed``,
-    what is left out of its review.
-    """
-    truncated = [
-        Truncation(
-            heading=packed.section.heading,
-            page=packed.section.page,
-            tokens=packed.tokens,
-            kept_tokens=packed.kept,
-        )
-        for packed in prompt.sections
-        if packed.kept < packed.tokens
-    ]
-    return Integrity(
-        **dict(paper_integrity(paper)),
-        truncated=truncated,
-        verdict_with_hidden_text=with_hidden,
-        cut_sections=list(parsed.cut) if parsed else [],
-        repeated_points=parsed.repeated if parsed else 0,
-    )
-
-
-def token_usage(usage: Usage) -> TokenUsage:
-    return TokenUsage(
-        prompt_tokens=usage.prompt,
-        completion_tokens=usage.completion,
-        cached_tokens=usage.cached,
     )

@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from app.api.schemas.review import Verdict
 from app.engine.base import Delta, Engine, FinishReason, Generation, Message, Usage
 from app.errors import (
     ConstraintFailed,
@@ -23,7 +22,13 @@ from app.errors import (
 from app.review.constraint import is_kept
 from app.review.parse import ParsedReview, parse_review
 from app.review.plan import Plan
-from app.review.verdict import Reading, nearest_the_mean, read_verdict, up_to_the_verdict
+from app.review.verdict import (
+    Reading,
+    Verdict,
+    nearest_the_mean,
+    read_verdict,
+    up_to_the_verdict,
+)
 
 log = logging.getLogger(__name__)
 

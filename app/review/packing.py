@@ -62,6 +62,11 @@ class Prompt:
     tokens: int
     sections: tuple[PackedSection, ...]
 
+    @property
+    def truncated(self) -> list[PackedSection]:
+        """Those of which the model sees only the beginning, or nothing."""
+        return [packed for packed in self.sections if packed.kept < packed.tokens]
+
 
 @dataclass(frozen=True, slots=True)
 class _Unit:

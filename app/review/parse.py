@@ -22,7 +22,7 @@ from app.review.constraint import Constraint, begins
 from app.review.decision import Decision, is_refusal, prose_decisions, verdict_lines
 from app.review.headings import THOUGHTS, VERDICT
 from app.review.sectioning import SectionDelta, SectionDone, SectionStream
-from app.review.template import SectionSpec
+from app.review.template import LISTS, SectionSpec
 
 _OPENED = re.compile(rf"(?<![`'\"“‘(])(?:{'|'.join(map(re.escape, THOUGHTS))})", re.IGNORECASE)
 _LONE_END = re.compile(
@@ -54,6 +54,11 @@ class ParsedReview:
     def decision(self) -> Decision | None:
         """The one decision of the text; None where it has none, or two that disagree."""
         return next(iter(self.decisions)) if len(self.decisions) == 1 else None
+
+    @property
+    def claims(self) -> list[str]:
+        """The points whose evidence is looked for."""
+        return [text for field in LISTS for text in self.points.get(field, ())]
 
 
 def parse_review(

@@ -11,28 +11,21 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from app.api.schemas.requests import ReviewParameters
-from app.api.schemas.review import Review, Timings, Verdict
 from app.engine.base import Engine
 from app.engine.supervisor import Supervisor
 from app.errors import PaperError, ReviewerError, unexpected
 from app.paper.model import Paper
 from app.paper.reader import PaperReader
 from app.paper.sources import File, Link, Source
-from app.resources.review import (
-    claims,
-    notice_of,
-    paper_info,
-    review_integrity,
-    review_sections,
-    token_usage,
-)
 from app.review.constraint import Constraint
 from app.review.drafting import Drafts, Judged, judge, verdict_of, write
 from app.review.evidence import Support, find_supports
 from app.review.injection import with_hidden_text
 from app.review.packing import Prompt, pack
 from app.review.plan import Plan, ReviewRules
+from app.review.report import ReviewReport, StageTimes
 from app.review.template import SectionSpec
+from app.review.verdict import Verdict
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +94,7 @@ class Decided:
 class Completed:
     """The review is finished."""
 
-    review: Review
+    report: ReviewReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +116,12 @@ class Prepared:
     parameters: ReviewParameters
 
 
-async def finished(events: AsyncGenerator[Event, None]) -> Review:
+async def finished(events: AsyncGenerator[Event, None]) -> ReviewReport:
     """The review at the end of its events."""
     async with aclosing(events):
         async for event in events:
             if isinstance(event, Completed):
-                return event.review
+                return event.report
             if isinstance(event, Failed):
                 raise event.error
     raise AssertionError("events end with Completed or an error")
@@ -224,32 +217,25 @@ class ReviewService:
             with_hidden = await _verdict_with_hidden_text(engine, plan, paper)
         supports = await self._supports(paper, judged) if plan.generation else {}
         yield Completed(
-            Review(
+            ReviewReport(
                 id=plan.id,
                 created=created,
-                model=engine.model.name,
-                notice=notice_of(engine.model, supports),
+                model=engine.model,
                 mode=parameters.mode,
                 template=plan.template.name,
-                paper=paper_info(paper, prompt),
-                review=review_sections(judged.parsed, supports or {}) if plan.generation else None,
-                verdict=judged.verdict,
-                constrained=judged.constrained,
-                integrity=review_integrity(paper, prompt, judged.parsed, with_hidden),
-                usage=token_usage(drafts.usage),
-                timings=Timings(
-                    extract_s=round(extract_s, 4),
-                    queue_s=round(drafts.queue_s, 4),
-                    generate_s=round(drafts.generate_s, 4),
-                ),
-                finish_reason=judged.draft.finish_reason or "stop",
-                text=judged.draft.text,
+                paper=paper,
+                prompt=prompt,
+                judged=judged,
+                supports=supports,
+                with_hidden=with_hidden,
+                usage=drafts.usage,
+                times=StageTimes(extract_s, drafts.queue_s, drafts.generate_s),
             )
         )
 
     async def _supports(self, paper: Paper, judged: Judged) -> Mapping[str, Support] | None:
         """What the paper holds of each of the review's points; None where that can't be found."""
-        texts = claims(judged.parsed)
+        texts = judged.parsed.claims
         try:
             found = await self._reader.run(find_supports, paper, texts, returns=tuple[Support, ...])
         except PaperError as error:

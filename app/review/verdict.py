@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Literal
 
-from app.api.schemas.review import Mass, Verdict
 from app.engine.base import Engine, LabelRead, Message, Usage
 from app.review.calibration import Calibration
 from app.review.decision import Decision
@@ -34,6 +33,38 @@ class Reading:
     probability: float | None
     mass: Mapping[str, float]
     usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Mass:
+    """How much of the next token's whole probability each label has."""
+
+    accept: float
+    reject: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """``decision`` is ``undecided`` within the abstain band, and None where nothing tells it.
+
+    ``probability`` is that of acceptance: the mean of the ``samples``, mapped by the calibration
+    where there is one. ``source`` is ``review_line`` where the decision stands in the text, and
+    ``probe`` where it is the likelier label.
+    """
+
+    decision: Decision | Literal["undecided"] | None
+    probability: float | None
+    mass: Mass | None
+    calibration: str | None
+    source: Literal["review_line", "probe"] | None
+    samples: tuple[float, ...]
+    mean: float | None
+    spread: float | None
+    """Standard deviation of the samples; None for fewer than two."""
+
+    @property
+    def calibrated(self) -> bool:
+        return self.calibration is not None
 
 
 def up_to_the_verdict(text: str, verdict_at: int | None) -> str:
@@ -102,10 +133,9 @@ class Confidence:
             decision=self._undecided(probability) or decision or _likelier(probability),
             probability=probability,
             mass=Mass(**mass) if mass else None,
-            calibrated=bool(self.calibration and samples),
             calibration=self.calibration.name if self.calibration and samples else None,
             source="review_line" if decision else "probe" if samples else None,
-            samples=samples,
+            samples=tuple(samples),
             mean=mean,
             spread=stdev(samples) if len(samples) > 1 else None,
         )

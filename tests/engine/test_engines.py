@@ -17,7 +17,7 @@ import anyio
 import httpx
 import pytest
 
-from app.engine.base import Delta, Engine, Generation, LabelRead, Message, Usage
+from app.engine.base import Delta, Engine, Generation, LabelRead, Message, OpenAIServer, Usage
 from app.engine.launcher import engine_launcher
 from app.errors import EngineOverloaded, InvalidRequest
 from app.review.constraint import Constraint
@@ -96,6 +96,7 @@ async def test_greedy_is_the_same_again_and_read_from_the_cache(engine: Engine) 
 
 
 async def test_a_prefix_is_found_again_with_the_same_salt_only(engine: Engine) -> None:
+    assert isinstance(engine, OpenAIServer)
     assert engine.takes_cache_salt
 
     async def cached(salt: str | None, number: int) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from app.engine.base import Delta, Generation, LabelRead, ServedModel
+from app.engine.base import Delta, Generation, LabelRead, OpenAIServer, ServedModel
 from app.engine.launcher import engine_launcher
 from app.engine.tokenizer import ChatTokenizer
 from app.engine.upstream import UpstreamEngine
@@ -297,6 +297,7 @@ async def test_a_cache_salt_goes_to_vllm_and_to_nobody_else(
         with pytest.raises(InvalidRequest):
             await ask
     await engine.close()
+    assert isinstance(engine, OpenAIServer)
     assert engine.takes_cache_salt == (owner == "vllm")
     assert {asked.get("cache_salt") for asked in stub.asked} == {sent}
 

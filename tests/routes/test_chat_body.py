@@ -17,7 +17,7 @@ from app.api.body_limits import BodyLimits
 from app.api.routes.chat_body import FOR_THE_ENGINE, read_chat
 from app.settings import Settings
 from tests.conftest import Serve
-from tests.doubles import ScriptedEngine, WordTokenizer
+from tests.doubles import PlainEngine, ScriptedEngine, WordTokenizer
 from tests.service import Service
 
 
@@ -287,3 +287,13 @@ def test_a_large_paper_in_a_chat(serve: Serve) -> None:
     assert code_of(chat(600_001)) == (413, "pdf_too_large")
     assert code_of(chat(900_000)) == (413, "request_too_large")
     assert code_of(chat(3, "x" * 10_000)) == (413, "request_too_large")
+
+
+def test_an_engine_that_answers_no_chats_still_reviews(serve: Serve) -> None:
+    client = serve(PlainEngine(WordTokenizer()), Settings())
+    paper = {"title": "T", "abstract": "A", "body": "# Method\n\nWe measure."}
+    assert client.post("/v1/reviews", json=paper).json()["verdict"]["decision"] == "accept"
+    assert [model["id"] for model in client.get("/v1/models").json()["data"]] == ["scripted"]
+    chat = {"model": "scripted", "messages": [{"role": "user", "content": "Hello"}]}
+    answer = client.post("/v1/chat/completions", json=chat)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "chat_not_served")

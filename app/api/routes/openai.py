@@ -9,6 +9,7 @@ from contextlib import aclosing, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
 
 from app.api.routes.attached import paper_request
 from app.api.routes.chat_body import ChatBody, read_chat
@@ -29,9 +30,12 @@ from app.api.schemas.chat import (
 )
 from app.api.schemas.review import Review
 from app.async_utils import cancel_on_disconnect
+from app.engine.base import OpenAIServer
 from app.engine.supervisor import Supervisor
+from app.errors import ChatNotServed
+from app.jobs.events import JobEvent, Reviewed
 from app.jobs.submission import Submission
-from app.review.service import Accepted, Completed, Event, Failed, Writing, finished
+from app.review.service import Accepted, Failed, Writing
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
@@ -69,7 +73,11 @@ _CHAT_RESPONSES: Responses = {
 )
 async def list_models(state: StateDep) -> Response:
     """OpenAI's list of the served models."""
-    return _EngineAnswer(state.supervisor, b"", generates=False)
+    engine = state.supervisor.engine()
+    if isinstance(engine, OpenAIServer):
+        return _EngineAnswer(state.supervisor, b"", generates=False)
+    model = {"id": engine.model.name, "object": "model", "created": 0, "owned_by": "reviewer"}
+    return JSONResponse({"object": "list", "data": [model]})
 
 
 @router.post(
@@ -92,19 +100,29 @@ async def create_chat_completion(
     chat = await asyncio.to_thread(read_chat, await request.body(), state.limits)
     asked = await asyncio.to_thread(paper_request, chat, state.limits)
     if asked is None:
-        engine = state.supervisor.engine()
-        salt = _salt(chat, state, tenant) if engine.takes_cache_salt else None
+        server = _openai_server(state.supervisor)
+        salt = _salt(chat, state, tenant) if server.takes_cache_salt else None
         return _EngineAnswer(state.supervisor, await asyncio.to_thread(chat.for_engine, salt))
     parameters, file = asked
     answer_format = _answer_format(parameters.response_format)
     submitted = await state.manager.submit(Submission(file, parameters, tenant, key, answer_format))
-    events = state.manager.events(submitted)
     if parameters.stream:
+        events = state.manager.events(submitted)
         options = parameters.stream_options
         with_usage = options is not None and options.include_usage
         return EventStream(_chunks(state.counted_events(events), with_usage=with_usage))
-    review = await cancel_on_disconnect(request.receive, finished(events))
+    review = await cancel_on_disconnect(request.receive, state.manager.review(submitted))
     return Response(_completion(review).model_dump_json(), media_type="application/json")
+
+
+def _openai_server(supervisor: Supervisor) -> OpenAIServer:
+    engine = supervisor.engine()
+    if not isinstance(engine, OpenAIServer):
+        raise ChatNotServed(
+            "This service's engine answers no chats of its own. It reviews papers: attach one as a "
+            "`file` part, or send it to /v1/reviews."
+        )
+    return engine
 
 
 class _EngineAnswer(Response):
@@ -122,7 +140,7 @@ class _EngineAnswer(Response):
             return message or await receive()
 
         async with self._turn:
-            await self._supervisor.engine().openai(scope, again, send)
+            await _openai_server(self._supervisor).openai(scope, again, send)
 
 
 def _salt(chat: ChatBody, state: State, tenant: str) -> str | None:
@@ -166,7 +184,7 @@ def _completion(review: Review) -> ChatCompletion:
 
 
 async def _chunks(
-    events: AsyncGenerator[Event, None], *, with_usage: bool
+    events: AsyncGenerator[JobEvent, None], *, with_usage: bool
 ) -> AsyncGenerator[bytes, None]:
     """The completion as OpenAI streams it; an error is its last event."""
     begun = ChatChunk(id="", created=0, model="", choices=[])
@@ -183,7 +201,7 @@ async def _chunks(
                     yield _event(chunk(role="assistant", content=""))
                 case Writing(text=text) if text:
                     yield _event(chunk(content=text))
-                case Completed(review=review):
+                case Reviewed(review=review):
                     last = chunk()
                     last.choices[0].finish_reason, last.review = review.finish_reason, review
                     yield _event(last)

@@ -14,12 +14,12 @@ from app.api.auth import Keyring
 from app.api.body_limits import BodyLimits
 from app.engine.supervisor import Supervisor
 from app.errors import ShuttingDown
-from app.jobs.events import StoredEvent
+from app.jobs.events import JobEvent, StoredEvent
 from app.jobs.manager import ReviewManager
 from app.observability.metrics import Metrics
 from app.observability.tracing import Traces
 from app.paper.reader import PaperReader
-from app.review.service import Event, Failed
+from app.review.service import Failed
 from app.store.storage import Storage
 from app.tasks import EssentialTasks
 
@@ -69,8 +69,8 @@ class State:
                 yield event
 
     async def counted_events(
-        self, events: AsyncGenerator[Event, None]
-    ) -> AsyncGenerator[Event, None]:
+        self, events: AsyncGenerator[JobEvent, None]
+    ) -> AsyncGenerator[JobEvent, None]:
         """The same, for events as they are."""
         async with aclosing(events) as all_events:
             async for event in all_events:

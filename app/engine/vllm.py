@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 from argparse import Namespace
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -66,6 +67,10 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 log = logging.getLogger(__name__)
+
+# As `vllm serve` does. vLLM's own default, fork, gives its process a CUDA that can't be initialised
+# where anything here has touched the driver.
+os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
 
 _DEATH_POLL_S = 0.25
 _GIB = 2**30

@@ -78,7 +78,8 @@ REASONS = (
     ),
     Reason(
         "out_of_memory",
-        "out of memory|OutOfMemoryError|Free memory on device|can't allocate memory"
+        "out of memory|OutOfMemoryError|Free memory on device|Available memory on node"
+        "|can't allocate memory"
         "|Cannot allocate memory|MemoryError|std::bad_alloc|Error in memory profiling"
         "|failed to map segment|': -9[,}]",
         "Memory ran out: end what else holds it (nvidia-smi, free -h), or lower "

@@ -117,4 +117,4 @@ def test_the_readme_is_short_and_links_to_every_page() -> None:
     assert len(readme.read_text(encoding="utf-8").splitlines()) <= 150
     linked = {(ROOT / link).resolve() for link in links(readme) if link.startswith("docs/")}
     assert {target.with_suffix(".md") for target in linked} >= set(DOCS.glob("*.md"))
-    assert "Nothing has been measured on a GPU yet" in prose(readme)
+    assert "No review has been measured on a GPU yet" in prose(readme)

@@ -24,8 +24,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 
-from app.paper.blinding import blind_paper
 from app.paper.model import Paper, Paragraph, ParagraphKind, Section
+from app.paper.screening.blinding import blind_paper
 from benchmarks.report import report
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "neurips2025" / "frontmatter.jsonl.gz"

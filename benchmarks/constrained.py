@@ -24,8 +24,8 @@ from typing import Any
 
 from app.engine.base import Engine, Generation
 from app.engine.launcher import engine_launcher
-from app.paper.extract import ExtractOptions, extract_paper
 from app.paper.model import Paper
+from app.paper.pdf.extract import ExtractOptions, extract_paper
 from app.review.constraint import Constraint, is_kept
 from app.review.packing import Prompt, pack
 from app.review.parse import parse_review

@@ -27,8 +27,8 @@ from typing import Any
 
 import bm25s
 
-from app.paper.extract import ExtractOptions, extract_paper
 from app.paper.model import Paper
+from app.paper.pdf.extract import ExtractOptions, extract_paper
 from app.review.evidence import EvidenceFinder
 from benchmarks.report import Value, report
 from tests.conftest import SHARED

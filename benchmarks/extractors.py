@@ -32,7 +32,7 @@ Extract = Callable[[Path], Extraction]
 
 
 def _ours(*, detect_hidden: bool) -> Extract:
-    from app.paper.extract import ExtractOptions, extract_paper
+    from app.paper.pdf.extract import ExtractOptions, extract_paper
 
     options = ExtractOptions(max_pages=1000, blind=False, detect_hidden=detect_hidden)
 

@@ -34,10 +34,10 @@ import pymupdf
 from rapidfuzz.fuzz import ratio
 
 from app.errors import PaperError
-from app.paper.blinding import blind_paper
 from app.paper.clean import clean
-from app.paper.extract import ExtractOptions, extract_paper
 from app.paper.model import Paper
+from app.paper.pdf.extract import ExtractOptions, extract_paper
+from app.paper.screening.blinding import blind_paper
 from benchmarks.reading_order import squeezed
 from benchmarks.report import Value, report
 from tests.conftest import SHARED

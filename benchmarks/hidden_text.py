@@ -20,7 +20,7 @@ from pathlib import Path
 import pymupdf
 
 from app.paper.hidden.inspector import Inspector
-from app.paper.lines import FLAGS
+from app.paper.pdf.lines import FLAGS
 from benchmarks.report import Value, report
 from tests.conftest import SHARED
 from tests.hidden_techniques import PAYLOADS, TECHNIQUES, inject

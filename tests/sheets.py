@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pymupdf
 
-from app.paper.extract import ExtractOptions, extract_paper
 from app.paper.model import Paper
+from app.paper.pdf.extract import ExtractOptions, extract_paper
 
 ROMAN, BOLD, ITALIC, SANS = "tiro", "tibo", "tiit", "helv"
 Row = tuple[tuple[str, str], ...]

@@ -10,8 +10,8 @@ from typing import Literal
 
 import msgspec
 
-from app.paper.blinding import blind_paper
 from app.paper.model import Paper
+from app.paper.screening.blinding import blind_paper
 from app.paper.text import paper_from_sections
 from app.review.decision import Decision
 from training.errors import InputInvalid

@@ -21,7 +21,7 @@ from app.errors import (
     UploadTooLarge,
     UrlNotAllowed,
 )
-from app.paper.archive import is_archive
+from app.paper.latex.archive import is_archive
 from app.settings import Settings
 
 Address = tuple[str, int]

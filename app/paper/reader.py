@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Self, TypeVar, TypeVarTuple
 
-from app.paper.extract import ExtractOptions
 from app.paper.fetch import Fetcher
 from app.paper.model import Paper
-from app.paper.overlay import draw_overlay
+from app.paper.pdf.extract import ExtractOptions
+from app.paper.pdf.overlay import draw_overlay
 from app.paper.pool import WorkerPool
 from app.paper.reading import read_file
-from app.paper.screening import screen
+from app.paper.screening.screen import screen
 from app.paper.sources import File, Link, Source
 from app.settings import Settings
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import PurePath
 
 from app.errors import NotAPdf, PdfEmpty
-from app.paper.archive import is_archive, paper_from_archive
-from app.paper.extract import ExtractOptions, extract_paper, is_pdf
+from app.paper.latex.archive import is_archive, paper_from_archive
 from app.paper.latex.source import paper_from_latex
 from app.paper.model import Paper
-from app.paper.screening import screen
+from app.paper.pdf.extract import ExtractOptions, extract_paper, is_pdf
+from app.paper.screening.screen import screen
 from app.paper.sources import LATEX_SUFFIXES, TEXT_SUFFIXES
 from app.paper.text import paper_from_markdown
 

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import ArchiveUnreadable, ArchiveUnsafe, PaperError
-from app.paper.archive import (
+from app.paper.latex.archive import (
     MOST_BYTES,
     MOST_FILES,
     MOST_TEXT_BYTES,

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.paper.blinding import blind_paper
-from app.paper.edits import edited
 from app.paper.model import Anchor, Paper, Paragraph, ParagraphKind, Section
+from app.paper.screening.blinding import blind_paper
+from app.paper.screening.edits import edited
 from app.paper.section_names import section_kind
 
 

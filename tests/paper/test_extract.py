@@ -12,8 +12,8 @@ import pytest
 
 from app.errors import PaperError, PdfNoText
 from app.paper.clean import clean
-from app.paper.extract import ExtractOptions, extract_paper
 from app.paper.model import Paper, Paragraph
+from app.paper.pdf.extract import ExtractOptions, extract_paper
 from tests.papers import EXAMPLES, blank_pdf, paper_html, typeset
 
 OPTIONS = ExtractOptions(max_pages=200)

@@ -11,7 +11,7 @@ import pymupdf
 import pytest
 
 from app.paper.hidden.inspector import Inspector, PageFindings
-from app.paper.lines import FLAGS
+from app.paper.pdf.lines import FLAGS
 from tests.conftest import SHARED
 from tests.handmade import page, stream
 from tests.hidden_techniques import PAYLOADS, TECHNIQUES, WHITE, inject

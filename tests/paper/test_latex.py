@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import LatexUnreadable, PaperError
-from app.paper.blinding import blind_paper
 from app.paper.latex.source import paper_from_latex
 from app.paper.model import Paper
+from app.paper.screening.blinding import blind_paper
 from tests.tex import SINGLE
 
 

@@ -17,8 +17,8 @@ import psutil
 import pytest
 
 from app.errors import ExtractionCrashed, ExtractionTimeout, PdfEncrypted
-from app.paper.extract import ExtractOptions
 from app.paper.model import Paper
+from app.paper.pdf.extract import ExtractOptions
 from app.paper.pool import WorkerPool
 from app.paper.reading import read_file
 from app.settings import Settings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.paper.blinding import blind_paper
+from app.paper.screening.blinding import blind_paper
 from app.paper.text import paper_from_sections
 
 

@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.paper.clean import clean
-from app.paper.columns import in_reading_order
-from app.paper.furniture import drop_furniture
-from app.paper.lines import Line, rows
 from app.paper.model import Paper
-from app.paper.structure import structure
+from app.paper.pdf.columns import in_reading_order
+from app.paper.pdf.furniture import drop_furniture
+from app.paper.pdf.lines import Line, rows
+from app.paper.pdf.structure import structure
 
 TEXTS = st.one_of(
     st.sampled_from(

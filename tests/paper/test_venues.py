@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.paper.extract import ExtractOptions, extract_paper
 from app.paper.model import Paper
+from app.paper.pdf.extract import ExtractOptions, extract_paper
 from tests import venues
 from tests.venues import VENUES, Status, Venue
 

@@ -6,10 +6,10 @@ import pymupdf
 import pytest
 
 from app.errors import PdfNoText
-from app.paper.extract import ExtractOptions, extract_paper
-from app.paper.instructions import find_instructions
-from app.paper.language import is_language
 from app.paper.model import Paper
+from app.paper.pdf.extract import ExtractOptions, extract_paper
+from app.paper.pdf.language import is_language
+from app.paper.screening.instructions import find_instructions
 from tests.handmade import page
 from tests.sheets import (
     ABSTRACT,

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.paper.extract import ExtractOptions, extract_paper
 from app.paper.model import Paper, Paragraph, Section
+from app.paper.pdf.extract import ExtractOptions, extract_paper
 from app.review.evidence import EvidenceFinder, Passage, find_supports
 
 TEXT = (

@@ -25,8 +25,8 @@ from app.paper.hidden.glyphs import GlyphShapes
 from app.paper.hidden.reasons import Reasons, judge
 from app.paper.hidden.rendering import Rendering, render
 from app.paper.hidden.trace import Trace, place_of, trace
-from app.paper.lines import FLAGS, SpanKey
 from app.paper.model import Finding
+from app.paper.pdf.lines import FLAGS, SpanKey
 
 _CLIP = mupdf.FZ_STEXT_CLIPPED
 _LEAST_CONTRAST = 24

@@ -6,16 +6,16 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from app.paper.abstract import find_abstract_heading, without_parts
 from app.paper.clean import Vocabulary, join_lines
-from app.paper.front import Front, find_front
-from app.paper.headings import RUN_IN_LEVEL, Heading, find_headings
-from app.paper.labels import Body, body_of, label_lines
-from app.paper.lines import Line
 from app.paper.model import Paper, ParagraphKind, Section, SectionKind
-from app.paper.paragraphs import Draft, Drafter, anchors, paragraphs, place_notes
+from app.paper.pdf.abstract import find_abstract_heading, without_parts
+from app.paper.pdf.front import Front, find_front
+from app.paper.pdf.headings import RUN_IN_LEVEL, Heading, find_headings
+from app.paper.pdf.labels import Body, body_of, label_lines
+from app.paper.pdf.lines import Line
+from app.paper.pdf.paragraphs import Draft, Drafter, anchors, paragraphs, place_notes
+from app.paper.pdf.title import find_title, title_text
 from app.paper.section_names import NUMBERED, KindTracker
-from app.paper.title import find_title, title_text
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from itertools import groupby, pairwise
 from operator import attrgetter
 
-from app.paper.lines import Line
+from app.paper.pdf.lines import Line
 
 _WORDED = 20
 """Fewest characters of a line that is no cell of a table."""

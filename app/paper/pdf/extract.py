@@ -19,16 +19,16 @@ from app.errors import (
     PdfTooLong,
     PdfTooManyPages,
 )
-from app.paper.columns import in_reading_order
-from app.paper.contents import contents_lines
-from app.paper.furniture import drop_furniture
 from app.paper.hidden.inspector import Inspector, PageFindings
-from app.paper.language import is_language
-from app.paper.lines import FLAGS, Line, page_lines, rows
 from app.paper.model import Finding, Integrity, Paper
-from app.paper.ocr import read_scan, tessdata
-from app.paper.screening import screen
-from app.paper.structure import structure
+from app.paper.pdf.columns import in_reading_order
+from app.paper.pdf.contents import contents_lines
+from app.paper.pdf.furniture import drop_furniture
+from app.paper.pdf.language import is_language
+from app.paper.pdf.lines import FLAGS, Line, page_lines, rows
+from app.paper.pdf.ocr import read_scan, tessdata
+from app.paper.pdf.structure import structure
+from app.paper.screening.screen import screen
 
 _FEWEST_CHARACTERS = 32
 """Less text than this on all pages together is none."""

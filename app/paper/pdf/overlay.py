@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pymupdf
 
-from app.paper.extract import ExtractOptions, extract_paper, open_pdf
 from app.paper.model import Anchor, BBox, Paper
+from app.paper.pdf.extract import ExtractOptions, extract_paper, open_pdf
 
 Colour = tuple[float, float, float]
 

@@ -5,11 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from app.paper.headings import Heading
-from app.paper.identity import ADDRESS, BANNER, EMAIL, FUNDING, KEYWORDS, RECORD, RIGHTS, is_names
-from app.paper.labels import Body
-from app.paper.lines import Line
 from app.paper.model import ParagraphKind
+from app.paper.pdf.headings import Heading
+from app.paper.pdf.labels import Body
+from app.paper.pdf.lines import Line
+from app.paper.screening.identity import (
+    ADDRESS,
+    BANNER,
+    EMAIL,
+    FUNDING,
+    KEYWORDS,
+    RECORD,
+    RIGHTS,
+    is_names,
+)
 from app.paper.section_names import ABSTRACT
 
 WITHIN_PAGES = 3

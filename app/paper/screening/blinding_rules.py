@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from app.paper.identity import (
+from app.paper.model import Paragraph
+from app.paper.screening.identity import (
     ADDRESS,
     AUTHOR_NOTE,
     BANNER,
@@ -18,7 +19,6 @@ from app.paper.identity import (
     THANKS,
     is_names,
 )
-from app.paper.model import Paragraph
 
 _CODE_LINK = re.compile(
     r"(https?://\s?)?(www\.)?\b(github\.com|gitlab\.com|bitbucket\.org|huggingface\.co|"

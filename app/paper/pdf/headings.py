@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from app.paper.labels import Body
-from app.paper.lines import Line
 from app.paper.model import ParagraphKind, SectionKind
+from app.paper.pdf.labels import Body
+from app.paper.pdf.lines import Line
+from app.paper.pdf.section_numbers import Count
 from app.paper.section_names import NAMED, NUMBERED, STATEMENTS, heading_name, section_kind
-from app.paper.section_numbers import Count
 
 _LONGEST_NAME = 100
 _LABEL_TIMES = 3

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from app.paper.identity import ADDRESS, BANNER, EMAIL, RECORD, are_several, is_names
-from app.paper.lines import Line
+from app.paper.pdf.lines import Line
+from app.paper.screening.identity import ADDRESS, BANNER, EMAIL, RECORD, are_several, is_names
 from app.paper.section_names import section_kind
 
 _NOT_A_TITLE = re.compile(

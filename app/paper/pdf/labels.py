@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from app.paper.identity import NOTE_OF_FIRST_PAGE
-from app.paper.lines import Line
 from app.paper.model import ParagraphKind
+from app.paper.pdf.lines import Line
+from app.paper.screening.identity import NOTE_OF_FIRST_PAGE
 
 _CAPTION = re.compile(
     r"(supplementary |extended data |appendix )?"

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from app.paper.edits import Cut, edited
 from app.paper.model import Paper, Paragraph
+from app.paper.screening.edits import Cut, edited
 
 _NUMBER = re.compile(r"(?<![\w.,=/(\[-])(\d{1,4})(?![\w.,%)\]/=-])")
 _LAST_NUMBER = re.compile(r"(?<=[.!?\]]) \d{1,4}$")

@@ -8,9 +8,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 
-from app.paper.identity import BANNER
-from app.paper.lines import Line
-from app.paper.running_heads import counted_pages, rare_heads
+from app.paper.pdf.lines import Line
+from app.paper.pdf.running_heads import counted_pages, rare_heads
+from app.paper.screening.identity import BANNER
 
 _REPEATS_ON = 0.6
 """Share of the pages, or of the odd or the even ones, that a running head stands on."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from app.paper.blinding import blind_paper
-from app.paper.instructions import find_instructions
 from app.paper.model import Anchor, BBox, Finding, Paper, Paragraph
+from app.paper.screening.blinding import blind_paper
+from app.paper.screening.instructions import find_instructions
 
 _NOWHERE: BBox = (0.0, 0.0, 0.0, 0.0)
 

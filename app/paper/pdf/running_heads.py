@@ -10,8 +10,8 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from app.paper.identity import BANNER, RECORD, is_names
-from app.paper.lines import Line
+from app.paper.pdf.lines import Line
+from app.paper.screening.identity import BANNER, RECORD, is_names
 
 _LONGEST = 140
 _SAME_BASELINE = 3.0

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from app.paper.clean import HYPHENS, Vocabulary, join_lines
-from app.paper.labels import NOTE_MARK, Body, begins_note, is_caption
-from app.paper.lines import Line
 from app.paper.model import Anchor, Paragraph, ParagraphKind
+from app.paper.pdf.labels import NOTE_MARK, Body, begins_note, is_caption
+from app.paper.pdf.lines import Line
 
 _BULLET = re.compile(r"[•‣◦▪●■∗*–]\s|\(?(\d{1,2}|[a-z]|[ivx]{1,4})[.)]\s")
 _TERMINAL = re.compile(r"[.!?:;][\"'”’)\]]*(\s?\[[\d, –-]+\])?$")

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from app.paper.abstract import (
+from app.paper.model import ParagraphKind
+from app.paper.pdf.abstract import (
     announced_abstract,
     block_of,
     heading_length,
     same_face,
     unannounced_abstract,
 )
-from app.paper.headings import Heading
-from app.paper.identity import KEYWORDS, is_about_authors
-from app.paper.labels import Body
-from app.paper.lines import Line
-from app.paper.model import ParagraphKind
-from app.paper.title import find_title
+from app.paper.pdf.headings import Heading
+from app.paper.pdf.labels import Body
+from app.paper.pdf.lines import Line
+from app.paper.pdf.title import find_title
+from app.paper.screening.identity import KEYWORDS, is_about_authors
 
 _LARGER = 0.4
 """Points by which a title is larger than text."""

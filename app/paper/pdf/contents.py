@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from app.paper.lines import Line
+from app.paper.pdf.lines import Line
 
 _HEADING = re.compile(r"(table of )?contents|list of (figures|tables)", re.IGNORECASE)
 _LEADERS = re.compile(r"(\. ?){4,}|…{2,}")

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from app.paper.blinding_rules import (
+from app.paper.model import Paper, Paragraph, Section
+from app.paper.screening.blinding_rules import (
     CUTS,
     FRONT_KINDS,
     SENTENCES,
@@ -15,10 +16,9 @@ from app.paper.blinding_rules import (
     is_thanks,
     kind_of_note,
 )
-from app.paper.edits import Cut, edited
-from app.paper.identity import KEYWORDS, PERSON, names_in
-from app.paper.model import Paper, Paragraph, Section
-from app.paper.numbering import without_line_numbers
+from app.paper.screening.edits import Cut, edited
+from app.paper.screening.identity import KEYWORDS, PERSON, names_in
+from app.paper.screening.numbering import without_line_numbers
 from app.paper.sentences import sentences
 
 _DROPPED_SECTIONS = {

@@ -10,7 +10,7 @@ from typing import Any
 
 import pymupdf
 
-from app.paper.lines import FLAGS
+from app.paper.pdf.lines import FLAGS
 
 _DPI = 200
 _LANGUAGE = "eng"

@@ -1,0 +1,1 @@
+"""PDF pages -> lines -> a paper: reading order, headings, front matter, paragraphs."""

@@ -1,0 +1,1 @@
+"""What every paper goes through before anyone reads it: blinding, and instructions found."""

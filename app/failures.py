@@ -82,8 +82,8 @@ POLICIES: dict[type[e.ReviewerError], Policy] = {
     e.EngineUnavailable: Policy(Cause.ENGINE, _WHEN_BACK),
     e.EngineOverloaded: Policy(Cause.ENGINE, _WHEN_BACK),
     # Another server: the engine's upstream, the host of a paper
-    e.UpstreamError: Policy(Cause.UPSTREAM, _BACKOFF),
-    e.UpstreamFailed: Policy(Cause.UPSTREAM, _ALONE),
+    # Whether it is the upstream or this one request that fails, its next answers tell.
+    e.UpstreamError: Policy(Cause.UPSTREAM, _ALONE),
     e.FetchFailed: Policy(Cause.NETWORK, _BACKOFF),
     e.FetchRefused: Policy(Cause.PAPER, _NEVER),
     e.BodyTooSlow: Policy(Cause.NETWORK, _BACKOFF),

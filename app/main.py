@@ -52,7 +52,8 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     Raises:
         ConfigurationError: the settings can't work.
     """
-    supervisor = Supervisor(_launches(engine) if engine else engine_launcher(settings))
+    launch = _launches(engine) if engine else engine_launcher(settings)
+    supervisor = Supervisor(launch, settings.engine_hang_s)
     metrics = Metrics()
     rules = ReviewRules.load(settings)
     keyring = Keyring(settings)

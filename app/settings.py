@@ -100,6 +100,10 @@ class Settings(BaseSettings):
     """Sequences generated at the same time."""
     max_queued_requests: int = Field(256, ge=1)
     """Requests in the engine, running and waiting together; one more gets a 503."""
+    engine_hang_s: float = Field(120, gt=0)
+    """The engine runs a step (of a prompt's reading, or a token for each sequence) and looks at its
+    requests, again and again. One that does not come to the latter for so many seconds hangs: it is
+    ended and started again. A large model on a CPU may need longer for a step."""
     enable_prefix_caching: bool = True
     """Keep the KV cache of earlier prompts. The verdict's probability is read from it."""
     enforce_eager: bool | None = None

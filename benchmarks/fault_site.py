@@ -171,7 +171,7 @@ def engine_hangs(site: Site) -> Iterator[None]:
     try:
         yield
     finally:
-        (site.engine_faults / HANG).unlink()
+        (site.engine_faults / HANG).unlink(missing_ok=True)
 
 
 def upstream_is(fault: UpstreamFault) -> Callable[[Site], AbstractContextManager[None]]:

@@ -51,6 +51,9 @@ class WatchedEngine:
     async def died(self) -> str:
         return await self._engine.died()
 
+    async def responds(self) -> None:
+        await self._engine.responds()
+
     async def close(self) -> None:
         await self._engine.close()
 

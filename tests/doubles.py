@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 Logprobs = tuple[float, float] | Exception | None
 
+_LOOK_S = 0.005
 KILLS, HANGS = "KILL-THE-ENGINE", "HANG-THE-ENGINE"
 
 WHOLE_REVIEW = """## Summary
@@ -110,11 +111,14 @@ class PlainEngine:
         self.death = asyncio.Event()
         """Set, it is dead until the supervisor starts it again."""
         self.deaths = 0
+        self.hangs = False
+        """Whether it does nothing, until it is closed."""
 
     async def generate(self, request: Generation) -> AsyncGenerator[Delta, None]:
         if self.death.is_set():
             raise EngineUnavailable("It is dead.")
         if request.request_id == "first-answer":
+            await self.responds()
             yield Delta("Hello", "stop", Usage(1, 1, 0))
             return
         self.generations.append(request)
@@ -148,6 +152,8 @@ class PlainEngine:
         await asyncio.sleep(self.delay_s)
         if KILLS in said:
             self.die()
+        while self.hangs and self.deaths == deaths:
+            await asyncio.sleep(_LOOK_S)
         if self.deaths > deaths:
             raise EngineDied("It died while it worked on this.")
         if HANGS in said:
@@ -173,8 +179,15 @@ class PlainEngine:
         await self.death.wait()
         return "it was told to"
 
+    async def responds(self) -> None:
+        while self.hangs:
+            await asyncio.sleep(_LOOK_S)
+
     async def close(self) -> None:
         self.closed = True
+        if self.hangs:
+            self.deaths += 1
+        self.hangs = False
         self.death.clear()
 
 

@@ -60,6 +60,16 @@ class TouchyEngine(GatedEngine):
             await asyncio.sleep(_LOOK_S)
         return await super().died()
 
+    async def responds(self) -> None:
+        while (self.faults / HANG).exists():
+            await asyncio.sleep(_LOOK_S)
+
+    async def close(self) -> None:
+        if (self.faults / HANG).exists():
+            (self.faults / HANG).unlink()
+            self.deaths += 1
+        await super().close()
+
     async def generate(self, request: Generation) -> AsyncGenerator[Delta, None]:
         while (self.faults / HANG).exists() and not self.death.is_set():
             await asyncio.sleep(_LOOK_S)

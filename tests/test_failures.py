@@ -15,7 +15,6 @@ from app.errors import (
     ReviewerError,
     StorageFull,
     UpstreamError,
-    UpstreamFailed,
 )
 from app.failures import POLICIES, Cause, Policy, Retry, pause_s, policy_of, policy_of_answer
 
@@ -29,8 +28,7 @@ from app.failures import POLICIES, Cause, Policy, Retry, pause_s, policy_of, pol
         (NotAPdf("text"), Cause.PAPER, Retry.NEVER),
         (EngineUnavailable("loading"), Cause.ENGINE, Retry.WHEN_BACK),
         (EngineDied("died"), Cause.ENGINE, Retry.ALONE),
-        (UpstreamError("no JSON"), Cause.UPSTREAM, Retry.BACKOFF),
-        (UpstreamFailed("502"), Cause.UPSTREAM, Retry.ALONE),
+        (UpstreamError("no JSON"), Cause.UPSTREAM, Retry.ALONE),
         (FetchFailed("reset"), Cause.NETWORK, Retry.BACKOFF),
         (FetchRefused("404"), Cause.PAPER, Retry.NEVER),
         (StorageFull("full"), Cause.STORE, Retry.WHEN_BACK),

@@ -31,8 +31,10 @@ class ReviewUpstream:
 
     def __init__(self, delay_s: float = 0.0) -> None:
         """``delay_s``: pause before each line of a review."""
-        self._delay_s = delay_s
+        self.delay_s = delay_s
         self.fault: Fault | None = None
+        self.model = MODEL
+        """The name of the one that it serves."""
         self.reviews = 0
         """Requests for a review so far."""
         port = free_port()
@@ -57,7 +59,7 @@ class ReviewUpstream:
             return Response(status_code=502)
         if self.fault == "malformed":
             return JSONResponse({"data": [{"object": "model"}]})
-        return JSONResponse({"data": [{"id": MODEL, "max_model_len": 8192}]})
+        return JSONResponse({"data": [{"id": self.model, "max_model_len": 8192}]})
 
     async def _chat(self, request: Request) -> Response:
         asked: dict[str, Any] = await request.json()
@@ -78,7 +80,7 @@ class ReviewUpstream:
         yield _chunk({"delta": {}, "finish_reason": "stop"})
 
     async def _pause(self) -> None:
-        await anyio.sleep(self._delay_s * (SLOWER if self.fault == "slow" else 1))
+        await anyio.sleep(self.delay_s * (SLOWER if self.fault == "slow" else 1))
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -175,8 +175,16 @@ class Engine(Protocol):
         """Wait until the engine can answer no more; returns why, in words for a person."""
         ...
 
+    async def responds(self) -> None:
+        """Return once the engine shows that it goes on working, or waits for work; one that hangs
+        never does. How long that takes does not depend on how much there is to do.
+        """
+        ...
+
     async def close(self) -> None:
-        """Release everything. Requests in flight fail with ``EngineUnavailable``."""
+        """Release everything, also of an engine that hangs. Requests in flight fail with
+        ``EngineError``.
+        """
         ...
 
 

@@ -18,7 +18,6 @@ from app.errors import (
     EngineUnavailable,
     InvalidRequest,
     UpstreamError,
-    UpstreamFailed,
 )
 
 Count = Annotated[int, Field(ge=0)]
@@ -166,9 +165,7 @@ def refusal(status: int, content: bytes) -> EngineError | InvalidRequest:
     """An upstream's error in our terms; its own message and code where it blames the request."""
     if status == httpx.codes.TOO_MANY_REQUESTS:
         return EngineOverloaded("The upstream's queue is full.")
-    kind: type[EngineError] = (
-        UpstreamFailed if httpx.codes.is_server_error(status) else UpstreamError
-    )
+    kind: type[EngineError] = UpstreamError
     if status == httpx.codes.SERVICE_UNAVAILABLE:
         kind = EngineUnavailable
     answers = f"The upstream answers {status}"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from app.errors import ConfigurationError, ModelNotStarted, ReviewerError
 from app.observability.logs import error_chain
+from app.redaction import without_credentials
 
 _LONGEST_MESSAGE = 600
 """Characters; some libraries print a whole configuration."""
@@ -194,5 +195,5 @@ def _readable(text: str) -> str:
     text = re.sub(
         r"\[type=\w+, input_value=.*|Supported architectures: .*", "", text, flags=re.DOTALL
     )
-    text = " ".join(text.split())
+    text = without_credentials(" ".join(text.split()))
     return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]} ..."

@@ -19,6 +19,11 @@ Launch = Callable[[], Awaitable[Engine]]
 """Loads the model and returns the running engine; minutes, for a large one."""
 
 _LONGEST_PAUSE_S = 60.0
+_HANG_S = 120.0
+_LOOKS = 4
+"""So many looks at whether the engine hangs in the time after which it does."""
+_FIRST_ANSWER_S = 600.0
+"""The first answer may wait for what is compiled, or for an upstream that is woken up by it."""
 _ANSWERS_WITHIN_S = 60.0
 """One token; a CPU has to read the question first, perhaps beside its other work."""
 
@@ -26,8 +31,13 @@ _ANSWERS_WITHIN_S = 60.0
 class Supervisor:
     """Owns the engine of a process; everybody else borrows it for one request."""
 
-    def __init__(self, launch: Launch) -> None:
+    def __init__(
+        self, launch: Launch, hang_s: float = _HANG_S, first_answer_s: float = _FIRST_ANSWER_S
+    ) -> None:
+        """``hang_s`` is ``Settings.engine_hang_s``."""
         self._launch = launch
+        self._hang_s = hang_s
+        self._first_answer_s = first_answer_s
         self._engine: Engine | None = None
         self._task: asyncio.Task[None] | None = None
         self._settled = asyncio.Event()
@@ -108,13 +118,35 @@ class Supervisor:
             self._settled.set()
             log.info("ready: %s on %s", engine.model.name, engine.model.version)
             try:
-                reason = await _death(engine)
+                reason = await self._end_of(engine)
                 log.error("the engine died (%s); restarting it", reason)
                 self.unready = f"the engine died ({reason}) and is being restarted"
             finally:
                 self._engine = None
                 await _close(engine)
         await self._stopping.wait()
+
+    async def _end_of(self, engine: Engine) -> str:
+        """Why it can answer no more."""
+        ends = [asyncio.create_task(_death(engine)), asyncio.create_task(self._hang(engine))]
+        try:
+            ended, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            return ended.pop().result()
+        finally:
+            for task in ends:
+                task.cancel()
+
+    async def _hang(self, engine: Engine) -> str:
+        """Wait until it hangs."""
+        while True:
+            await asyncio.sleep(self._hang_s / _LOOKS)
+            try:
+                async with asyncio.timeout(self._hang_s):
+                    await engine.responds()
+            except TimeoutError:
+                return f"it has done nothing for {self._hang_s:g} s"
+            except Exception as error:  # noqa: BLE001  # of one that is dying, which says so itself
+                log.debug("an engine could not be looked at: %s", type(error).__name__)
 
     async def _started(self) -> Engine | None:
         """An engine that has answered; None where none ever will."""
@@ -148,7 +180,13 @@ class Supervisor:
                 await (await launching).close()
             raise
         try:
-            await _ask(engine)
+            async with asyncio.timeout(self._first_answer_s):
+                await _ask(engine)
+        except TimeoutError as error:
+            await _close(engine)
+            raise EngineUnavailable(
+                f"It has not answered a plain question within {self._first_answer_s:g} s."
+            ) from error
         except BaseException:
             await _close(engine)
             raise

@@ -8,6 +8,8 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -45,8 +47,8 @@ from app.errors import (
     EngineUnavailable,
     InvalidRequest,
     UpstreamError,
-    UpstreamFailed,
 )
+from app.redaction import without_credentials
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -70,7 +72,7 @@ async def launch(settings: Settings) -> UpstreamEngine:
         card = await connection.model_card(settings.model)
         source = _tokenizer_source(settings.upstream_tokenizer or card.id)
         location = await asyncio.to_thread(locate, source, settings.cache_dir, weights=False)
-        tokenizer = await asyncio.to_thread(ChatTokenizer.load, location)
+        tokenizer = await asyncio.to_thread(_tokenizer_at, location)
     except BaseException:
         await connection.close()
         raise
@@ -81,7 +83,7 @@ async def launch(settings: Settings) -> UpstreamEngine:
         max_prompt_tokens=settings.prompt_tokens or source.max_prompt_tokens,
         for_trial=source.for_trial,
         top_k=own_top_k(location),
-        version=f"upstream {settings.upstream_url}",
+        version=f"upstream {without_credentials(str(settings.upstream_url).partition('?')[0])}",
     )
     # vLLM's own word, which no other server that we know says of itself.
     return UpstreamEngine(connection, model, tokenizer, is_vllm=card.owned_by == "vllm")
@@ -254,6 +256,9 @@ class UpstreamEngine:
     async def died(self) -> str:
         return await self._connection.died(self.model.name)
 
+    async def responds(self) -> None:
+        """Always: what counts as its end is up to ``died``, and each request has a time limit."""
+
     async def close(self) -> None:
         """What is still being written goes on; the connections are closed after the last of it."""
         await self._connection.close()
@@ -284,6 +289,14 @@ class UpstreamEngine:
                 raise _no_answer(error) from error
 
 
+@lru_cache(maxsize=1)
+def _tokenizer_at(location: Path) -> ChatTokenizer:
+    """Read once, however often the upstream goes away and comes back: that takes seconds in which
+    the event loop gets little of the processor, and memory that is not given back whole.
+    """
+    return ChatTokenizer.load(location)
+
+
 def _tokenizer_source(name: str) -> ModelSource:
     return ALIASES.get(name) or find_source(name, cpu=True)
 
@@ -312,7 +325,7 @@ async def _chunks(response: httpx.Response) -> AsyncGenerator[Chunk, None]:
             return
         chunk = Chunk.model_validate_json(event.data)
         if chunk.error is not None:
-            raise UpstreamFailed("The upstream failed half-way.")
+            raise UpstreamError("The upstream failed half-way.")
         yield chunk
 
 

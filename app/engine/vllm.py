@@ -34,6 +34,7 @@ from vllm.exceptions import GracefulHTTPError, VLLMClientError
 from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 from vllm.usage.usage_lib import UsageContext
 from vllm.utils.argparse_utils import FlexibleArgumentParser
+from vllm.utils.system_utils import kill_process_tree
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from vllm.v1.metrics.prometheus import get_prometheus_registry
@@ -73,6 +74,7 @@ log = logging.getLogger(__name__)
 os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
 
 _DEATH_POLL_S = 0.25
+_DIES_WITHIN_S = 10.0
 _GIB = 2**30
 
 
@@ -191,8 +193,23 @@ class VllmEngine:
             await asyncio.sleep(_DEATH_POLL_S)
         return "its process ended"
 
+    async def responds(self) -> None:
+        # The engine core answers it between two steps.
+        await self.llm.is_sleeping()
+
     async def close(self) -> None:
+        if self.llm.get_num_unfinished_requests():
+            # vLLM's own shutdown forgets them. The end of its processes is what they fail by, and
+            # nothing else ends one that hangs.
+            await asyncio.to_thread(self._kill)
+            async with asyncio.timeout(_DIES_WITHIN_S):
+                await self.died()
         await asyncio.to_thread(self.llm.shutdown)
+
+    def _kill(self) -> None:
+        manager = self.llm.engine_core.resources.engine_manager
+        for process in manager.processes if manager else ():
+            kill_process_tree(process.pid)
 
     def _prompt_ids(self, messages: Sequence[Message], prefix: str) -> list[int]:
         return self.tokenizer.encode(self.tokenizer.render(messages, prefix))

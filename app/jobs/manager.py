@@ -6,10 +6,25 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import BinaryIO
 
 from app.api.schemas.review import Review
-from app.errors import InvalidRequest, PaperNotStored, ReviewFinished, ShuttingDown
-from app.jobs.events import JobEvent, Reviewed, StoredEvent, error_of, unpack
+from app.errors import (
+    InvalidRequest,
+    PaperNotStored,
+    ReviewFinished,
+    ReviewNotFound,
+    ShuttingDown,
+)
+from app.jobs.events import (
+    EventEncoder,
+    JobEvent,
+    Reviewed,
+    StoredEvent,
+    cancelled,
+    error_of,
+    unpack,
+)
 from app.jobs.job import CheckedRequest, Job, StopReason, WorkerContext
 from app.jobs.log import LogEntry
 from app.jobs.registry import RunRegistry
@@ -98,13 +113,16 @@ class ReviewManager:
 
     async def review(self, submitted: SubmissionResult) -> Review:
         """:meth:`result` as an object."""
-        async with aclosing(self.events(submitted)) as events:
-            async for event in events:
-                match event:
-                    case Reviewed(review=review):
-                        return review
-                    case Failed(error=error):
-                        raise error
+        try:
+            async with aclosing(self.events(submitted)) as events:
+                async for event in events:
+                    match event:
+                        case Reviewed(review=review):
+                            return review
+                        case Failed(error=error):
+                            raise error
+        except ReviewNotFound:  # deleted since it was submitted
+            raise cancelled() from None
         raise AssertionError("events end with Reviewed or Failed")
 
     async def events(self, submitted: SubmissionResult) -> AsyncGenerator[JobEvent, None]:
@@ -143,9 +161,11 @@ class ReviewManager:
         Whoever leaves early stops a review that is made only for them. It ends without a last event
         if the service stops.
         """
+        attempt = 0
         while True:
             run = self._registry.get(review_id)
             if run and run.job.tenant == tenant:
+                attempt = run.job.claim.attempt
                 with run.followed():
                     async with aclosing(run.events.follow()) as entries:
                         async for entry in entries:
@@ -154,7 +174,13 @@ class ReviewManager:
                                 return
                 await _written(run)
                 continue
-            row = await self._reviews.get(review_id, tenant, whole=True)
+            try:
+                row = await self._reviews.get(review_id, tenant, whole=True)
+            except ReviewNotFound:
+                if not attempt:
+                    raise
+                yield _deleted(attempt)
+                return
             if row.status not in UNFINISHED:
                 yield row
                 return
@@ -202,23 +228,29 @@ class ReviewManager:
             run.stop(StopReason.CANCELLED)
         self._registry.notify(review_id)
 
-    async def paper(self, review_id: str, tenant: str) -> tuple[ReviewRow, bytes]:
-        """
+    async def paper(self, review_id: str, tenant: str) -> tuple[str, BinaryIO]:
+        """The file's hash, and the file, which is the caller's to close.
+
         Raises:
             PaperNotStored: it came as text, or is not kept.
         """
         row = await self._reviews.get(review_id, tenant)
-        data = None
         if row.source == "file" and row.blob_sha256:
-            data = await asyncio.to_thread(self._papers.load, row.blob_sha256)
-        if data is None:
-            raise PaperNotStored("No file is stored of this review's paper.", param="review_id")
-        return row, data
+            file = await asyncio.to_thread(self._papers.open, row.blob_sha256)
+            if file:
+                return row.blob_sha256, file
+        raise PaperNotStored("No file is stored of this review's paper.", param="review_id")
 
 
 async def _written(run: Run) -> None:
     """Wait until a run that has ended without a last event has written what becomes of it."""
     await asyncio.wait([run.task])
+
+
+def _deleted(attempt: int) -> LogEntry:
+    """The end of a review that was deleted by way of another process, for those who follow it."""
+    event = Failed(cancelled())
+    return LogEntry(event, EventEncoder(attempt).encode(event))
 
 
 def _events_of(row: ReviewRow, *, reused: bool) -> list[JobEvent]:

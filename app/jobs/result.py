@@ -29,8 +29,8 @@ class ResultWriter:
     """Ends one attempt by one of the moves in :mod:`app.store.states`.
 
     The result is written first and sent to followers then. If the store is away they get it at
-    once, and it is written later. If the claim is void, another process decides about the review: a
-    client that waits gets ``review_cancelled``, and followers of a background review see its row.
+    once, and it is written later. If the claim is void, another process has decided about the
+    review, and nothing is sent: followers find in its row what has become of it.
     """
 
     def __init__(self, job: Job, context: WorkerContext, events: EventLog) -> None:
@@ -66,8 +66,6 @@ class ResultWriter:
             await self._write(lambda: self._queue.requeue(claim))
         elif reason is StopReason.SHUTDOWN:
             await self._fail(ShuttingDown("The service has stopped before this was finished."))
-        elif not background:
-            self.append(Failed(cancelled()))
 
     async def _retry(self, row: ReviewRow, error: ReviewerError) -> None:
         """Back into the queue, unless that would be of no use; see ``app.failures``."""
@@ -144,8 +142,6 @@ class ResultWriter:
             return
         if last and written:
             self._events.append(last, encoded)
-        elif last and not self._job.background:
-            self.append(Failed(cancelled()))
 
 
 async def _write_later(write: Write) -> None:

@@ -23,6 +23,8 @@ import structlog
 from structlog.contextvars import merge_contextvars
 from structlog.stdlib import ExtraAdder, ProcessorFormatter, add_log_level, add_logger_name
 
+from app.redaction import without_credentials
+
 LogFormat = Literal["json", "console"]
 Entry = MutableMapping[str, Any]
 
@@ -121,6 +123,7 @@ def _formatter(log_format: LogFormat, colours: bool) -> ProcessorFormatter:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _name_process,
             _without_messages,
+            _without_credentials,
         ],
         processors=[ProcessorFormatter.remove_processors_meta, _without_nothing, renderer],
     )
@@ -149,6 +152,14 @@ def _without_messages(_: Any, __: str, entry: Entry) -> Entry:
     if isinstance(error, BaseException):
         entry["exception"] = list(_outline(error, set()))
     return entry
+
+
+def _without_credentials(_: Any, __: str, entry: Entry) -> Entry:
+    """Libraries say which address does not answer as it was given to them."""
+    return {
+        name: without_credentials(value) if isinstance(value, str) else value
+        for name, value in entry.items()
+    }
 
 
 def _outline(error: BaseException | None, seen: set[int]) -> Iterator[str]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, exists, select
-from sqlalchemy.ext.asyncio import AsyncSession
+import logging
 
+from sqlalchemy import delete, exists, select
+
+from app.errors import StoreUnavailable
 from app.store.database import Database
 from app.store.papers import PaperFiles
 from app.store.statements import blob_lock
 from app.store.states import FINISHED
 from app.store.tables import ReviewRow
+
+log = logging.getLogger(__name__)
 
 
 class Cleanup:
@@ -31,26 +35,28 @@ class Cleanup:
         return len(rows)
 
     async def remove(self, review_id: str, blob_sha256: str | None) -> bool:
-        """A review, and its paper unless another review needs it; False if there is none."""
+        """A review, and its paper unless another review needs it; False if there is none.
+
+        The paper goes once it is certain that the row has gone: a review whose deletion could not
+        be written down still has its paper. Where that fails it is left to ``Storage.sweep``.
+        """
+        gone = delete(ReviewRow).where(ReviewRow.id == review_id).returning(ReviewRow.blob_sha256)
         async with self._database.write(guarding=blob_lock(blob_sha256)) as session:
-            gone = (
-                delete(ReviewRow).where(ReviewRow.id == review_id).returning(ReviewRow.blob_sha256)
-            )
             row = (await session.execute(gone)).first()
-            # A link may have become a file since it was read.
-            for stored in {blob_sha256, row.blob_sha256 if row else None} - {None}:
-                await self._remove_unused(session, str(stored))
-            return row is not None
+        # A link may have become a file since it was read.
+        for stored in {blob_sha256, row.blob_sha256 if row else None} - {None}:
+            try:
+                await self.remove_unused(str(stored))
+            except StoreUnavailable as error:
+                log.warning("the paper of a removed review is still there: %s", error.code)
+        return row is not None
 
     async def remove_unused(self, blob_sha256: str) -> None:
         """A paper, unless a review needs it."""
-        async with self._database.write(guarding=blob_lock(blob_sha256)) as session:
-            await self._remove_unused(session, blob_sha256)
-
-    async def _remove_unused(self, session: AsyncSession, blob_sha256: str) -> None:
         used = select(ReviewRow.id).where(ReviewRow.blob_sha256 == blob_sha256).limit(1)
-        if await session.scalar(used) is None:
-            self._papers.remove(blob_sha256)
+        async with self._database.write(guarding=blob_lock(blob_sha256)) as session:
+            if await session.scalar(used) is None:
+                self._papers.remove(blob_sha256)
 
     async def any_papers(self) -> bool:
         """Whether any review has its paper in the folder."""

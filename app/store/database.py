@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import tempfile
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -33,6 +34,8 @@ _BUSY_S = 10.0
 """Longest that SQLite waits for another process's transaction."""
 _CONNECT_S = 5.0
 _STATEMENT_S = 30.0
+_PROBE = 2**16
+"""Bytes: more than a page of SQLite's, and than what a disk that is as good as full has left."""
 _NO_FAULT_OF_OURS = ("08", "53", "57", "58")
 """PostgreSQL's classes of errors: connection, resources, intervention by an operator, system."""
 
@@ -67,32 +70,32 @@ class Database:
         """
         self._url = _url(url, folder)
         self._sqlite = self._url.get_backend_name() == "sqlite"
+        self._folder = Path(self._url.database or ".").parent
         self._engine = _sqlite_engine(self._url) if self._sqlite else _postgresql_engine(self._url)
         self._writing = asyncio.Lock()
-        self._migrated = False
-
-    async def migrate(self) -> None:
-        """
-        Raises:
-            ConfigurationError: newer code has migrated it further.
-            StoreUnavailable: it can't be reached.
-        """
-        async with self._write() as session:
-            await (await session.connection()).run_sync(migrate)
-        self._migrated = True
+        self._revision = ""
+        """Of its form, once it has that of this code."""
 
     async def check(self) -> None:
-        """
+        """Bring it to the form of this code if it is not known to have that; it may have been
+        away, and be another one now.
+
         Raises:
+            ConfigurationError: newer code has migrated it further.
             StoreUnavailable: it does not answer.
         """
-        async with self.read() as session:
-            await session.execute(text("SELECT version_num FROM alembic_version"))
+        if self._revision:
+            async with self.read() as session:
+                now = await session.scalar(text("SELECT version_num FROM alembic_version"))
+            if now == self._revision:
+                return
+        async with self._write() as session:
+            self._revision = await (await session.connection()).run_sync(migrate)
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession, None]:
         self._ready()
-        with _driver_errors_as_ours():
+        with _driver_errors_as_ours(self._folder):
             async with AsyncSession(self._engine, expire_on_commit=False) as session:
                 yield session
 
@@ -115,7 +118,7 @@ class Database:
             yield session
 
     def _ready(self) -> None:
-        if not self._migrated:
+        if not self._revision:
             raise StoreUnavailable("The database has not been reached yet.")
 
     @asynccontextmanager
@@ -130,7 +133,7 @@ class Database:
 
     @asynccontextmanager
     async def _transaction(self, **options: bool) -> AsyncGenerator[AsyncSession, None]:
-        with _driver_errors_as_ours():
+        with _driver_errors_as_ours(self._folder):
             opened = AsyncSession(self._engine, expire_on_commit=False)
             async with opened as session, session.begin():
                 await session.connection(execution_options=options)
@@ -213,14 +216,17 @@ def _execute(connection: Connection, statement: str) -> None:
 
 
 @contextmanager
-def _driver_errors_as_ours() -> Iterator[None]:
-    """Turns the drivers' exceptions into ours, unless they tell of a mistake in a statement."""
+def _driver_errors_as_ours(folder: Path) -> Iterator[None]:
+    """Turns the drivers' exceptions into ours, unless they tell of a mistake in a statement.
+
+    ``folder`` is that of SQLite's file.
+    """
     try:
         yield
     except exc.IntegrityError:
         raise
     except _FAULTS as error:
-        if _is_full(error):
+        if _is_full(error, folder):
             raise StorageFull("The database's disk is full.") from error
         if _is_out(error):
             raise StoreUnavailable("The database can't be reached now.") from error
@@ -241,7 +247,20 @@ def _is_out(error: Exception) -> bool:
     return not isinstance(error, exc.SQLAlchemyError) or isinstance(error, exc.TimeoutError)
 
 
-def _is_full(error: Exception) -> bool:
+def _is_full(error: Exception, folder: Path) -> bool:
+    if is_full_disk(error):
+        return True
     cause = error.orig if isinstance(error, exc.DBAPIError) else error
-    full = getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-    return full or getattr(cause, "sqlstate", None) == "53100" or is_full_disk(error)
+    code = getattr(cause, "sqlite_errorcode", None) or 0
+    # For all but a full disk SQLite has one code, and does not pass on the system's: a used-up
+    # quota looks like a broken disk.
+    return code & 0xFF == sqlite3.SQLITE_IOERR and _is_out_of_room(folder)
+
+
+def _is_out_of_room(folder: Path) -> bool:
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"\0" * _PROBE)
+    except OSError as error:
+        return is_full_disk(error)
+    return False

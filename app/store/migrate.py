@@ -17,8 +17,11 @@ _LOCK = 0x7265766965776572
 """Of PostgreSQL's advisory locks, the one that whoever migrates holds."""
 
 
-def migrate(connection: Connection) -> None:
+def migrate(connection: Connection) -> str:
     """In the connection's transaction; one process at a time, the others wait.
+
+    Returns:
+        The revision that it is at now.
 
     Raises:
         ConfigurationError: newer code has migrated it already.
@@ -26,7 +29,8 @@ def migrate(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
     config = config_for(connection)
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    scripts = ScriptDirectory.from_config(config)
+    known = {script.revision for script in scripts.walk_revisions()}
     context = MigrationContext.configure(connection)
     unknown = set(context.get_current_heads()) - known
     if unknown:
@@ -35,6 +39,7 @@ def migrate(connection: Connection) -> None:
             "not know: a newer one has migrated it. Run that one, or restore a backup."
         )
     command.upgrade(config, "head")
+    return str(scripts.get_current_head())
 
 
 def config_for(connection: Connection) -> Config:

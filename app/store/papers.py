@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from app.errors import StorageFull, StoreUnavailable, is_full_disk
 
@@ -94,18 +95,26 @@ class PaperFiles:
                 _sync(path)
                 _sync(path.parent)
 
-    def load(self, blob_sha256: str) -> bytes | None:
-        """None where the folder is there and this paper is not.
+    def open(self, blob_sha256: str) -> BinaryIO | None:
+        """None where the folder is there and this paper is not. It can be read on if it is removed.
 
         Raises:
             StoreUnavailable: the folder can't be read.
         """
         with _os_errors_as_ours():
             try:
-                return self.path(blob_sha256).read_bytes()
+                return self.path(blob_sha256).open("rb")
             except FileNotFoundError:
                 self._check_there()
                 return None
+
+    def load(self, blob_sha256: str) -> bytes | None:
+        """The whole of it; otherwise as :meth:`open`."""
+        file = self.open(blob_sha256)
+        if file is None:
+            return None
+        with _os_errors_as_ours(), file:
+            return file.read()
 
     def has(self, blob_sha256: str) -> bool:
         return self.path(blob_sha256).exists()

@@ -258,7 +258,11 @@ def _waiting(without: Collection[str], *, suspects: bool) -> Select[str]:
 def _after_death(row: ReviewRow, max_attempts: int) -> dict[str, Any]:
     """What becomes of a review whose process has died."""
     if not row.background:
-        return _failed(Interrupted("The process that worked on this review has ended."))
+        return _failed(
+            Interrupted(
+                f"The process that worked on the review {row.id} has ended. Send the request again."
+            )
+        )
     if not row.suspect:
         return {"status": REQUEUE.target, "suspect": True}
     # A suspect is tried alone: this one it is that ends processes.

@@ -42,8 +42,8 @@ class Storage:
         self.store = Store(self._database, PaperFiles(settings.data_dir / "papers"))
         self._opened = False
         """Whether the folder of papers has been found, or made, since this process began."""
-        self.unready: str | None = "the database has not been opened"
-        """Why nothing can be stored now, in words for a person; None when it can."""
+        self.unready: StoreUnavailable | None = StoreUnavailable("It has not been opened.")
+        """Why nothing can be stored now; None when it can."""
         self.tasks = EssentialTasks()
         self._duties: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
@@ -51,10 +51,11 @@ class Storage:
     def check(self) -> None:
         """
         Raises:
+            StorageFull: its disk is full.
             StoreUnavailable: the database can't be reached now, or the folder of papers.
         """
         if self.unready:
-            raise StoreUnavailable(f"The store is not ready: {self.unready}.")
+            raise type(self.unready)(f"The store is not ready: {self.unready.message}")
 
     async def start(self) -> None:
         """Open it; where the database can't be reached, go on trying in the background.
@@ -83,14 +84,10 @@ class Storage:
 
     async def _look(self) -> None:
         try:
-            if self.unready:
-                await self._database.migrate()
             await self._database.check()
             await self._look_at_papers()
         except StoreUnavailable as error:
-            if self.unready != error.message:
-                log.error("%s", error.message, exc_info=error.__cause__)
-            self.unready = error.message
+            self._fail(error, error.__cause__)
         else:
             if self.unready:
                 log.info("the store is ready")
@@ -113,9 +110,12 @@ class Storage:
             await self._look()
         except ConfigurationError as error:
             # The service has begun without it, and its other duties go on.
-            if self.unready != error.message:
-                log.error("%s", error.message)
-            self.unready = error.message
+            self._fail(StoreUnavailable(error.message))
+
+    def _fail(self, error: StoreUnavailable, cause: BaseException | None = None) -> None:
+        if self.unready is None or self.unready.message != error.message:
+            log.error("%s", error.message, exc_info=cause)
+        self.unready = error
 
     async def sweep(self) -> None:
         """Remove what is older than ``retention`` allows, and papers that have lost their row."""

@@ -192,6 +192,17 @@ def test_the_key(papers: Path, tmp_path: Path) -> None:
     assert "sk-1" not in (tmp_path / "1").read_text()
 
 
+def test_a_password_in_the_address_is_not_written_down(papers: Path, tmp_path: Path) -> None:
+    out = tmp_path / "o.jsonl"
+    with StubService(page(500)) as stub:
+        url = stub.url.replace("://", "://ann:pass-word@")
+        told = batch(papers, "--out", out, "--url", url, "--patience", "1").stderr
+    assert stub.url in out.read_text()
+    assert "pass-word" not in out.read_text() + told
+    told = batch(papers, "--out", out, "--url", "ftp://ann:pass-word@host").stderr
+    assert "ftp://host is not an address" in told
+
+
 def test_memory_does_not_grow_with_the_papers(tmp_path: Path) -> None:
     """400 files of 1 MB each, and their answers, are not held."""
     peaks = [

@@ -99,6 +99,26 @@ def test_a_batch_that_is_killed_or_interrupted_leaves_no_process_behind(
     assert done.returncode == 0, done.stderr
 
 
+def test_a_model_that_cannot_be_started_again_ends_a_batch_at_once(tmp_path: Path) -> None:
+    papers = tiny_papers(tmp_path / "papers", 3 * PAPERS)
+    out = tmp_path / "o.jsonl"
+    with ReviewUpstream(delay_s=0.1) as upstream:
+        # Its tokenizer is that of the model that it says it has.
+        upstream.model = "smollm2"
+        settings = upstream.settings.copy()
+        del settings["REVIEWER_UPSTREAM_TOKENIZER"]
+        running = begin(
+            *(papers, "--out", out, "--concurrency", "1", "--patience", "600"), **settings
+        )
+        until_it_holds(out, 1, running)
+        upstream.model = "nobody/has-this-model"
+        _, said = running.communicate(timeout=120)
+    assert running.returncode == 2, said
+    assert "model_not_on_disk" in said
+    assert "HF_HUB_OFFLINE" in said
+    assert all(line["status"] == "completed" for line in by_path(out).values())
+
+
 def read(file: Path) -> bytes:
     return file.read_bytes() if file.is_file() else b""
 

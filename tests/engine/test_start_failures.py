@@ -223,6 +223,7 @@ def test_what_is_in_no_table_is_told_all_the_same() -> None:
     assert why(EngineUnavailable("away")).passing
     assert why(KeyError("id")).message == "KeyError: 'id'"
     assert len(why(ValueError("x" * 10_000)).message) < 1000
+    assert "word" not in why(OSError("couldn't connect to 'https://ann:word@hub/'")).message
 
 
 @pytest.mark.parametrize(

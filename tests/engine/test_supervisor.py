@@ -112,3 +112,39 @@ async def test_stopping_while_it_loads_closes_what_was_loaded(tokenizer: ChatTok
         await anyio.sleep(0.05)
         allowed.set()
     assert engine.closed
+
+
+async def test_an_engine_that_hangs_is_ended_and_another_started(tokenizer: ChatTokenizer) -> None:
+    engines: list[ScriptedEngine] = []
+
+    async def launch() -> Engine:
+        engines.append(ScriptedEngine(tokenizer))
+        return engines[-1]
+
+    supervisor = Supervisor(launch, hang_s=0.1)
+    await supervisor.start()
+    await supervisor.ready()
+    engines[0].hangs = True
+    with anyio.fail_after(10):
+        while len(engines) < 2 or supervisor.unready:
+            await anyio.sleep(0.01)
+    assert engines[0].closed
+    assert supervisor.engine() is engines[1]
+    await supervisor.stop()
+
+
+async def test_an_engine_that_never_answers_has_not_started(tokenizer: ChatTokenizer) -> None:
+    engine = ScriptedEngine(tokenizer)
+    engine.hangs = True
+
+    async def launch() -> Engine:
+        return engine
+
+    supervisor = Supervisor(launch, first_answer_s=0.1)
+    await supervisor.start()
+    with pytest.raises(ModelNotStarted, match="not answered a plain question"):
+        await supervisor.ready()
+    with anyio.fail_after(10):
+        while supervisor.unready:  # closing it has woken it up
+            await anyio.sleep(0.01)
+    await supervisor.stop()

@@ -29,7 +29,6 @@ from app.errors import (
     InvalidRequest,
     ReviewerError,
     UpstreamError,
-    UpstreamFailed,
 )
 from app.settings import Settings
 from tests.engine.stub import (
@@ -69,7 +68,7 @@ def engine_for(stub: Upstream, tokenizer: ChatTokenizer) -> UpstreamEngine:
     ("answer", "error", "code"),
     [
         (None, EngineDied, "engine_died"),
-        ((500, JSON, b""), UpstreamFailed, "upstream_error"),
+        ((500, JSON, b""), UpstreamError, "upstream_error"),
         ((503, JSON, b'{"error": {"message": "dead"}}'), EngineUnavailable, "engine_unavailable"),
         ((429, JSON, b'{"error": {"message": "slow"}}'), EngineOverloaded, "engine_overloaded"),
         (
@@ -89,14 +88,14 @@ def engine_for(stub: Upstream, tokenizer: ChatTokenizer) -> UpstreamEngine:
         ),
         (
             (200, SSE, stream('{"error": {"message": "engine died"}}')),
-            UpstreamFailed,
+            UpstreamError,
             "upstream_error",
         ),
         ((503, JSON, b"busy"), EngineUnavailable, "engine_unavailable"),
         ((429, "text/html", b"<p>slow"), EngineOverloaded, "engine_overloaded"),
         ((302, JSON, b""), UpstreamError, "upstream_error"),
         ((400, JSON, b'{"error": "no"}'), UpstreamError, "upstream_error"),
-        ((500, JSON, b"[" * 100_000), UpstreamFailed, "upstream_error"),
+        ((500, JSON, b"[" * 100_000), UpstreamError, "upstream_error"),
         *(
             ((200, SSE, stream(chunk, "[DONE]")), UpstreamError, "upstream_error")
             for chunk in (
@@ -410,4 +409,12 @@ async def test_a_full_queue_has_nothing_to_do_with_a_constraint(
     engine = engine_for(stub, tokenizer)
     with pytest.raises(EngineOverloaded):
         await complete(engine, HELD)
+    await engine.close()
+
+
+async def test_nobody_is_told_how_the_upstream_is_reached(stub: Upstream) -> None:
+    url = stub.url.replace("://", "://ann:pass-word@")
+    settings = settings_for(url, upstream_tokenizer="smollm2")
+    engine = await engine_launcher(settings)()
+    assert engine.model.version == f"upstream {stub.url}"
     await engine.close()

@@ -20,7 +20,6 @@ from app.errors import (
     FetchFailed,
     ReviewerError,
     UpstreamError,
-    UpstreamFailed,
 )
 from app.settings import Settings
 from tests.conftest import Serve
@@ -28,6 +27,7 @@ from tests.doubles import KILLS, WHOLE_REVIEW, ScriptedEngine
 from tests.jobs.api import (
     SLOW,
     code_of,
+    gated,
     get,
     papers,
     post,
@@ -103,21 +103,43 @@ def test_clients_that_wait_are_served_between_suspects(serve: Serve, settings: S
     assert ended(client, poison)["status"] == "failed"
 
 
+def test_an_engine_that_hangs_costs_nobody(serve: Serve, settings: Settings) -> None:
+    engine = scripted(delay_s=SLOW)
+    client = serve(engine, settings.model_copy(update={"engine_hang_s": 0.3}))
+    with ThreadPoolExecutor(1) as threads:
+        ids = [background(client, title=f"Paper {number}") for number in range(3)]
+        waiting = threads.submit(post, client, title="Waited for")
+        wait_for(lambda: len(engine.generations) == 4)
+        engine.hangs, engine.delay_s = True, 0
+        assert code_of(waiting.result(), 503) == "engine_died"
+    assert {ended(client, review_id)["status"] for review_id in ids} == {"completed"}
+    assert engine.deaths == 1
+    assert client.get("/livez").is_success
+
+
 class Sick(ScriptedEngine):
-    """Fails on whatever it is asked while ``sick``, as an upstream does whose backend is gone."""
+    """Fails on whatever it is asked while ``sick``, as an upstream does whose backend is gone, or
+    whose proxy answers with pages of its own."""
 
     sick = True
+    says = ""
 
     async def generate(self, request: Any) -> Any:
         if self.sick and (request.request_id != "first-answer" or self.generations):
             self.generations.append(request)
-            raise UpstreamFailed("The upstream answers 502.")
+            raise UpstreamError(self.says)
         async for delta in super().generate(request):
             yield delta
 
 
-def test_an_upstream_that_is_out_for_a_while_costs_nobody(serve: Serve, settings: Settings) -> None:
+@pytest.mark.parametrize(
+    "says", ["The upstream answers 502.", "The upstream's answer is not a chat completion."]
+)
+def test_an_upstream_that_is_out_for_a_while_costs_nobody(
+    serve: Serve, settings: Settings, says: str
+) -> None:
     engine = Sick(scripted().tokenizer)
+    engine.says = says
     client = serve(engine, settings)
     ids = [background(client, title=f"Paper {number}") for number in range(4)]
     # The question before each suspect's turn fails as well: none of them is tried.
@@ -131,7 +153,6 @@ def test_an_upstream_that_is_out_for_a_while_costs_nobody(serve: Serve, settings
     "error",
     [
         UpstreamError("The upstream's answer is not a chat completion."),
-        UpstreamFailed("The upstream answers 502."),
         EngineError("The engine failed on this request."),
         EngineOverloaded("The engine's queue is full."),
         FetchFailed("The paper could not be fetched."),
@@ -147,9 +168,8 @@ def test_what_may_pass_is_tried_again(serve: Serve, settings: Settings, error: E
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (UpstreamError("The upstream's answer is not a chat completion."), "upstream_error"),
+        (UpstreamError("The upstream's answer is not a chat completion."), "attempts_exhausted"),
         (EngineError("The engine failed on this request."), "engine_error"),
-        (UpstreamFailed("The upstream answers 502."), "attempts_exhausted"),
         (EngineDied("The engine died."), "attempts_exhausted"),
     ],
 )
@@ -227,6 +247,55 @@ def test_one_paper_that_is_missing_is_that_reviews(
     assert ended(client, missing)["error"]["code"] == "paper_not_stored"
     assert ended(client, there)["status"] == "completed"
     assert client.get("/readyz").is_success
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("stands_still", [False, True])
+def test_a_client_whose_process_was_taken_for_dead_is_answered_so(
+    serve: Serve, settings: Settings, data_dir: Path, *, stream: bool, stands_still: bool
+) -> None:
+    """Another process has ended its review. Its own notices by its result, or before."""
+    engine = gated()
+    client = serve(engine, settings.model_copy(update={"lease_s": 600 if stands_still else 3}))
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(post, client, stream=stream)
+        wait_for(lambda: bool(engine.generations))
+        with closing(sqlite3.connect(data_dir / "reviews.db")) as database, database:
+            database.execute("UPDATE reviews SET lease_until = 0, owner = 'a dead process'")
+        other = serve(scripted(), settings.model_copy(update={"lease_s": 1}))
+        wait_for(lambda: bool(other.get("/v1/reviews?status=failed").json()["data"]))
+        (failed,) = other.get("/v1/reviews").json()["data"]
+        if stands_still:
+            engine.gate.set()
+        answer = waiting.result()
+    assert failed["error"]["code"] == "interrupted"
+    assert failed["id"] in failed["error"]["message"]
+    if stream:
+        told = [line for line in answer.text.splitlines() if line.startswith("data: ")]
+        error = json.loads(told[-1].removeprefix("data: "))["error"]
+        assert error == {**failed["error"], "request_id": error.get("request_id")}
+    else:
+        assert code_of(answer, 503) == "interrupted"
+        assert answer.json()["error"]["message"] == failed["error"]["message"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_client_whose_review_is_deleted_elsewhere(
+    serve: Serve, settings: Settings, *, stream: bool
+) -> None:
+    engine = gated()
+    client = serve(engine, settings.model_copy(update={"lease_s": 1}))
+    other = serve(scripted(), settings)
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(post, client, stream=stream)
+        wait_for(lambda: bool(engine.generations))
+        (made,) = other.get("/v1/reviews").json()["data"]
+        assert other.delete(f"/v1/reviews/{made['id']}").is_success
+        answer = waiting.result()
+    if stream:
+        assert '"review_cancelled"' in answer.text.rpartition("event: ")[2]
+    else:
+        assert code_of(answer, 409) == "review_cancelled"
 
 
 def change_rows(data_dir: Path, change: Callable[[Json], Json]) -> None:

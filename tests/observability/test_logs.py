@@ -195,6 +195,16 @@ def logged() -> Iterator[io.StringIO]:
     threading.excepthook, logging.raiseExceptions = hook, raises
 
 
+def test_an_address_is_logged_without_its_password() -> None:
+    with logged() as log:
+        library = logging.getLogger("any.library")
+        library.error("no answer from %s", "https://ann:pass%2Fword@host:1/v1 and http://b@c")
+        library.error("mail to ann@host")
+    first, second = (json.loads(line)["event"] for line in log.getvalue().splitlines())
+    assert first == "no answer from https://host:1/v1 and http://c"
+    assert second == "mail to ann@host"
+
+
 def failing() -> None:
     try:
         raise KeyError(MARKER)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from sqlalchemy import Connection, text
 
 from app.errors import (
     ConfigurationError,
+    StorageFull,
     StoreUnavailable,
 )
 from app.settings import Settings
@@ -22,6 +26,7 @@ from app.store.migrate import config_for
 from app.store.papers import sha256_of
 from app.store.storage import Storage
 from app.store.tables import Base
+from tests.postgres import Postgres
 from tests.store.helpers import (
     ATTEMPTS,
     LEASE_S,
@@ -142,3 +147,53 @@ async def test_a_full_database() -> None:
             await queued(storage.store, parameters={"long": "x" * 500_000})
         assert full.value.code == "storage_full"
         assert storage.unready is None
+
+
+async def test_a_full_disk_of_postgresql(postgres: Postgres) -> None:
+    """The server's own error; nothing but its reason is made up."""
+    url = SecretStr(postgres.new_database())
+    async with opened(Settings(database_url=url)) as storage:
+        async with storage._database.write() as session:
+            await session.execute(
+                text(
+                    "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+                    "RAISE 'could not extend file' USING ERRCODE = 'disk_full'; END $$"
+                )
+            )
+            await session.execute(
+                text(
+                    "CREATE TRIGGER full_disk BEFORE INSERT ON reviews "
+                    "FOR EACH ROW EXECUTE FUNCTION full_disk()"
+                )
+            )
+        with pytest.raises(StorageFull):
+            await queued(storage.store)
+
+
+async def test_a_full_disk_is_why_the_service_is_not_ready() -> None:
+    async with opened(Settings()) as storage:
+        with no_room():
+            await storage._look()
+            with pytest.raises(StorageFull, match=r"The store is not ready: .* disk is full\."):
+                storage.check()
+        await storage._look()
+        storage.check()
+
+
+async def test_a_disk_that_is_full_to_sqlite_alone() -> None:
+    """Its own error for a quota that is used up is that for a broken disk."""
+    async with opened(Settings()) as storage:
+        with no_room(), pytest.raises(StorageFull):
+            await queued(storage.store, blob_sha256=None, data=None)
+        await queued(storage.store)
+
+
+@contextmanager
+def no_room() -> Iterator[None]:
+    """This process can't write a byte more to any file, as if a quota were used up."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

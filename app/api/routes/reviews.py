@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Annotated, Literal
+from typing import Annotated, BinaryIO, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import StreamingResponse
 
 from app.api.routes.responses import EVENTS, Responses, errors
 from app.api.routes.sse import EventStream, server_event
@@ -26,6 +28,8 @@ router = APIRouter(prefix="/v1/reviews", tags=["reviews"])
 
 LONGEST_WAIT_S = 300.0
 LONGEST_KEY = 255
+_PIECE = 2**18
+"""Bytes of a file that are sent at once."""
 
 IdempotencyKey = Annotated[
     str | None,
@@ -141,13 +145,24 @@ async def delete_review(review_id: str, state: StateDep, tenant: TenantDep) -> R
 )
 async def get_paper(review_id: str, state: StateDep, tenant: TenantDep) -> Response:
     """The file that was reviewed."""
-    row, data = await state.manager.paper(review_id, tenant)
-    pdf = data.startswith(b"%PDF")
-    return _file(
-        data,
-        f"{row.blob_sha256}.pdf" if pdf else str(row.blob_sha256),
-        "application/pdf" if pdf else "application/octet-stream",
+    sha256, file = await state.manager.paper(review_id, tenant)
+    first = await asyncio.to_thread(file.read, _PIECE)
+    size = os.fstat(file.fileno()).st_size
+    pdf = first.startswith(b"%PDF")
+    name = f"{sha256}.pdf" if pdf else sha256
+    return StreamingResponse(
+        _pieces(first, file),
+        headers={**_saved_as(name), "Content-Length": str(size)},
+        media_type="application/pdf" if pdf else "application/octet-stream",
     )
+
+
+async def _pieces(piece: bytes, file: BinaryIO) -> AsyncGenerator[bytes, None]:
+    """A file from its first piece on: it is never in memory whole, however slowly it is read."""
+    with file:
+        while piece:
+            yield piece
+            piece = await asyncio.to_thread(file.read, _PIECE)
 
 
 @router.get(
@@ -180,12 +195,15 @@ def _json(body: str, status: int = 200, headers: dict[str, str] | None = None) -
 
 
 def _file(data: bytes, name: str, kind: str) -> Response:
+    return Response(data, headers=_saved_as(name), media_type=kind)
+
+
+def _saved_as(name: str) -> dict[str, str]:
     """Only ever saved, never shown: what is in it came from strangers."""
-    headers = {
+    return {
         "Content-Disposition": f'attachment; filename="{name}"',
         "X-Content-Type-Options": "nosniff",
     }
-    return Response(data, headers=headers, media_type=kind)
 
 
 def _events(

@@ -27,6 +27,7 @@ from app.api.schemas.review import Review, ReviewResource
 from app.errors import ConfigurationError, InvalidRequest, ReviewerError
 from app.failures import CONNECTION_LOST, NOT_REACHED, Cause, Policy, Retry, policy_of_answer
 from app.paper.sources import File
+from app.redaction import without_credentials
 
 _CONNECT_S = 10.0
 _ANSWER_S = 60.0
@@ -49,7 +50,7 @@ class Endpoint:
     socket: Path | None = None
 
     def __str__(self) -> str:
-        return "the service" if self.socket else self.url
+        return "the service" if self.socket else without_credentials(self.url)
 
 
 class RequestFailed(ReviewerError):
@@ -80,7 +81,7 @@ class ApiClient:
         try:
             TypeAdapter(HttpUrl).validate_python(endpoint.url)
         except ValidationError as error:
-            message = f"{endpoint.url} is not an address: {error.errors()[0]['msg']}"
+            message = f"{endpoint} is not an address: {error.errors()[0]['msg']}"
             raise ConfigurationError(message, "url") from error
         self._endpoint = endpoint
         limits = httpx.Limits(max_connections=connections)

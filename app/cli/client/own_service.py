@@ -22,6 +22,7 @@ from pathlib import Path
 
 from app.api.server import Server
 from app.cli.client.api import ApiClient, Endpoint
+from app.engine.supervisor import Supervisor
 from app.errors import ConfigurationError, ReviewerError
 from app.main import create_app
 from app.settings import Settings
@@ -40,7 +41,8 @@ async def own_service(settings: Settings, connections: int) -> AsyncGenerator[Ap
 
     Raises:
         ConfigurationError: the settings can't work.
-        ModelNotStarted: the model did not start.
+        ModelNotStarted: the model did not start; or, while the service is used, it has died, and
+            can't be started again.
     """
     with tempfile.TemporaryDirectory(prefix="reviewer-") as folder:
         socket = Path(folder, "socket")
@@ -57,11 +59,36 @@ async def own_service(settings: Settings, connections: int) -> AsyncGenerator[Ap
             if serving.done():
                 await serving
             await server.supervisor.ready()
-            async with ApiClient(Endpoint(_URL, socket=socket), connections) as client:
+            async with (
+                _until_given_up(server.supervisor),
+                ApiClient(Endpoint(_URL, socket=socket), connections) as client,
+            ):
                 yield client
         finally:
             server.should_exit = True
             await asyncio.wait([serving])
+
+
+@asynccontextmanager
+async def _until_given_up(supervisor: Supervisor) -> AsyncGenerator[None, None]:
+    """Ends what is done in it once no model will be started any more.
+
+    Raises:
+        ModelNotStarted: that was the case.
+    """
+
+    async def watch() -> None:
+        await supervisor.given_up.wait()
+        supervisor.check()
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            watching = tasks.create_task(watch())
+            yield
+            watching.cancel()
+    except ExceptionGroup as group:
+        # The model's, or the first of those that were raised here: what a group is made of.
+        raise group.exceptions[0] from None
 
 
 def _private(settings: Settings, folder: Path, connections: int) -> Settings:

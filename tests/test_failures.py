@@ -46,7 +46,7 @@ def test_what_an_error_means(error: ReviewerError, cause: Cause, retry: Retry) -
         (400, "unknown_template", Cause.REQUEST, Retry.NEVER),
         (401, "invalid_api_key", Cause.REQUEST, Retry.NEVER),
         (404, None, Cause.REQUEST, Retry.NEVER),
-        (502, "upstream_error", Cause.UPSTREAM, Retry.BACKOFF),
+        (502, "upstream_error", Cause.UPSTREAM, Retry.ALONE),
         (502, "fetch_failed", Cause.NETWORK, Retry.BACKOFF),
         (503, "engine_died", Cause.ENGINE, Retry.ALONE),
         (503, "engine_unavailable", Cause.ENGINE, Retry.WHEN_BACK),

@@ -481,7 +481,7 @@ async def test_a_configuration_that_vllm_refuses(
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        ("--no-such-argument 1", "vLLM: unrecognized arguments: --no-such-argument 1"),
+        ("--no-such-argument 1", "vLLM: unrecognized arguments: --no-such-argument"),
         ("--max-model-len=100", "--max-model-len is set by the service itself"),
         ("--quantization 'fp8", "vllm_args can't be read: No closing quotation"),
     ],

@@ -166,9 +166,9 @@ def test_pieces_are_read_in_linear_time(unit: str) -> None:
         pieces = [unit] * repeats
         times = []
         for _ in range(3):
-            started = time.perf_counter()
+            started = time.process_time()
             events(pieces)
-            times.append(time.perf_counter() - started)
+            times.append(time.process_time() - started)
         return min(times)
 
     assert seconds(16_000) < 10 * seconds(4_000) + 0.002

@@ -134,6 +134,7 @@ class VllmEngine:
         if request.seed is not None and not self._seeds:
             raise _seed_unsupported()
         completion_tokens, cached_tokens = 0, self.model.max_model_len
+        begun = False
         failure: EngineError | None = None
         try:
             async for output in self._run(request, _sampling(request)):
@@ -146,10 +147,12 @@ class VllmEngine:
                     if part.finish_reason == "abort":
                         raise EngineUnavailable("The engine dropped the request; send it again.")
                     if part.finish_reason != "error":
+                        begun = begun or bool(part.text)
                         yield Delta(part.text, part.finish_reason, usage, part.index)
                     elif request.structure:
-                        failure = _not_held(completion_tokens)
-                        yield Delta(self._accepted(part), None, usage, part.index)
+                        accepted = self._accepted(part)
+                        failure = _not_held(begun=begun or bool(accepted))
+                        yield Delta(accepted, None, usage, part.index)
                     else:
                         raise EngineError("The engine could not continue the review.")
         except InvalidRequest as refusal:
@@ -258,13 +261,14 @@ def _sampling(request: Generation) -> SamplingParams:
         raise InvalidRequest(str(error)) from error
 
 
-def _not_held(tokens: int) -> ConstraintFailed:
-    """The grammar could not be compiled, or it refused the last of so many tokens.
+def _not_held(*, begun: bool) -> ConstraintFailed:
+    """The grammar could not be compiled, or it refused a token of an answer that had ``begun``.
 
-    vLLM gives the same reason for both. Only while it compiles it does it find out that a schema
-    which looked right can't be met, one that refers to itself and to nothing else, say.
+    vLLM gives the same reason for both. Only while it compiles it, or at the first token, does it
+    find out that a schema which looked right can't be met: one that refers to itself and to nothing
+    else, say.
     """
-    if tokens:
+    if begun:
         return ConstraintFailed(EngineError("The engine could not hold the answer to its format."))
     return ConstraintFailed(
         InvalidRequest(

@@ -52,7 +52,7 @@ def test_a_pdf_becomes_a_whole_review(review: dict[str, Any]) -> None:
     assert review["object"] == "review"
     assert review["status"] == "completed"
     assert review["model"] == "smollm2"
-    assert abs(review["created"] - time.time()) < 600
+    assert 0 < review["created"] <= time.time()
     written = review["review"]
     for section in ("summary", "technical_soundness", "clarity", "significance"):
         assert written[section]

@@ -151,7 +151,8 @@ def test_vllm_writes_what_transformers_writes(model_folder: Path) -> None:
     chat = ChatTokenizer(tokenizer)
     examples = [make_example(review_row(i), paper_row(i), chat, 2, 512) for i in (1, 2)]
     model = load_model(model_folder, torch.bfloat16)
-    found = compare_greedy(model, model_folder, tokenizer, examples, tokens=12, tie=0.2)
+    # In bfloat16 logits of 16 to 32 are 0.125 apart, and each side rounds.
+    found = compare_greedy(model, model_folder, tokenizer, examples, tokens=12, tie=0.3)
     assert found["same"] + found["ties"] == 2
     assert found["same"] > 0
     gc.collect()

@@ -128,7 +128,10 @@ class Supervisor:
 
     async def _end_of(self, engine: Engine) -> str:
         """Why it can answer no more."""
-        ends = [asyncio.create_task(_death(engine)), asyncio.create_task(self._hang(engine))]
+        ends = [
+            asyncio.create_task(_death(engine), name="wait for the engine's end"),
+            asyncio.create_task(self._hang(engine), name="search for a hang of the engine"),
+        ]
         try:
             ended, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             return ended.pop().result()

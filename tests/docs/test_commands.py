@@ -73,6 +73,11 @@ def checkout(folder: Path) -> None:
     (folder / "papers" / "another.pdf").write_bytes(paper_pdf("Another Paper"))
 
 
+def can_be_run(module: Path) -> bool:
+    """With ``python -m``: a file, or a package that says what to run."""
+    return module.with_suffix(".py").exists() or (module / "__main__.py").exists()
+
+
 def test_programs_in_prose_exist() -> None:
     """``python -m benchmarks.x`` and ``make x``, also in tables and between backticks."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -81,6 +86,6 @@ def test_programs_in_prose_exist() -> None:
     for page in {block.page for block in COMMANDS} | {ROOT / "docs" / "benchmarks.md"}:
         text = page.read_text(encoding="utf-8")
         modules = re.findall(r"python\s+-m\s+((?:benchmarks|training|docs)\.\w+)", text)
-        wrong += [m for m in modules if not (ROOT / f"{m.replace('.', '/')}.py").exists()]
+        wrong += [module for module in modules if not can_be_run(ROOT / module.replace(".", "/"))]
         wrong += [t for t in re.findall(r"`make ([a-z]+)`", text) if t not in targets]
     assert not wrong

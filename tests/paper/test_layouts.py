@@ -263,6 +263,19 @@ def test_a_title_in_small_capitals_with_umlauts() -> None:
     assert headings(paper, "references") == ["Literatur"]
 
 
+@pytest.mark.parametrize("raised", [False, True])
+def test_a_number_at_the_end_of_a_title_goes_where_it_is_raised(raised: bool) -> None:
+    """A footnote's mark is; the "3" of a model's name is the title's own."""
+    with pymupdf.open() as document:
+        page = sheet(document, front(heading("Abstract"), lines(ABSTRACT))[2:], top=80)
+        place(page, 54, 60, [("Finding Small Objects with YOLOv", BOLD, 17.0)])
+        width = pymupdf.get_text_length("Finding Small Objects with YOLOv", BOLD, 17.0)
+        place(page, 54 + width, 54 if raised else 60, [("3", BOLD, 8.0 if raised else 17.0)])
+        sheet(document, [*section("1 Introduction"), *references("References")])
+        paper = extract_paper(document.tobytes(), ExtractOptions(max_pages=9))
+    assert paper.title == "Finding Small Objects with YOLOv" + ("" if raised else "3")
+
+
 def test_comments_in_the_margins_and_a_stamp_stay_out() -> None:
     heights = range(150, 500, 37)
     with pymupdf.open() as document:

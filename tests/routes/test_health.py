@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import httpx
@@ -58,13 +59,20 @@ def test_the_openapi_document_names_both_bodies_of_a_review(client: httpx.Client
     assert {"200", "400", "413", "415", "422", "503"} <= set(operation["responses"])
 
 
+def code(response: httpx.Response) -> str:
+    return str(response.json()["error"]["code"])
+
+
 def test_not_ready_says_why_and_the_rest_answers(tmp_path: Path) -> None:
-    """In the seconds before the model has answered; the upstream is a port where nobody listens."""
+    """Before the model has answered; the upstream is a port where nobody listens."""
     nobody = {"REVIEWER_ENGINE": "upstream", "REVIEWER_UPSTREAM_URL": "http://127.0.0.1:9/v1"}
     unready = Service(tmp_path / "log", **SMALL, **nobody)
     try:
         unready.wait("/readyz", 503)
         with httpx.Client(base_url=unready.url) as client:
+            # Until then it says that the engine is starting.
+            while code(client.get("/readyz")) == "engine_unavailable":
+                time.sleep(0.1)
             assert client.get("/livez").status_code == 200
             assert client.get("/version").json()["model"] is None
             assert client.get("/metrics").status_code == 200
@@ -75,8 +83,8 @@ def test_not_ready_says_why_and_the_rest_answers(tmp_path: Path) -> None:
             ):
                 response = client.request(method, path)
                 assert response.status_code == 503
-                assert response.json()["error"]["code"] == "engine_unavailable"
-                assert "not ready" in response.json()["error"]["message"]
+                assert code(response) == "upstream_unreachable"
+                assert "REVIEWER_UPSTREAM_URL" in response.json()["error"]["message"]
     finally:
         unready.stop()
 

@@ -52,7 +52,8 @@ def structure(lines: Sequence[Line]) -> Paper:
     title_lines = [lines[index] for index in front.title]
     abstract_lines = [lines[index] for index in front.abstract]
     title, starts = join_lines([line.text for line in title_lines], vocabulary)
-    title = title_text(title, _subtitle_at(title_lines, starts))
+    marks = title_lines[-1].marks if title_lines else ()
+    title = title_text(title, marks, _subtitle_at(title_lines, starts))
     abstract = paragraphs([Draft("text", abstract_lines, front.abstract_skip)], vocabulary)
     return Paper(
         title=title,

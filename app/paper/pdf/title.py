@@ -20,7 +20,8 @@ _NOT_A_TITLE = re.compile(
     re.IGNORECASE,
 )
 _LABEL = re.compile(r"(title|titre|titel|título)\s*:\s*", re.IGNORECASE)
-_MARK = re.compile(r"([\s∗*†‡§¶]|(?<=[a-z?!])\^?[\d]{1,2})+$|^\s*title\s*:\s*", re.IGNORECASE)
+_MARK = re.compile(r"[\s∗*†‡§¶]+$|^\s*title\s*:\s*", re.IGNORECASE)
+_NUMBER_MARK = re.compile(r"\^?(\d{1,2})$")
 _CONTINUES = re.compile(r"[-–—:,]$|\b(of|the|a|an|and|for|in|on|with|to|from|by|or|via|using)$")
 _LONGEST_TITLE = 400
 _SAME_SIZE = 0.05
@@ -147,10 +148,16 @@ def _is_subtitle(line: Line, above: Line, first: Line, gap: float) -> bool:
     return goes_on or (line.font == first.font and (first.bold or line.size > 0.8 * first.size))
 
 
-def title_text(text: str, subtitle_at: int | None = None) -> str:
-    """A title without the marks of its footnotes; a colon before its subtitle."""
+def title_text(text: str, marks: Sequence[str] = (), subtitle_at: int | None = None) -> str:
+    """A title without the marks of its footnotes; a colon before its subtitle.
+
+    ``marks``: what is raised in its last line. Only such a number is a footnote's: the digit of
+    "YOLOv3" is the title's own.
+    """
     if subtitle_at:
         head = text[:subtitle_at].rstrip()
         joint = "" if _CONTINUES.search(head) or head[-1:] in "?!." else ":"
         text = f"{head}{joint} {text[subtitle_at:]}"
-    return _MARK.sub("", text)
+    text = _MARK.sub("", text)
+    number = _NUMBER_MARK.search(text)
+    return _MARK.sub("", text[: number.start()]) if number and number[1] in marks else text

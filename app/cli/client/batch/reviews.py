@@ -28,6 +28,7 @@ from contextlib import suppress
 
 from app.api.schemas.errors import ErrorDetail
 from app.api.schemas.requests import ReviewParameters
+from app.async_utils import finished
 from app.cli.client.api import ApiClient, RequestFailed, Resource, client_error, failed_review
 from app.cli.client.batch.retry import Retries, ServiceGone
 from app.errors import ReviewNotFound
@@ -123,6 +124,10 @@ class Reviews:
             self._retries.waiting(error)
 
     async def _cancel(self, review_id: str) -> None:
+        # Where the batch ends, this task is cancelled again while it asks.
+        await finished(self._ask_to_cancel(review_id))
+
+    async def _ask_to_cancel(self, review_id: str) -> None:
         with suppress(RequestFailed, TimeoutError):
             async with asyncio.timeout(_CANCEL_S):
                 await self._client.cancel_review(review_id)

@@ -95,6 +95,7 @@ class Walker:
         self._matcher = xgrammar.GrammarMatcher(
             self.compiler.compile_structural_tag(json.dumps(structure))
         )
+        self._stops = frozenset(self.vocabulary.info.stop_token_ids)
         size = self.vocabulary.info.vocab_size
         self._bitmask = xgrammar.allocate_token_bitmask(1, size)
         self._words = self._bitmask.numpy()[0].view(np.uint32)
@@ -115,7 +116,7 @@ class Walker:
             token = self._pick(rng, style)
             if token is None:
                 raise DeadEnd(self.spell(ids)[-80:])
-            if token in self.vocabulary.info.stop_token_ids:
+            if token in self._stops:
                 return ids
             assert self._matcher.accept_token(token), (self.spell(ids)[-80:], token)
             ids.append(token)
@@ -133,11 +134,23 @@ class Walker:
         whole = self._format.fullmatch(text)
         assert whole, text
         for section in whole.groups()[:-1]:
-            assert not any(token in section for token in self._forbidden), section
+            assert not self._has_forbidden(section), section
+
+    def _has_forbidden(self, section: str) -> bool:
+        # Gemma has 6,251 special tokens: only those that begin as the text does at some place.
+        return any(
+            section.startswith(token, at)
+            for at in range(len(section))
+            for token in self._forbidden.get(section[at : at + 2], ())
+        )
 
     @cached_property
-    def _forbidden(self) -> list[str]:
-        return ["#", "recommend this paper", *self.vocabulary.chat.special_tokens]
+    def _forbidden(self) -> dict[str, list[str]]:
+        """What no section may have, by its first two characters (no such token has only one)."""
+        found: dict[str, list[str]] = {}
+        for token in ("recommend this paper", *self.vocabulary.chat.special_tokens):
+            found.setdefault(token[:2], []).append(token)
+        return found
 
     @cached_property
     def _format(self) -> re.Pattern[str]:

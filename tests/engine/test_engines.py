@@ -24,7 +24,7 @@ from app.review.constraint import Constraint
 from app.review.labels import verdict_labels
 from app.review.parse import parse_review
 from app.review.structure import review_structure
-from app.review.template import VERDICT_LEAD
+from app.review.template import VERDICT_LEAD, Template
 from app.review.templates import own_templates, published
 from app.settings import Settings
 from tests.conftest import MODEL
@@ -32,6 +32,8 @@ from tests.service import Service
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group(MODEL)]
 
+MOST = len(own_templates())
+"""Requests that the engine in this process takes at the same time."""
 ASK = Generation(
     request_id="test",
     messages=published().messages(
@@ -54,7 +56,7 @@ async def engine(request: pytest.FixtureRequest) -> AsyncGenerator[Engine, None]
         service: Service = request.getfixturevalue("service")
         settings = Settings(engine="upstream", upstream_url=f"{service.url}/v1")
     else:
-        settings = Settings(cpu_kv_cache_gib=0.5, max_queued_requests=4)
+        settings = Settings(cpu_kv_cache_gib=0.5, max_queued_requests=MOST)
     engine = await engine_launcher(settings)()
     yield engine
     await engine.close()
@@ -142,18 +144,23 @@ async def test_the_structure_holds_at_any_temperature(engine: Engine) -> None:
     assert parsed.verdict_at is not None
 
 
+@pytest.mark.parametrize("engine", ["vllm"], indirect=True)
 async def test_each_template_holds_beside_the_others(engine: Engine) -> None:
-    """All in one engine's life, since what a grammar allows must not depend on the ones before."""
-    for name, template in own_templates().items():
+    """All at the same time in one engine: what a grammar allows depends on no other."""
+
+    async def holds(template: Template) -> None:
         structure = review_structure(engine.tokenizer, template, 400)
         messages = template.messages("Counting", "We count.", "# Introduction\n\nWe count tokens.")
-        request = replace(ASK, request_id=name, messages=messages, max_tokens=400)
+        request = replace(ASK, request_id=template.name, messages=messages, max_tokens=400)
         text, last = await complete(engine, replace(request, temperature=0.8, structure=structure))
-        constraint = Constraint({}, engine.tokenizer)
-        parsed = parse_review(text, template.sections, constraint)
-        assert last.finish_reason == "stop", name
-        assert parsed.decision in ("accept", "reject"), name
-        assert set(parsed.prose) | set(parsed.points) == {s.field for s in template.sections}, name
+        parsed = parse_review(text, template.sections, Constraint({}, engine.tokenizer))
+        assert last.finish_reason == "stop"
+        assert parsed.decision in ("accept", "reject")
+        assert set(parsed.prose) | set(parsed.points) == {s.field for s in template.sections}
+
+    async with asyncio.TaskGroup() as tasks:
+        for template in own_templates().values():
+            tasks.create_task(holds(template), name=template.name)
 
 
 async def test_of_one_likeliest_token_there_is_no_choice(engine: Engine) -> None:
@@ -216,7 +223,7 @@ async def test_more_than_the_queue_holds_is_refused_at_once(engine: Engine) -> N
         pytest.skip("the upstream has a queue of its own")
     long = replace(ASK, max_tokens=4000, temperature=1.5)
     async with contextlib.AsyncExitStack() as stack:
-        requests = [replace(long, request_id=f"queued-{number}") for number in range(4)]
+        requests = [replace(long, request_id=f"queued-{number}") for number in range(MOST)]
         writing = [
             await stack.enter_async_context(aclosing(engine.generate(one))) for one in requests
         ]

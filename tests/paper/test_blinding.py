@@ -139,6 +139,23 @@ def test_a_signature_at_a_letters_end_goes() -> None:
     assert after.sections[0].text == text
 
 
+def test_footnotes_that_cite_one_after_the_other_are_no_signature() -> None:
+    notes = tuple(
+        Paragraph(f"{number}A. Nobody, Phys. Rev. {number}, 101 (1961).", "footnote")
+        for number in (1, 2, 3)
+    )
+    assert blind_paper(paper(*notes)).sections[0].paragraphs == notes
+
+
+def test_nothing_is_left_of_a_section_without_heading_that_only_named_authors() -> None:
+    sections = (
+        Section("", (Paragraph("Write to jane.doe@example.edu", "footnote"),), page=1),
+        Section("1 Introduction", (Paragraph("It begins."),), page=1),
+    )
+    after = blind_paper(Paper("T", "A", sections, 9))
+    assert [section.heading for section in after.sections] == ["1 Introduction"]
+
+
 def test_of_front_matter_that_is_most_of_the_paper_the_prose_stays() -> None:
     prose = "The reader took all of this for the authors' names, which it is not. " * 9
     front = (Paragraph("Jane Doe"), Paragraph(prose), Paragraph(prose))

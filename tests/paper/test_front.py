@@ -119,6 +119,37 @@ def test_authors_between_title_and_abstract_go_without_the_word_abstract() -> No
     assert times_said(paper) == 18
 
 
+def test_a_heading_that_reads_like_a_name_is_none_beside_an_abstract_without_heading() -> None:
+    """In two columns it stands on the first page, as authors do."""
+    top: Column = [
+        (14, ((TITLE, BOLD),)), SPACE,
+        (10, (("Ada B. Doe and Bo Someone", ROMAN),)), SPACE,
+        *lines(ABSTRACT, 50, 9), SPACE,
+        (10, (("Keywords: papers, layouts", ROMAN),)), SPACE,
+    ]  # fmt: skip
+    left = [*top, *section("INTRODUCTION", 50, 9)]
+    right = [*[SPACE] * 30, *section("SIGNAL MODELS", 50, 9), *section("RELATED WORK", 50, 9)]
+    paper = read((left, right), (section("METHOD", 50, 9), section("RESULTS", 50, 9)), blind=True)
+    assert headings(paper) == [
+        "INTRODUCTION", "SIGNAL MODELS", "RELATED WORK", "METHOD", "RESULTS"
+    ]  # fmt: skip
+    assert "Keywords" not in whole(paper)
+
+
+def test_a_title_behind_a_cover_sheet_is_no_running_head() -> None:
+    cover: Column = [
+        (12, (("Journal of Examples", BOLD),)), SPACE, (17, ((TITLE, BOLD),)), SPACE,
+        (11, (("Jane Doe & John Someone", ROMAN),)), SPACE,
+        *lines("To cite this article: Jane Doe & John Someone (2021): Layouts of Papers, Journal "
+               "of Examples, DOI: 10.1000/123"),
+    ]  # fmt: skip
+    title, *rest = front(heading("Abstract"), lines(ABSTRACT), section("1 Introduction"))
+    first = [title, *[SPACE] * 4, *rest]
+    paper = read(cover, first, section("2 Method"), section("3 Results"), blind=True)
+    assert (paper.title, paper.abstract) == (TITLE, ABSTRACT)
+    assert "Doe" not in whole(paper)
+
+
 def test_a_short_note_without_abstract_keeps_its_text_and_loses_its_authors() -> None:
     top: Column = [
         (14, ((TITLE, BOLD),)), SPACE,

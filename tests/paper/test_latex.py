@@ -278,11 +278,17 @@ def test_a_file_that_is_not_there_is_named() -> None:
     assert paper.integrity.unread == ("sections/intro",)
 
 
-def test_a_file_whose_folder_is_a_macro() -> None:
-    front = r"\newcommand{\folder}{parts}\input{\folder/one}"
+@pytest.mark.parametrize("name", [r"{\folder/one}", r" \folder/one ", "\\folder/one\n"])
+def test_a_file_whose_folder_is_a_macro(name: str) -> None:
+    front = rf"\newcommand{{\folder}}{{parts}}\input{name}"
     paper = paper_from_latex(documented(front, ""), {"parts/one.tex": BODY.encode()})
     assert [section.heading for section in paper.sections] == ["Introduction", "Conclusion"]
     assert paper.integrity.unread == ()
+
+
+def test_a_file_whose_name_is_not_known_is_named_as_it_is_written() -> None:
+    paper = paper_from_latex(documented(r"\input{\folder/one}\input \folder/two"), {})
+    assert paper.integrity.unread == (r"\folder/one", r"\folder/two")
 
 
 def test_old_mac_line_ends() -> None:

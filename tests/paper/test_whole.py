@@ -105,6 +105,31 @@ def test_heads_that_few_pages_share_are_not_in_sentences() -> None:
     assert paper.integrity.dropped["running_head"] == 2
 
 
+def test_names_above_the_even_pages_whose_numbers_stand_apart_are_heads() -> None:
+    with paper_of(
+        front(heading("Abstract"), lines(ABSTRACT), section("1 Introduction"))
+    ) as document:
+        for number in range(2, 6):
+            added = sheet(document, section(f"{number} Part"), top=110)
+            place(added, 54, 60, [(str(number), ROMAN, 9)])
+            place(added, 400, 60, [("Some Title" if number % 2 else "J. Doe and B. Someone",
+                                    ROMAN, 9)])  # fmt: skip
+        paper = extract_paper(document.tobytes(), OPTIONS)
+    assert "Someone" not in whole(paper)
+    assert "[author]" not in whole(paper)
+
+
+def test_a_footnote_interrupts_no_sentence_that_one_word_ends_in_the_next_column() -> None:
+    left = [*section("1 Introduction", 48), *lines(SENTENCE * 5, 48)[:-1]]
+    note = [SPACE, *lines("1A. Nobody, Phys. Rev. 1, 101 (1961).", 48, 7)]
+    right = [(10, (("remembers.", ROMAN),)), SPACE, *lines(SENTENCE * 4, 48)]
+    body = ([*heading("Abstract"), *lines(ABSTRACT, 48), *left, *note], right)
+    paper = read(front(), body, section("2 Method"))
+    (introduction,) = (s for s in paper.sections if s.heading == "1 Introduction")
+    assert "nothing that anyone remembers. " in introduction.text.replace("\n", " ")
+    assert [p.kind for p in introduction.paragraphs].count("figure") == 0
+
+
 def test_line_numbers_of_every_fifth_line() -> None:
     with paper_of() as document:
         number = 0

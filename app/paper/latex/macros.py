@@ -192,7 +192,7 @@ class TokenStream:
                 return
             if text is not None:
                 return
-        if names and not names[0].endswith(".bbl"):
+        if names and names[0] and not names[0].endswith(".bbl"):
             self.missing[names[0]] = None
 
     def expanded(self, tokens: list[str]) -> str:

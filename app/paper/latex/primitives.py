@@ -111,14 +111,22 @@ def _fi(stream: TokenStream, _: str) -> None:
     stream.open_conditionals -= stream.open_conditionals > 0
 
 
+def _bare_name(stream: TokenStream) -> list[str]:
+    """The tokens of a file's name without braces: up to white space, or a command after it."""
+    tokens: list[str] = []
+    while stream.stack and (sign := stream.stack[-1])[0] not in " \n{}":
+        if tokens and sign[0] == "\\" and sign not in stream.macros:
+            break
+        tokens.append(stream.stack.pop())
+    return tokens
+
+
 def _input(stream: TokenStream, _: str) -> None:
     stream.skip_space()
     if stream.peek() == "{":
         name = stream.expanded(stream.argument())
     else:
-        name = ""
-        while stream.stack and stream.stack[-1][0] not in " \n\\{}":
-            name += stream.stack.pop()
+        name = stream.expanded(_bare_name(stream))
     stream.include(name, f"{name}.tex")
 
 

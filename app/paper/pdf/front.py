@@ -59,7 +59,7 @@ def find_front(
     """
     first = headings[0].start if headings else len(lines)
     if abstract_heading is None:
-        return _unannounced_front(lines, labels, first, body)
+        return _unannounced_front(lines, labels, headings, body)
     heading = lines[abstract_heading]
     title = _title_before(lines, abstract_heading, body)
     found = announced_abstract(lines, labels, abstract_heading, first, body)
@@ -170,7 +170,10 @@ def _between(lines: Sequence[Line], title: Sequence[int], page: int, top: float)
 
 
 def _unannounced_front(
-    lines: Sequence[Line], labels: Sequence[ParagraphKind], first_heading: int, body: Body
+    lines: Sequence[Line],
+    labels: Sequence[ParagraphKind],
+    headings: Sequence[Heading],
+    body: Body,
 ) -> Front:
     """By looks alone: the abstract stands on the title's page in another face than the body, also
     on the next one, before the first heading; or is all the text that a title page has.
@@ -178,6 +181,7 @@ def _unannounced_front(
     Journals print so, and their title may come after half of the page's text.
     """
     page = lines[0].page
+    first_heading = headings[0].start if headings else len(lines)
     title = find_title(lines, page)
     on_first = [i for i, line in enumerate(lines) if line.page == page and i not in title]
     next_page = [i for i in range(first_heading) if lines[i].page == page + 1]
@@ -186,7 +190,10 @@ def _unannounced_front(
     if not abstract and is_title_page:
         abstract = unannounced_abstract(lines, labels, on_first, body, any_face=True)
     if abstract:
-        matter = list(_around(lines, labels, on_first, title, abstract, body))
+        lowest = max(lines[index].y1 for index in (*title, *abstract))
+        named = {i for h in headings for i in range(h.start, h.stop) if lines[i].y0 >= lowest}
+        rest = [index for index in on_first if index not in named]
+        matter = list(_around(lines, labels, rest, title, abstract, body))
     else:
         matter = list(_below_title(lines, title, on_first, body))
     return Front(title, abstract, tuple(sorted({*matter} - {*title, *abstract})), 0)
@@ -207,9 +214,14 @@ def _around(
         text = " ".join(lines[index].text for index in block)
         for index in block:
             line = lines[index]
-            if same_face(line, body):
+            if same_face(line, body) and not KEYWORDS.match(text):
                 continue
-            if labels[index] == "footnote" or line.y1 <= lowest or is_about_authors(text):
+            if (
+                KEYWORDS.match(text)
+                or labels[index] == "footnote"
+                or line.y1 <= lowest
+                or is_about_authors(text)
+            ):
                 yield index
 
 

@@ -145,7 +145,8 @@ def _is_debris(block: Sequence[Line], body: Body) -> bool:
     small = all(line.size < 0.85 * body.size for line in block)
     if (
         last.endswith((".", "!", "?", "”"))
-        and len(last.split()) > 1
+        # The last word of a sentence may stand alone on top of a column.
+        and (len(last.split()) > 1 or (last[0].islower() and block[-1].font == body.font))
         and block[0].size >= 0.85 * body.size
     ):
         return False

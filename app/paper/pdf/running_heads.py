@@ -17,6 +17,8 @@ _LONGEST = 140
 _SAME_BASELINE = 3.0
 _APART = 0.8
 """Least white space between a running head and the text, as part of the head's height."""
+_LARGER = 1.0
+"""Points by which a title is larger than text: behind a cover sheet it comes again as itself."""
 _FEWEST_LETTERS = 8
 """Letters of a title's beginning that tell it."""
 _ISSUE = re.compile(
@@ -55,16 +57,19 @@ def _outermost(lines: Sequence[Line]) -> list[int]:
 def rare_heads(lines: Sequence[Line], heights: Mapping[int, float]) -> set[int]:
     """Heads that say the title, names, an issue or the page's number, apart from the text."""
     title = _title_letters(lines)
+    size = _text_size(lines)
     heads = list(_heads(lines, heights))
+    times = Counter(_head_text(lines, head) for head in heads)
     offsets = Counter(
         number - lines[head[0]].page for head in heads for number in _numbers(lines, head)
     )
     found: set[int] = set()
     for head in heads:
-        text = " ".join(lines[index].text for index in sorted(head, key=lambda i: lines[i].x0))
+        text = _head_text(lines, head)
         page = lines[head[0]].page
         counts = any(offsets[number - page] > 1 for number in _numbers(lines, head))
-        if counts or _is_head(text, title):
+        larger = max(lines[index].size for index in head) > size + _LARGER
+        if counts or _is_head(text, "" if larger else title, repeats=times[text] > 1):
             found.update(head)
     return found
 
@@ -96,7 +101,20 @@ def _numbers(lines: Sequence[Line], head: Sequence[int]) -> Iterator[int]:
             yield int(match[1] or match[2] or match[3])
 
 
-def _is_head(text: str, title: str) -> bool:
+def _head_text(lines: Sequence[Line], head: Sequence[int]) -> str:
+    return " ".join(lines[index].text for index in sorted(head, key=lambda i: lines[i].x0))
+
+
+def _text_size(lines: Sequence[Line]) -> float:
+    """The size that most of the text is in."""
+    sizes: Counter[float] = Counter()
+    for line in lines:
+        sizes[round(line.size, 1)] += len(line.text)
+    return max(sizes, key=lambda size: sizes[size], default=0.0)
+
+
+def _is_head(text: str, title: str, *, repeats: bool) -> bool:
+    """``title``: its letters; ``repeats``: whether another page has the same head."""
     bare = re.sub(r"^\d{1,4}\s+|\s+\d{1,4}$", "", text)
     letters = _letters(bare.rstrip(". …"))
     is_title = len(letters) >= _FEWEST_LETTERS and letters in title
@@ -105,7 +123,7 @@ def _is_head(text: str, title: str) -> bool:
         or BANNER.match(bare)
         or RECORD.match(bare)
         or _ISSUE.search(text)
-        or (is_names(bare) and bare != text)
+        or (is_names(bare) and (repeats or bare != text))
     )
 
 

@@ -121,13 +121,13 @@ class _Blinding:
                 rest = self._paragraphs(section.paragraphs[1:])
                 kept[-1] = replace(kept[-1], paragraphs=(*kept[-1].paragraphs, *rest))
             return
-        kept.append(
-            replace(
-                section,
-                heading=self.text(section.heading),
-                paragraphs=self._paragraphs(section.paragraphs),
-            )
+        left = replace(
+            section,
+            heading=self.text(section.heading),
+            paragraphs=self._paragraphs(section.paragraphs),
         )
+        if left.paragraphs or section.heading:
+            kept.append(left)
 
     def _name_front_matter(self, text: str) -> None:
         for kind, pattern in FRONT_KINDS:
@@ -151,7 +151,9 @@ class _Blinding:
         """All but a name with its address, as letters are signed."""
         signed: set[int] = set()
         for at in range(len(paragraphs) - 1):
-            if is_signature(paragraphs[at].text, paragraphs[at + 1].text):
+            pair = paragraphs[at : at + 2]
+            # Footnotes that cite have names and addresses too, of others.
+            if all(p.kind != "footnote" for p in pair) and is_signature(*(p.text for p in pair)):
                 signed |= {at, at + 1}
                 self.kinds.add("authors")
         return (paragraph for at, paragraph in enumerate(paragraphs) if at not in signed)

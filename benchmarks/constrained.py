@@ -5,8 +5,9 @@
 FOLDER holds PDFs; by default the shared papers beside the checkout. The default CPU model reviews
 them by turns, at temperature 0.8, 16 at a time, prompts of 1,024 tokens, at most 256 new ones; a
 round of free reviews comes between two of held ones. Every held one is to have a decision and all
-sections. Tokens a second are counted while 16 reviews are being written: a round's last few, with
-fewer beside them, count for neither.
+sections written. Where a section's points all stand earlier in the review, the service lists none
+of them; "with one that only repeats" counts such reviews. Tokens a second are counted while 16
+reviews are being written: a round's last few, with fewer beside them, count for neither.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from app.paper.pdf.extract import ExtractOptions, extract_paper
 from app.review.constraint import Constraint, is_kept
 from app.review.packing import Prompt, pack
 from app.review.parse import parse_review
+from app.review.sectioning import SectionDone, SectionStream
 from app.review.structure import review_structure, section_budgets
 from app.review.templates import published
 from app.settings import Settings
@@ -60,20 +62,29 @@ class Arm:
     def row(self) -> dict[str, Value]:
         # As the service reads them: a held text has no headings but the template's.
         parsed = [parse_review(text, TEMPLATE.sections, self.constraint) for text in self.texts]
-        whole = sum(
-            all((read.points if s.bullets else read.prose).get(s.field) for s in TEMPLATE.sections)
-            for read in parsed
-        )
+        read = [sections_of(text, self.constraint) for text in self.texts]
+        written = [[bool(s.value or s.repeated) for s in sections] for sections in read]
         return {
             "format": "structured" if self.structure else "free",
             "reviews": len(self.texts),
-            "with decision": sum(read.decision is not None for read in parsed),
-            "with every section": whole,
+            "with decision": sum(one.decision is not None for one in parsed),
+            "with every section": sum(map(all, written)),
+            "with one that only repeats": sum(
+                any(s.repeated and not s.value for s in sections) for sections in read
+            ),
             "to the letter": sum(is_kept(text, TEMPLATE.sections) for text in self.texts),
             "with broken characters": sum("\N{REPLACEMENT CHARACTER}" in t for t in self.texts),
             "cut off": self.reasons["length"],
             "tokens/s": round(self.speed, 1),
         }
+
+
+def sections_of(text: str, constraint: Constraint | None) -> list[SectionDone]:
+    """The template's sections in the order of the text; those that it lacks, empty."""
+    stream = SectionStream(TEMPLATE.sections, constraint)
+    events = [*stream.feed(text), *stream.close()]
+    done = {event.field: event for event in events if isinstance(event, SectionDone)}
+    return [done.get(spec.field, SectionDone(spec.field, "")) for spec in TEMPLATE.sections]
 
 
 async def write_round(

@@ -32,9 +32,10 @@ def row(model: str, papers: Path, reviews: int) -> dict[str, Value]:
         held, free = asyncio.run(measure(model, read(papers), reviews, HELD_ROUND, FREE_ROUND))
     counts = held.row()
     whole = ("reviews", "to the letter", "with every section", "with decision")
+    faults = ("with one that only repeats", "with broken characters")
     return {
         "model": Path(name).name,
-        **{count: counts[count] for count in (*whole, "with broken characters", "tokens/s")},
+        **{count: counts[count] for count in (*whole, *faults, "tokens/s")},
         "free: reviews": len(free.texts),
         "free: with decision": free.row()["with decision"],
         "free: tokens/s": round(free.speed, 1),

@@ -18,9 +18,9 @@ from app import __version__
 from app.api.auth import Keyring
 from app.api.body_limits import BodyLimits
 from app.api.middleware.access import CLIENT_LEFT, Access
+from app.api.middleware.auth_and_limits import AuthAndLimits
 from app.api.middleware.bodies import Bodies
-from app.api.middleware.guard import Guard
-from app.api.middleware.refusal import LINGERING
+from app.api.middleware.early_response import LINGERING
 from app.api.routes import health, openai, papers, reviews
 from app.api.routes.query import only_known_parameters
 from app.api.routes.responses import OF_ALL
@@ -116,7 +116,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
         Bodies, settings=settings, limits=limits, limiter=limiter, lingering=lingering
     )
     app.add_middleware(
-        Guard, keyring=keyring, settings=settings, limiter=limiter, lingering=lingering
+        AuthAndLimits, keyring=keyring, settings=settings, limiter=limiter, lingering=lingering
     )
     app.add_middleware(Access, metrics=metrics, application=app)
     if settings.cors_origins:

@@ -27,7 +27,7 @@ from app.engine.base import Engine, Generation
 from app.engine.launcher import engine_launcher
 from app.paper.model import Paper
 from app.paper.pdf.extract import ExtractOptions, extract_paper
-from app.review.constraint import Constraint, is_kept
+from app.review.constraint import Constraint, follows_format
 from app.review.packing import Prompt, pack
 from app.review.parse import parse_review
 from app.review.sectioning import SectionDone, SectionStream
@@ -72,7 +72,7 @@ class Arm:
             "with one that only repeats": sum(
                 any(s.repeated and not s.value for s in sections) for sections in read
             ),
-            "to the letter": sum(is_kept(text, TEMPLATE.sections) for text in self.texts),
+            "to the letter": sum(follows_format(text, TEMPLATE.sections) for text in self.texts),
             "with broken characters": sum("\N{REPLACEMENT CHARACTER}" in t for t in self.texts),
             "cut off": self.reasons["length"],
             "tokens/s": round(self.speed, 1),

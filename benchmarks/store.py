@@ -37,7 +37,7 @@ from app.api.routes.state import StateDep, TenantDep
 from app.api.routes.submission import read_review_submission
 from app.async_utils import cancel_on_disconnect
 from app.main import create_app
-from app.observability.watch import watched
+from app.observability.instrument import instrumented
 from app.resources.review import review_resource
 from app.review.plan import ReviewRules
 from app.review.service import ReviewService, finished
@@ -116,7 +116,7 @@ def add_bare_route(app: FastAPI, settings: Settings) -> None:
     ) -> Response:
         service = ReviewService(rules, state.supervisor, state.reader)
         source, parameters = await read_review_submission(request)
-        events = watched(service.start(source, parameters), state.metrics)
+        events = instrumented(service.start(source, parameters), state.metrics)
         report = await cancel_on_disconnect(request.receive, finished(events))
         return Response(review_resource(report).model_dump_json(), media_type="application/json")
 

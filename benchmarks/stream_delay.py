@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 from httpx_sse import connect_sse
 
-from app.engine.base import Delta, Engine, Generation, LabelLogprobs, LabelRead
+from app.engine.base import Delta, Engine, Generation, NextTokenLogprobs, NextTokenQuery
 from app.engine.launcher import engine_launcher
 from app.settings import Settings
 from benchmarks.overhead import serving_with
@@ -42,8 +42,8 @@ class WatchedEngine:
                 self.came.append((time.perf_counter(), delta.text))
                 yield delta
 
-    async def read_labels(self, request: LabelRead) -> LabelLogprobs:
-        return await self._engine.read_labels(request)
+    async def next_token_logprobs(self, request: NextTokenQuery) -> NextTokenLogprobs:
+        return await self._engine.next_token_logprobs(request)
 
     def metrics(self) -> bytes:
         return self._engine.metrics()

@@ -21,7 +21,7 @@ from app.paper.reader import PaperReader
 from app.paper.text import paper_from_text
 from app.review.plan import ReviewRules
 from app.review.report import ReviewReport
-from app.review.service import Completed, Decided, Judging, Prompted, ReviewService
+from app.review.service import Completed, Decided, Prompted, ReadingVerdict, ReviewService
 from app.settings import Settings
 from benchmarks.report import report
 
@@ -39,8 +39,8 @@ async def review(
     async for event in service.start(paper, ReviewParameters(samples=samples)):
         at[type(event)] = time.perf_counter()
         if isinstance(event, Completed):
-            written_s = at[Judging] - at[Prompted]
-            judged_s = at[Decided] - at[Judging]
+            written_s = at[ReadingVerdict] - at[Prompted]
+            judged_s = at[Decided] - at[ReadingVerdict]
             return event.report, {"written_s": written_s, "judged_s": judged_s}
     raise AssertionError("events end with Completed or an error")
 

@@ -16,9 +16,9 @@ from starlette.responses import JSONResponse
 from app.engine.base import (
     Delta,
     Generation,
-    LabelLogprobs,
-    LabelRead,
     Message,
+    NextTokenLogprobs,
+    NextTokenQuery,
     ServedModel,
     Tokenizer,
     Usage,
@@ -105,7 +105,7 @@ class PlainEngine:
         self.finish_reason = finish_reason
         self.delay_s = delay_s
         self.generations: list[Generation] = []
-        self.label_reads: list[LabelRead] = []
+        self.label_reads: list[NextTokenQuery] = []
         self.aborted = 0
         self.closed = False
         self.death = asyncio.Event()
@@ -159,13 +159,13 @@ class PlainEngine:
         if HANGS in said:
             await asyncio.Event().wait()
 
-    async def read_labels(self, request: LabelRead) -> LabelLogprobs:
+    async def next_token_logprobs(self, request: NextTokenQuery) -> NextTokenLogprobs:
         self.label_reads.append(request)
         logprobs = self.logprobs.pop(0) if len(self.logprobs) > 1 else self.logprobs[0]
         if isinstance(logprobs, Exception):
             raise logprobs
         of = {} if logprobs is None else dict(zip(request.token_ids, logprobs, strict=True))
-        return LabelLogprobs(of, Usage(120, 1, 90))
+        return NextTokenLogprobs(of, Usage(120, 1, 90))
 
     def metrics(self) -> bytes:
         return b"scripted_engine 1.0\n"

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from app.api.auth import check_exposure
 from app.api.server import Server
-from app.engine.base import Delta, Generation, LabelLogprobs, LabelRead, Tokenizer
+from app.engine.base import Delta, Generation, NextTokenLogprobs, NextTokenQuery, Tokenizer
 from app.errors import EngineDied
 from app.main import create_app
 from app.observability.logs import configure_logging
@@ -82,10 +82,10 @@ class TouchyEngine(GatedEngine):
             async for delta in deltas:
                 yield delta
 
-    async def read_labels(self, request: LabelRead) -> LabelLogprobs:
+    async def next_token_logprobs(self, request: NextTokenQuery) -> NextTokenLogprobs:
         if any("CRASH-THE-VERDICT" in message.content for message in request.messages):
             raise ValueError(request.prefix)
-        return await super().read_labels(request)
+        return await super().next_token_logprobs(request)
 
 
 def tokenizer(settings: Settings) -> Tokenizer:

@@ -86,7 +86,7 @@ def test_models() -> None:
         (("review", PAPER, "--url", "nonsense"), {}, "nonsense is not an address"),
         (("review", "/no/such/file.pdf"), {}, "does not exist"),
         (("review", PAPER, "--samples", "17"), {}, "less than or equal to 16"),
-        (("serve",), {"REVIEWER_TEMPLATES_DIR": "/no/such"}, "is no folder of templates"),
+        (("serve",), {"REVIEWER_TEMPLATES_DIR": "/no/such"}, "is not a folder"),
         (("serve",), {"REVIEWER_CALIBRATION": "/no/such"}, "calibration file /no/such"),
         (("serve",), {"REVIEWER_ABSTAIN_LOW": "0.4"}, "go together"),
     ],

@@ -15,7 +15,7 @@ import pytest
 from app.settings import Settings
 from tests.conftest import Serve
 from tests.doubles import WHOLE_REVIEW, ScriptedEngine, WordTokenizer
-from tests.middleware.test_guard import places_taken
+from tests.middleware.test_auth_and_limits import places_taken
 from tests.papers import paper_pdf
 from tests.waiting import wait_for
 

@@ -26,7 +26,7 @@ ALLOWED = {
     "app.settings": {"app.errors"},
     "app.tasks": {"app.errors", "app.async_utils"},
     "app.observability": {"app.observability", "app.errors", "app.redaction"},
-    "app.observability.watch": {
+    "app.observability.instrument": {
         "app.observability",
         "app.errors",
         "app.review.report",

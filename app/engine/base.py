@@ -81,7 +81,7 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
-class LabelRead:
+class NextTokenQuery:
     """Which of a few words comes next: ``messages``, then an answer that began with ``prefix``."""
 
     request_id: str
@@ -92,13 +92,13 @@ class LabelRead:
 
 
 @dataclass(frozen=True, slots=True)
-class LabelLogprobs:
+class NextTokenLogprobs:
     """The log-probability (natural, before sampling) of each token that was asked for.
 
     A token whose probability the server does not tell is missing.
     """
 
-    of: Mapping[int, float]
+    by_token: Mapping[int, float]
     usage: Usage
 
 
@@ -163,7 +163,7 @@ class Engine(Protocol):
         """
         ...
 
-    async def read_labels(self, request: LabelRead) -> LabelLogprobs:
+    async def next_token_logprobs(self, request: NextTokenQuery) -> NextTokenLogprobs:
         """How likely each of ``token_ids`` is as the next token. Raises as ``generate`` does."""
         ...
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.engine.base import LabelRead, Message, Tokenizer
+from app.engine.base import Message, NextTokenQuery, Tokenizer
 from app.engine.openai_answers import LabelCompletion
 
 _QUESTION = (Message("user", "Count from one to twenty."),)
 _BEGUN = "One, two, three, four, five, six, seven, eight, nine, ten, eleven, twelve, thirteen,"
-TRIALS = tuple(LabelRead("trial", _QUESTION, prefix, (0, 1)) for prefix in ("", _BEGUN))
+TRIALS = tuple(NextTokenQuery("trial", _QUESTION, prefix, (0, 1)) for prefix in ("", _BEGUN))
 """The same question, open for an answer and with an answer that has begun."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from app.engine.base import Generation, LabelRead
+from app.engine.base import Generation, NextTokenQuery
 
 _WITHOUT_TOP_K = -1
 """vLLM takes 0 for it as well, SGLang only this."""
@@ -50,7 +50,7 @@ def completion(model: str, request: Generation) -> Words:
     return Words(body, others)
 
 
-def label_read(model: str, request: LabelRead, most: int) -> Words:
+def next_token_query(model: str, request: NextTokenQuery, most: int) -> Words:
     """For the next token's likeliest values, ``most`` of them, and the labels."""
     body = {
         "model": model,
@@ -68,14 +68,14 @@ def label_read(model: str, request: LabelRead, most: int) -> Words:
     return Words(body, others)
 
 
-def _messages(request: Generation | LabelRead) -> list[dict[str, str]]:
+def _messages(request: Generation | NextTokenQuery) -> list[dict[str, str]]:
     turns = [(message.role, message.content) for message in request.messages]
     if request.prefix:
         turns.append(("assistant", request.prefix))
     return [{"role": role, "content": text} for role, text in turns]
 
 
-def _going_on(request: Generation | LabelRead) -> dict[str, Any]:
+def _going_on(request: Generation | NextTokenQuery) -> dict[str, Any]:
     """With the answer that has begun, in words of vLLM's that SGLang and llama.cpp know as well.
 
     Other servers go on with a last message that is the assistant's by themselves, or don't:

@@ -22,8 +22,8 @@ from app.engine.base import (
     Delta,
     FinishReason,
     Generation,
-    LabelLogprobs,
-    LabelRead,
+    NextTokenLogprobs,
+    NextTokenQuery,
     ServedModel,
     Usage,
 )
@@ -36,7 +36,7 @@ from app.engine.openai_answers import (
     refusal,
 )
 from app.engine.openai_probe import TRIALS, Skills, skills
-from app.engine.openai_requests import TOP_LOGPROBS, Words, completion, label_read
+from app.engine.openai_requests import TOP_LOGPROBS, Words, completion, next_token_query
 from app.engine.tokenizer import ChatTokenizer
 from app.engine.upstream_connection import UpstreamConnection
 from app.errors import (
@@ -171,9 +171,9 @@ class UpstreamEngine:
         if not ends.reasons:
             raise EngineDied("The upstream ended its answer half-way.")
 
-    async def read_labels(self, request: LabelRead) -> LabelLogprobs:
+    async def next_token_logprobs(self, request: NextTokenQuery) -> NextTokenLogprobs:
         if not (await self._skills()).reads_labels:
-            return LabelLogprobs({}, Usage())
+            return NextTokenLogprobs({}, Usage())
         names = {f"token_id:{token}": token for token in request.token_ids}
         names |= {self.tokenizer.decode([token]): token for token in request.token_ids}
         of: dict[int, float] = {}
@@ -189,10 +189,10 @@ class UpstreamEngine:
             usage = answer.usage.counted() if answer.usage else usage
             if len(of) == len(request.token_ids):
                 break
-        return LabelLogprobs(of, usage)
+        return NextTokenLogprobs(of, usage)
 
-    async def _label_answer(self, request: LabelRead, most: int) -> LabelCompletion:
-        body = label_read(self.model.name, request, most)
+    async def _label_answer(self, request: NextTokenQuery, most: int) -> LabelCompletion:
+        body = next_token_query(self.model.name, request, most)
         async with self._post(body, request.cache_salt) as response:
             answer = LabelCompletion.model_validate_json(await response.aread())
             self._connection.answered()

@@ -42,9 +42,9 @@ from vllm.v1.metrics.prometheus import get_prometheus_registry
 from app.engine.base import (
     Delta,
     Generation,
-    LabelLogprobs,
-    LabelRead,
     Message,
+    NextTokenLogprobs,
+    NextTokenQuery,
     ServedModel,
     Usage,
 )
@@ -168,7 +168,7 @@ class VllmEngine:
         text: str = part.text
         return text.removesuffix(refused) if refused else text
 
-    async def read_labels(self, request: LabelRead) -> LabelLogprobs:
+    async def next_token_logprobs(self, request: NextTokenQuery) -> NextTokenLogprobs:
         sampling = SamplingParams(
             max_tokens=1,
             temperature=0.0,
@@ -183,7 +183,7 @@ class VllmEngine:
             for position in output.outputs[0].logprobs or ():
                 found.update({token: entry.logprob for token, entry in position.items()})
         wanted = {token: found[token] for token in request.token_ids if token in found}
-        return LabelLogprobs(wanted, usage)
+        return NextTokenLogprobs(wanted, usage)
 
     async def openai(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._serving(scope, receive, send)
@@ -218,7 +218,7 @@ class VllmEngine:
         return self.tokenizer.encode(self.tokenizer.render(messages, prefix))
 
     async def _run(
-        self, request: Generation | LabelRead, sampling: SamplingParams
+        self, request: Generation | NextTokenQuery, sampling: SamplingParams
     ) -> AsyncGenerator[Any, None]:
         """vLLM's outputs for the request's prompt, with its errors in our terms."""
         ids = await asyncio.to_thread(self._prompt_ids, request.messages, request.prefix)

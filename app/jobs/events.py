@@ -33,8 +33,8 @@ from app.review.service import (
     Decided,
     Event,
     Failed,
-    Judging,
     Prompted,
+    ReadingVerdict,
     Writing,
 )
 from app.store.tables import ReviewRow
@@ -107,7 +107,7 @@ class EventEncoder:
                 )
             case Writing(sample=sample):
                 yield from self._pieces(sample, self._written(event))
-            case Judging():
+            case ReadingVerdict():
                 for sample, sections in sorted(self._sections.items()):
                     yield from self._pieces(sample, sections.close(cut=sample in self._cut))
             case Decided(verdict=verdict):

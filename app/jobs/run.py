@@ -13,7 +13,7 @@ from app.jobs.log import EventLog
 from app.jobs.result import ResultWriter
 from app.jobs.sources import read_source
 from app.jobs.stored_request import read_parameters
-from app.observability.watch import watched
+from app.observability.instrument import instrumented
 from app.review.service import (
     Completed,
     Event,
@@ -102,7 +102,7 @@ class Run:
         making = context.service.events(request.prepared, request.source, self.job.created)
         async with (
             AsyncExitStack() as turn,
-            aclosing(watched(making, context.metrics, context.traces)) as events,
+            aclosing(instrumented(making, context.metrics, context.traces)) as events,
         ):
             async for event in events:
                 if isinstance(event, Fetched) and context.settings.keeps_reviews:

@@ -45,9 +45,9 @@ def review_resource(report: ReviewReport, *, background: bool = False) -> Review
         mode=report.mode,
         template=report.template,
         paper=paper_info(report.paper, report.prompt),
-        review=_sections(report.judged.parsed, report.supports or {}) if written else None,
+        review=_sections(report.chosen.parsed, report.supports or {}) if written else None,
         verdict=Verdict.model_validate(report.verdict),
-        constrained=report.judged.constrained,
+        constrained=report.chosen.constrained,
         integrity=_integrity_of(report),
         usage=TokenUsage(
             prompt_tokens=usage.prompt,
@@ -73,7 +73,7 @@ def _notice(report: ReviewReport) -> str | None:
 
 
 def _integrity_of(report: ReviewReport) -> Integrity:
-    integrity, parsed = prompt_integrity(report.paper, report.prompt), report.judged.parsed
+    integrity, parsed = prompt_integrity(report.paper, report.prompt), report.chosen.parsed
     if report.with_hidden:
         integrity.verdict_with_hidden_text = Verdict.model_validate(report.with_hidden)
     integrity.cut_sections = list(parsed.cut)

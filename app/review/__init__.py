@@ -1,1 +1,1 @@
-"""Paper -> Review: prompt and budget, format, parsing, verdict."""
+"""From a paper to its review: prompt, generation, parsing, verdict, evidence."""

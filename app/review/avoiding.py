@@ -1,7 +1,7 @@
-"""A regular expression for the texts in which certain words do not occur.
+"""A regular expression that matches every text in which given words do not occur.
 
-A grammar's expressions have no lookahead, so it is made from the automaton that looks for the words
-(Aho and Corasick, 1975) by taking out one state after the other.
+The expressions of a grammar have no lookahead. So the expression is made from the automaton that
+searches for the words (Aho and Corasick, 1975), by eliminating its states one after the other.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-# All characters but control characters, by the ranges of UTF-8's bytes. A class over several of
-# them, a negated one as well, also matches bytes that are no character (xgrammar 0.2.8).
+# All characters except control characters, split where the length of their UTF-8 encoding changes.
+# In xgrammar 0.2.8 a character class across such a border, also a negated class, matches invalid
+# bytes too.
 _BLOCKS = (
     (ord("\t"), ord("\n")),
     (ord(" "), ord("~")),
@@ -27,9 +28,9 @@ _BLOCKS = (
 
 
 def text_without(words: Iterable[str]) -> str:
-    """Matches texts with none of ``words``, in whichever case, and no control characters."""
+    """The expression for texts without ``words`` (in any case) and without control characters."""
     sought = {word.lower() for word in words}
-    # A state is how much of a word has just been read.
+    # A state is the longest beginning of a word that the text so far ends with.
     states = sorted({word[:length] for word in sought for length in range(len(word))}, key=len)
     paths: dict[str, dict[str, str]] = {state: _steps(state, states, sought) for state in states}
     ends: dict[str, list[str]] = {state: [] for state in states}
@@ -47,7 +48,7 @@ def text_without(words: Iterable[str]) -> str:
 
 
 def _steps(state: str, states: Iterable[str], words: set[str]) -> dict[str, str]:
-    """The characters that lead from a state to another, as a class for each."""
+    """For each state that can follow ``state``: a class of the characters that lead to it."""
     letters = {letter for word in words for letter in word}
     leads: dict[str, set[str]] = defaultdict(set)
     for letter in letters:
@@ -67,7 +68,7 @@ def _class(letters: Iterable[str]) -> str:
 
 
 def _others(letters: Iterable[str]) -> Iterator[str]:
-    """Classes for all characters but these."""
+    """Classes that together match all characters except ``letters``."""
     for first, last in _BLOCKS:
         ranges, begin = "", first
         for at in sorted(code for code in map(ord, letters) if first <= code <= last):

@@ -1,6 +1,6 @@
-"""What a model's probability is worth: a map from it to the share of papers that were accepted.
+"""Calibration: maps the model's probability to the share of papers that were accepted at it.
 
-The training's calibrate stage fits one and writes it as JSON; the service applies it.
+``training.calibrate`` fits the map and writes it as JSON; the service applies it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from app.engine.base import ServedModel
 from app.errors import ConfigurationError
 
 SMALLEST = 1e-9
-"""Probabilities nearer to 0 or 1 than this count as this: their logit is finite."""
+"""Probabilities are kept this far from 0 and 1, so that their logit is finite."""
 
 
 class _Map(BaseModel):
@@ -64,31 +64,31 @@ class Isotonic(_Map):
 
 
 class Calibration(BaseModel):
-    """One fitted map, for one model under one template.
+    """A map that was fitted for one model and one template.
 
-    ``fitted_on`` is free: what the fit used and how good it is, for a person to read.
+    ``fitted_on`` has no fixed form: it describes the fit's data and quality for a person.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     object: Literal["calibration"] = "calibration"
     name: str = Field(min_length=1, max_length=200)
-    """What a response names it by."""
+    """The name that responses show (``verdict.calibration``)."""
     model: str = Field(min_length=1)
     template: str = "default"
     map: Annotated[Temperature | Platt | Isotonic, Field(discriminator="method")]
     fitted_on: dict[str, Any] = {}
 
     def suits(self, model: ServedModel, template: str) -> bool:
-        """Whether it was fitted to this model under this template; it says nothing of others."""
+        """Whether it was fitted for this model and template. It must not be applied to others."""
         return self.model in (model.name, *model.also_named) and self.template == template
 
 
 def load_calibration(path: Path) -> Calibration:
-    """Read the file that the calibrate stage wrote.
+    """Read a file that ``training.calibrate`` wrote.
 
     Raises:
-        ConfigurationError: it can't be read, or is no calibration.
+        ConfigurationError: the file can't be read, or is not a calibration.
     """
     try:
         return Calibration.model_validate_json(path.read_bytes())
@@ -101,8 +101,8 @@ def load_calibration(path: Path) -> Calibration:
 
 
 def _logit(probability: float) -> float:
-    held = min(max(probability, SMALLEST), 1 - SMALLEST)
-    return math.log(held / (1 - held))
+    inside = min(max(probability, SMALLEST), 1 - SMALLEST)
+    return math.log(inside / (1 - inside))
 
 
 def _sigmoid(logit: float) -> float:

@@ -1,8 +1,8 @@
-"""What a point of a review says that can be looked up: labels, numbers, names, citations, quotes.
+"""Looks up what a point of a review names: labels, numbers, names, citations and quotations.
 
-"Not found in the paper" is not "false": a reviewer may speak of other work, round a figure or add
-two up, and text in pictures can't be read. "Found" is not "true" either, only that the paper holds
-the same number or name somewhere, its references included. Signs are not compared.
+"Not found in the paper" does not mean "false": a reviewer may refer to other work, round a number
+or add two up, and text in images can't be read. "Found" does not mean "true": the paper contains
+the same number or name somewhere, its references included. Signs of numbers are not compared.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ from decimal import Decimal
 from app.paper.model import Paper
 
 _LONGEST_POINT = 4_000
-"""Characters of a point that are looked at: a bound on the time that a runaway text takes."""
+"""Characters of a point that are examined; bounds the time that an overlong text takes."""
 _GENERIC = frozenset(
     "sota llm gpu cpu tpu nlp ml ai rl cv dl dnn cnn rnn mlp gan api pdf url nlu nlg ood iid pca "  # noqa: SIM905
     "sgd qa ui usa arxiv github latex top type state".split()
 )
-"""Terms of the field at large, in lower case: whether the paper has them says nothing."""
+"""Common terms of the field, in lower case. They are not claims about the paper."""
 _ROMAN = {"I": 1, "V": 5, "X": 10}
 _SCALES = {"k": 3, "thousand": 3, "m": 6, "million": 6, "b": 9, "billion": 9}
 _TYPOGRAPHY = str.maketrans("−–—‐‑“”„‘’`", "-----\"\"\"'''")
 _THIN_SPACE = re.compile(r"(?<=\d)(?:[\u2009\u202f\u00a0]|\{,\}|\\,)(?=\d{3}(?!\d))")
 
-# Every repeat is bounded or stands before what it can't match: linear on any text.
+# Every repetition is bounded, or followed by a character that it can't match: matching takes
+# linear time on any text.
 _KINDS = {
     "table": "tab(?:le|\\.)?",
     "figure": "fig(?:ure|\\.)?",
@@ -71,14 +72,16 @@ _ANY_NUMERAL = re.compile(
 )
 _PIECE = re.compile(r"[^\W\d_]+|\d+")
 _LONG_ENOUGH = 6
-"""Letters from which on a name is not found inside other words by accident."""
+"""Letters that a name must have to be searched for inside other words."""
 _YEAR_WITHIN = 400
-"""Characters from an author's name to the year, in a citation or in an entry of the references."""
+"""Most characters from an author's name to the year, in a citation or a reference."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """``text`` as the point has it, at ``start`` to ``end``."""
+    """A claim of a point: its ``text``, from ``start`` to ``end``; ``found`` in the paper or
+    not.
+    """
 
     start: int
     end: int
@@ -87,7 +90,7 @@ class _Claim:
 
 
 class ClaimChecker:
-    """Looks up in one paper what points say of it."""
+    """An index of one paper, for looking up the claims of points about it."""
 
     def __init__(self, paper: Paper) -> None:
         text = normalised(_whole(paper))
@@ -100,7 +103,7 @@ class ClaimChecker:
         self._numbered_by_hand = paper.pages > 0
 
     def unsupported(self, point: str) -> tuple[str, ...]:
-        """What of the point is not found in the paper, as the point writes it, in its order."""
+        """The claims of the point that are not found in the paper, as written and in order."""
         text = normalised(point[:_LONGEST_POINT])
         readers: tuple[Callable[[str], Iterator[_Claim]], ...] = (
             self._quotes,
@@ -121,7 +124,7 @@ class ClaimChecker:
         for match in _QUOTED.finditer(text):
             quote = match["double"] or match["single"]
             if len(quote.split()) < 2:
-                continue  # A word at arm's length, or a name, which is looked up as one.
+                continue  # One word is not a quotation; names are looked up in _names.
             parts = (_squeezed(part) for part in re.split(r"\.{3}|…|\[[^\]]{0,40}\]", quote))
             found = all(part in self._squeezed for part in parts)
             yield _Claim(*match.span(), match[0].strip("\"'"), found)
@@ -156,7 +159,7 @@ class ClaimChecker:
         for match in _NAME.finditer(text):
             parts = match[0].split("-")
             while len(parts) > 1 and parts[-1].islower():
-                parts.pop()  # "BERT-based" speaks of BERT.
+                parts.pop()  # "BERT-based" names BERT.
             name = "-".join(parts)
             if _is_name(name):
                 yield _Claim(match.start(), match.start() + len(name), name, self._has_name(name))
@@ -187,7 +190,7 @@ class ClaimChecker:
 
 
 def normalised(text: str) -> str:
-    """One space between words, one kind of dash, quotation mark and thousands separator."""
+    """The text with single spaces, and one kind of dash, quotation mark, thousands separator."""
     text = _THIN_SPACE.sub(",", text)
     text = unicodedata.normalize("NFKC", text).translate(_TYPOGRAPHY)
     return " ".join(text.split())
@@ -198,7 +201,7 @@ def _squeezed(text: str) -> str:
 
 
 def _blanked(text: str, claims: list[_Claim]) -> str:
-    """The text with nothing but spaces where a claim stands, so that it is read once."""
+    """The text with each claim replaced by spaces, so that no claim is read twice."""
     for claim in claims:
         text = text[: claim.start] + " " * (claim.end - claim.start) + text[claim.end :]
     return text
@@ -216,7 +219,7 @@ def _generic(lower: str) -> bool:
 
 
 def _is_name(word: str) -> bool:
-    """CamelCase, an ACRONYM of three letters, or letters and digits with a capital: GPT-4."""
+    """Whether a word is CamelCase, an acronym of three letters, or like GPT-4."""
     if len(word) < 3 or ("-" not in word and _generic(word.lower())):
         return False
     return bool(
@@ -230,7 +233,7 @@ def _kind(match: re.Match[str]) -> str:
 
 
 def _is_article(kind: str, item: str) -> bool:
-    """Whether "figure A" and "section I" are words of a sentence: "In this section I"."""
+    """Whether A or I may be a word and not a label: "In this section I ..."."""
     return kind != "appendix" and item in ("A", "I")
 
 
@@ -246,7 +249,7 @@ def _key(item: str) -> str:
 
 
 def _with_parents(key: str) -> Iterator[str]:
-    """4.2.1 tells of 4.2 and 4, A.1 and A1 of A."""
+    """A label and those above it: 4, 4.2, 4.2.1; A and A.1 for A.1 or A1."""
     parts = re.findall(r"[A-Z]|\d+", key)
     joined = parts[0] if parts else ""
     yield joined
@@ -257,7 +260,7 @@ def _with_parents(key: str) -> Iterator[str]:
 
 
 def _labels(text: str, paper: Paper) -> dict[str, set[str]]:
-    """The labels of each kind that the paper has or speaks of."""
+    """The labels of each kind that the paper contains or refers to."""
     labels: dict[str, set[str]] = {kind: set() for kind in _KINDS}
     for match in _LABEL.finditer(text):
         kind = _kind(match)
@@ -272,13 +275,13 @@ def _labels(text: str, paper: Paper) -> dict[str, set[str]]:
     labels["appendix"] |= letters
     labels["section"] |= labels["appendix"]
     tops = [int(key) for key in labels["section"] if key.isdigit()]
-    # A heading that was not told from the text must not make its section an invention.
+    # If extraction missed a heading, its section must not count as invented.
     labels["section"].update(str(number) for number in range(1, max(tops, default=0) + 1))
     return labels
 
 
 def _listed(match: re.Match[str]) -> set[int]:
-    """3, 5-7 as 3, 5, 6, 7."""
+    """The numbers in brackets, with ranges expanded: 3, 5, 6, 7 for "3, 5-7"."""
     numbers: set[int] = set()
     for part in re.split(r" ?[,;] ?", match["numbers"]):
         ends = [int(end) for end in part.split("-")]
@@ -292,7 +295,7 @@ def _values(text: str) -> Iterator[Decimal]:
 
 
 def _meanings(digits: str, unit: str | None) -> Iterator[Decimal]:
-    """What a number may stand for: 12.5% also for 0.125 and 12.5; 2.5B for 2.5 billion only."""
+    """The values that a numeral may mean: 12.5 and 0.125 for 12.5%; 2.5 billion for 2.5B."""
     value = Decimal(digits.replace(",", "")).normalize()
     scale = _SCALES.get((unit or "").lower())
     yield value if scale is None else value.scaleb(scale).normalize()

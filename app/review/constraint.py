@@ -1,4 +1,4 @@
-"""What the engine holds a constrained review to, as far as a reader of its text must know."""
+"""What the parser of a constrained review must know about the constraint."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ from app.review.template import (
 )
 
 _NEARLY = 0.95
-"""Text may have been written in more tokens than it is counted in."""
+"""Part of a budget. The model may have used more tokens for a text than encoding it again gives."""
 
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """``budgets`` has the most tokens of each section, by its field."""
+    """The format that the engine enforces. ``budgets`` maps a section's field to its most
+    tokens.
+    """
 
     budgets: Mapping[str, int]
     tokenizer: Tokenizer = field(repr=False)
 
     def is_used_up(self, section: str, text: str, *, nearly: bool = False) -> bool:
-        """Whether a section's text is as long as its budget, or ``nearly`` so."""
+        """Whether a section's text fills its budget, or with ``nearly`` 95 % of it."""
         budget = self.budgets.get(section)
         if budget is None:
             return False
@@ -34,13 +36,13 @@ class Constraint:
         return len(self.tokenizer.encode(text)) >= least
 
 
-def begins(sections: Sequence[SectionSpec]) -> str:
+def first_line(sections: Sequence[SectionSpec]) -> str:
     """The line that every constrained review begins with."""
     return f"## {sections[0].heading}\n"
 
 
-def is_kept(text: str, sections: Sequence[SectionSpec]) -> bool:
-    """Whether a text has the whole format: each heading in its place, and the verdict's line."""
+def follows_format(text: str, sections: Sequence[SectionSpec]) -> bool:
+    """Whether a text has exactly the template's headings, in order, and ends in a verdict line."""
     lines = text.splitlines()
     headings = [line for line in lines if line.startswith("#")]
     expected = [f"## {heading}" for heading in (*(s.heading for s in sections), VERDICT_HEADING)]

@@ -1,24 +1,25 @@
-"""Which decision a review's text states, and whether it is a review at all. Never a guess.
+"""Finds the decision that a review's text states, and texts that refuse to review. Never guesses.
 
-**The verdict's line**, "I recommend this paper for ACCEPTANCE." (or REJECTION), counts anywhere in
-the text, in any case, in bold or in quotes, with or without its full stop. It does not count where
-its own clause denies or weakens it ("I cannot say that", "should", "whether"), where its sentence
-sets a condition ("if the authors", "provided that"), where the other label follows ("ACCEPTANCE or
-REJECTION"), where a question is asked, or where the label is cut off ("for ACCEPT").
+**The verdict line**, "I recommend this paper for ACCEPTANCE." (or REJECTION), counts anywhere in
+the text, in any case, in bold or in quotes, with or without its full stop. It does not count if
+its own clause negates or weakens it ("I cannot say that", "should", "whether"), if its sentence
+sets a condition ("if the authors", "provided that"), if the other label follows ("ACCEPTANCE or
+REJECTION"), if it is part of a question, or if the label is cut off ("for ACCEPT").
 
-**Prose** counts only where no such line does, and only in the final recommendation's section and in
+**Prose** counts only if no such line does, and only in the final recommendation's section and in
 the text's last paragraph:
 
-- a label: "Recommendation: Reject", "Decision: weak accept (6/10)"; in the section also alone;
+- a label: "Recommendation: Reject", "Decision: weak accept (6/10)"; in the section also "Reject"
+  alone;
 - the reviewer's own statement: "I lean towards acceptance", "I vote to reject", "Recommend
   rejection.", "my recommendation is to accept";
 - "this paper should be accepted", "deserves to be rejected".
 
-Each must be stated outright: what comes before it in its clause, and right after it, must be words
-that are known not to change its meaning. "I would recommend acceptance" is a hypothesis and counts
-as none, and a denial of one decision is not read as the other.
+Only plain statements count: the words before it in its clause, and right after it, must be words
+that are known not to change its meaning. "I would recommend acceptance" is a hypothesis and does
+not count, and a negated decision is not read as the opposite one.
 
-Several statements of one decision are one decision; of both, a contradiction.
+Several statements of one decision give that decision; statements of both are a contradiction.
 """
 
 from __future__ import annotations
@@ -33,17 +34,17 @@ from app.review.template import ACCEPTANCE, REJECTION, VERDICT_LEAD
 Decision = Literal["accept", "reject"]
 
 _CONTEXT = 500
-"""Characters on each side in which a verdict's sentence must begin and end."""
+"""Characters on each side of the line within which its sentence must begin and end."""
 _LARGEST_PROSE = 20_000
-"""Characters of the final recommendation that are searched for prose, from its end."""
+"""Characters of prose that are searched for a decision, counted from the end."""
 
 _LINE = re.compile(
     rf"[*_\"'“‘`>\[]{{0,4}}{VERDICT_LEAD}\s{{1,5}}[*_\"'“‘`\[]{{0,4}}"
     rf"(?P<label>{ACCEPTANCE}|{REJECTION})\b",
     re.IGNORECASE,
 )
-# A sentence ends where the next begins with a capital, at a blank line, at a heading, and where a
-# line ends with a mark; a line that ends without one may go on in the next.
+# A sentence ends before one that begins with a capital, at a blank line, at a heading, and at a
+# line that ends with a punctuation mark. A line without such a mark may continue in the next line.
 _BORDER = re.compile(
     r"(?<!\bal\.)(?<!\bFig\.)(?<!\bSec\.)(?<!\bEq\.)(?<!\bvs\.)(?<!e\.g\.)(?<!i\.e\.)"
     r"(?<=[.!?])[\"'”’)*_`]{0,4}\s+(?=[\"'“‘(*_`>#-]{0,4}[A-Z])"
@@ -137,19 +138,19 @@ _REFUSAL = re.compile(
 )
 _REFUSAL_WITHIN = 400
 _LONGEST_REFUSAL = 1500
-"""Characters; who writes more has not declined."""
+"""Characters. A longer text is not a refusal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The decisions that verdict lines state, and where the first of these lines begins."""
+    """The decisions of all verdict lines, and the offset of the first such line."""
 
     decisions: frozenset[Decision]
     at: int | None
 
 
 def verdict_lines(text: str) -> Verdict:
-    """Reads the verdict's lines of a text."""
+    """Find the verdict lines of a text."""
     stated = [match for match in _LINE.finditer(text) if _is_stated(match)]
     return Verdict(
         frozenset(_decision(match["label"]) for match in stated),
@@ -170,7 +171,7 @@ def prose_decisions(final: str, text: str) -> frozenset[Decision]:
 
 
 def is_refusal(text: str) -> bool:
-    """Whether the text is short and begins by declining to review."""
+    """Whether the text is short and begins with a refusal to review."""
     text = text.strip()
     return len(text) < _LONGEST_REFUSAL and bool(_REFUSAL.search(text[:_REFUSAL_WITHIN]))
 
@@ -193,7 +194,7 @@ def _is_stated(match: re.Match[str]) -> bool:
 
 
 def _stays(after: str) -> bool:
-    """Whether a decision still stands after what its sentence goes on with."""
+    """Whether the rest of the sentence leaves the decision as it is."""
     if not _GOES_ON.match(after):
         return False
     border = _BORDER.search(after)
@@ -215,7 +216,7 @@ def _stated_in_prose(text: str, *, bare: bool) -> Iterator[Decision]:
         elif not label:
             prose.append(plain)
     for sentence in _BORDER.split("\n".join(prose)):
-        # What has the verdict's line in it has been judged already.
+        # Verdict lines have been handled in verdict_lines.
         if not _LINE.search(sentence):
             yield from _stated_in_sentence(" ".join(sentence.split()))
 
@@ -230,14 +231,14 @@ def _stated_in_sentence(sentence: str) -> Iterator[Decision]:
 
 
 def _is_outright(sentence: str, match: re.Match[str]) -> bool:
-    """Whether nothing before a statement changes what it says."""
+    """Whether the words before a statement leave its meaning unchanged."""
     before = sentence[: match.start()]
     *earlier, clause = _CLAUSE.split(before)
     if not _is_harmless(clause) or _CONDITION_BEFORE.search(before):
         return False
     if re.match(r"(?:I|we|my)\b", match[0], re.IGNORECASE):
         return True
-    # Not said by the reviewer in so many words: it may be someone else's opinion.
+    # Without "I" or "my" the opinion may be someone else's.
     return all(_is_harmless(part) or _CONCESSION.match(part.strip()) for part in earlier)
 
 

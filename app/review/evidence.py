@@ -1,7 +1,7 @@
-"""Where a paper speaks of what a review says, and what of it the paper does not hold.
+"""Finds the paper's passages about a review's points, and claims that the paper does not contain.
 
-Passages are one to three sentences, ranked by BM25. A passage says where to look, not that the
-point is right; an item in ``unsupported`` is not found in the paper, which is not to say that it is
+Passages are one to three sentences, ranked by BM25. A passage shows where to look, not that the
+point is right. A claim in ``unsupported`` is not found in the paper, which does not mean that it is
 false: see ``app.review.claims``.
 """
 
@@ -22,27 +22,27 @@ from app.paper.model import Anchor, BBox, Paper, Paragraph
 from app.review.claims import ClaimChecker, normalised
 from app.review.sentences import sentence_ends
 
-# It logs its progress at this level, and says so to whoever has configured the root logger.
+# bm25s logs its progress through the root logger at DEBUG and INFO.
 logging.getLogger("bm25s").setLevel(logging.WARNING)
 
 _MOST_PASSAGES = 3
 _LEAST_SCORE = 0.12
-"""Below it a passage shares words with the point by accident."""
+"""A passage with a lower score shares words with the point by chance."""
 _OF_THE_BEST = 0.6
-"""Least score of a second and third passage, as part of the best one's."""
+"""Least score of a second or third passage, as a part of the best score."""
 _PAGE_WEIGHT = 0.3
-"""What the words of the whole page count, beside the passage's own."""
+"""Weight of the whole page's score, relative to the passage's own."""
 _UNKNOWN_WEIGHT = 0.3
-"""What a word counts that the paper never uses: much of a review is the reviewer's own words."""
+"""Weight of words that the paper never uses: much of a review is in the reviewer's own words."""
 _BOOST = 2
-"""How many times a number, a label or a name counts."""
+"""How often a number, a label or a name of the point is counted."""
 _SENTENCES = 3
 _LONGEST_POINT = 4_000
 _LONGEST_SENTENCE = 400
 _STEM = 6
-"""Letters of a word that are compared: what follows is mostly inflection."""
+"""Letters of a word that are compared; later ones are mostly inflection."""
 _UP = 20.0
-"""Points by which a line stands above the one before it where a new column begins."""
+"""A line that is this many PDF points above the previous one begins a new column."""
 _PARAGRAPH_END = re.compile(r"\n\n")
 _LABEL = re.compile(
     r"\b(tab(?:le|\.)|fig(?:ure|\.)|sec(?:tion|\.)|eq(?:uation|\.)|theorem|lemma|algorithm|appendix)"
@@ -68,10 +68,11 @@ _STOP_WORDS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A piece of the paper, word by word. Without pages ``page`` and ``bbox`` are zeros.
+    """A verbatim quote from the paper. ``bbox`` is x0, y0, x1, y1 in PDF points; it and ``page``
+    are zero for a paper without pages.
 
-    ``score`` is from 0 to 1: BM25 of the passage, and of its page with less weight, as part of the
-    most that any text could get for the point. It ranks; it is not a probability.
+    ``score`` is from 0 to 1: the BM25 score of the passage and, with less weight, of its page,
+    divided by the highest score that any text could get for the point. It is not a probability.
     """
 
     page: int
@@ -82,10 +83,10 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Support:
-    """What the paper has on a point: the best passage first, at most three.
+    """A point's passages in the paper, at most three, the best first.
 
     ``unsupported`` are the point's labels, numbers, names, quotations and citations that the paper
-    does not hold, as the point writes them.
+    does not contain, as the point writes them.
     """
 
     evidence: tuple[Passage, ...] = ()
@@ -107,13 +108,13 @@ class _Window:
 
 
 def find_supports(paper: Paper, texts: Sequence[str]) -> tuple[Support, ...]:
-    """What the paper has on each of the texts."""
+    """The evidence for each of ``texts``, in their order."""
     finder = EvidenceFinder(paper)
     return tuple(finder.support(text) for text in texts)
 
 
 class EvidenceFinder:
-    """An index of one paper. Never raises, whatever the texts."""
+    """A search index of one paper. Accepts any text as a query without raising."""
 
     def __init__(self, paper: Paper) -> None:
         self._claims = ClaimChecker(paper)
@@ -128,7 +129,7 @@ class EvidenceFinder:
         self._rows = np.array([rows[window.page] for window in self._windows], dtype=np.intp)
 
     def support(self, text: str) -> Support:
-        """Passages on the text, and what of it the paper does not hold."""
+        """The passages about a text, and its claims that the paper does not contain."""
         return Support(self._evidence(text), self._claims.unsupported(text))
 
     def _evidence(self, text: str) -> tuple[Passage, ...]:
@@ -153,7 +154,7 @@ class EvidenceFinder:
 
 
 class _Index:
-    """BM25 over lists of tokens, as a part of what a text could get at most."""
+    """BM25 over token lists; scores are divided by the highest score that a text could get."""
 
     def __init__(self, documents: Sequence[Sequence[str]]) -> None:
         self._count = len(documents)
@@ -171,14 +172,14 @@ class _Index:
         return np.clip(scores / most, 0.0, 1.0)
 
     def _weight(self, token: str) -> float:
-        """BM25's weight of a token: no text gets more for it."""
+        """The token's inverse document frequency, the most that it can add to a score."""
         holding = self._frequencies[token]
         weight = math.log(1 + (self._count - holding + 0.5) / (holding + 0.5))
         return weight if holding else _UNKNOWN_WEIGHT * weight
 
 
 def _paragraphs(paper: Paper) -> Iterator[Paragraph]:
-    """All that a reviewer would point at: no references, no front matter, no checklist."""
+    """Abstract, body and appendix; not references, front matter or checklist."""
     if paper.abstract.strip():
         yield Paragraph(paper.abstract, "text", paper.abstract_anchors)
     for section in paper.sections:
@@ -187,7 +188,7 @@ def _paragraphs(paper: Paper) -> Iterator[Paragraph]:
 
 
 def _runs(paragraph: Paragraph) -> Iterator[tuple[int, int, int]]:
-    """Start, end and page of the parts of a paragraph that stand on one page, in one column."""
+    """Start, end and page of each part of a paragraph that lies on one page, in one column."""
     if not paragraph.anchors:
         yield 0, len(paragraph.text), 0
         return
@@ -209,7 +210,7 @@ def _windows(paragraph: Paragraph) -> Iterator[_Window]:
 
 
 def _sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Where sentences begin and end, without the space around them; long ones in pieces."""
+    """Start and end of each sentence, without surrounding space; long sentences in pieces."""
     paragraphs = (match.end() for match in _PARAGRAPH_END.finditer(text, start, end))
     cuts = sorted({start, *sentence_ends(text, start, end), *paragraphs, end})
     for first, last in pairwise(cuts):
@@ -221,7 +222,7 @@ def _sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """At most as long as a sentence may be, cut at spaces where there are any."""
+    """Pieces of at most ``_LONGEST_SENTENCE`` characters, cut at spaces where possible."""
     while end - start > _LONGEST_SENTENCE:
         cut = text.rfind(" ", start + 1, start + _LONGEST_SENTENCE)
         cut = cut if cut > start else start + _LONGEST_SENTENCE
@@ -257,7 +258,7 @@ def _union(boxes: Sequence[BBox]) -> BBox:
 
 
 def _query(text: str) -> list[str]:
-    """Each token once; what is particular counts more."""
+    """Each token once; numbers, labels and names ``_BOOST`` times."""
     tokens = dict.fromkeys(_tokens(text[:_LONGEST_POINT]))
     return [token for token in tokens for _ in range(_BOOST if _particular(token) else 1)]
 
@@ -267,7 +268,7 @@ def _particular(token: str) -> bool:
 
 
 def _tokens(text: str) -> list[str]:
-    """Stems of words, numbers, and once more ``#table3`` for labels and ``@gpt4`` for names."""
+    """Stems and numbers; in addition ``#tab3`` for "Table 3" and ``@gpt4`` for "GPT-4"."""
     text = normalised(text)
     lower = text.lower()
     tokens = [f"#{match[1][:3]}{match[2]}" for match in _LABEL.finditer(lower)]
@@ -282,7 +283,7 @@ def _tokens(text: str) -> list[str]:
 
 
 def _number(digits: str) -> str:
-    """72.40 and 1,024 as 72.4 and 1024."""
+    """A numeral without separators and trailing zeros: 72.4 for 72.40, 1024 for 1,024."""
     bare = digits.replace(",", "")
     return bare.rstrip("0").rstrip(".") if bare.count(".") == 1 else bare
 

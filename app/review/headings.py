@@ -1,17 +1,17 @@
-"""Which lines of a review are headings, and of what; also while a line is still being written.
+"""Recognises the lines of a review that are headings, also while a line is still being written.
 
-A heading is a line of one of these looks, in markdown or without, for the name of a section:
+A heading is a section's name in one of these forms:
 
 - ``## Summary``, ``###2. **Strengths** ##``, ``# Clarity: text that goes on``: any level;
 - ``**Summary**``, ``__1. Summary:__``, ``**Summary:** text``, ``**Summary** - text``;
 - ``Summary`` or ``SUMMARY:`` alone on a line (underlined or not), ``Summary: text``;
 - ``1. Strengths``, ``(a) **Strengths:** text``, ``- **Strengths:**``.
 
-A name is a section's whole heading, one of the parts that an "and" joins in it, or its last word
-("Soundness" for "Technical Soundness"), where no other section answers to that; in singular or
-plural; after neutral words ("Key Strengths") and before some more ("Strengths of the Paper"). A
-heading that names two sections, as "Strengths and Weaknesses" does, belongs to neither of them: its
-text is nobody's until the next heading.
+A section's name is its whole heading in the template, one of the parts that an "and" joins in it,
+or its last word ("Soundness" for "Technical Soundness"), unless another section could be meant by
+that. Singular and plural count as the same. Neutral words may come before it ("Key Strengths") and
+other words after it ("Strengths of the Paper"). A heading that names two sections, such as
+"Strengths and Weaknesses", begins neither: the text up to the next heading belongs to no section.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ import regex  # type: ignore[import-untyped]  # for its partial matches
 from app.review.template import VERDICT_HEADING, VERDICT_LEAD, SectionSpec
 
 PREAMBLE = "preamble"
-"""The field of what stands before any heading."""
+"""The field of text before the first heading."""
 VERDICT = "verdict"
-"""The field of what stands under the final recommendation's heading, or in its line."""
+"""The field of the verdict line, and of text under the final recommendation's heading."""
 OTHER = "other"
-"""The field of what stands under a heading that is of no section, or of one already read."""
+"""The field of text under a heading of no section, or of a section that has been read before."""
 
-_HELD_RANK = 2
+_CONSTRAINED_RANK = 2
 LABEL_RANK = 7
-"""A bold or plain label is deeper than any ``######``."""
+"""A bold or plain label ranks below any ``######`` heading."""
 NUMBERED_RANK = 8
 BULLET_RANK = 9
 
@@ -46,7 +46,7 @@ THOUGHTS = {
     # Gemma 4.
     "<|channel>thought": "<channel|>",
 }
-"""What begins a model's thinking, and what ends it."""
+"""The marks around a model's thinking: the opening mark, and the closing one."""
 
 _NEUTRAL = "overall|main|key|major|brief|short|detailed|general|paper|review|the|my|your|its"
 _NEUTRAL_WORDS = frozenset(_NEUTRAL.split("|"))
@@ -59,16 +59,16 @@ _NUMBER = r"\(?(?:\d{1,2}(?:\.\d{1,2}){0,2}|[a-z]|[ivx]{1,4})[.):][ \t]{0,3}"
 _MARK = r"\*{1,3}|_{1,3}"
 _LONGEST_TITLE = 120
 _LONGEST_LINE = 400
-"""Characters; no heading without text after it is longer."""
+"""Characters of the longest line that can be a heading without text after it."""
 _MOST_EXTRA_WORDS = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """``field`` is None for a name that is no section's.
+    """A heading. ``field`` is that of the section it names; None if it names no section.
 
-    ``rank`` is the deeper the larger: the count of ``#``, or one of the ranks above. ``part`` tells
-    that only a part of the section's heading is named; ``runs_in`` that text follows on the line.
+    ``rank`` grows with depth: the number of ``#``, or one of the ranks above. ``part`` is true if
+    only a part of the section's name is given, ``runs_in`` if text follows on the same line.
     """
 
     field: str | None
@@ -78,7 +78,7 @@ class Heading:
 
 
 class Names:
-    """What each section may be called."""
+    """The names by which each section is recognised."""
 
     def __init__(self, sections: Sequence[SectionSpec]) -> None:
         self._whole = {_words(spec.heading): spec.field for spec in reversed(sections)}
@@ -97,7 +97,9 @@ class Names:
         return iter(self._all)
 
     def find(self, title: str) -> tuple[str | None, bool]:
-        """The field that a title names, OTHER where it names two; whether by a part of its name."""
+        """The field that a title names (OTHER if it names two), and whether by a part of its
+        name.
+        """
         words = _words(title)
         while words:
             if field := self._all.get(words):
@@ -110,11 +112,11 @@ class Names:
         return self._find_loosely(words), False
 
     def _find_loosely(self, words: tuple[str, ...]) -> str | None:
-        """As :meth:`find`, for a name among other words."""
+        """Like :meth:`find`, for a name among other words."""
         if words == _words(VERDICT_HEADING):
             return VERDICT
         if "of" in words:
-            # The summary of strengths is about strengths.
+            # "Summary of strengths" names the strengths.
             at = len(words) - words[::-1].index("of")
             if field := self._find_loosely(words[at:]):
                 return field
@@ -135,7 +137,7 @@ class Names:
 
 
 class LineReader:
-    """Reads the beginning of a line: a heading, the verdict's line, a thought, or just text."""
+    """Classifies the beginning of a line: a heading, the verdict line, thinking, or text."""
 
     def __init__(self, sections: Sequence[SectionSpec]) -> None:
         self._names = Names(sections)
@@ -150,7 +152,7 @@ class LineReader:
             r"[ \t]{0,12}(?P<level>#{1,6}[ \t]{0,3})?(?P<bullet>[-*•+–][ \t]{1,3})?"
             rf"(?P<number>{_NUMBER})?"
         )
-        # Every repeat is bounded: a line is read in a time that does not depend on its length.
+        # Every repetition is bounded, so the time for a line does not depend on its length.
         self._line = regex.compile(
             rf"(?:{lead}(?:"
             rf"(?P<mark>{_MARK})(?:{_NUMBER})?{name}{more}"
@@ -167,13 +169,12 @@ class LineReader:
         )
 
     def read(self, text: str, at: int, *, ended: bool) -> Line:
-        """What the line at ``at`` begins with, as far as ``text`` goes.
-
-        ``ended`` tells that no more text will come.
+        """Classify the line that begins at ``at``. It may be incomplete unless ``ended`` is
+        true.
         """
         match = self._line.match(text, at, partial=not ended)
         if match is None and ended and text.find("\n", at) < 0 and len(text) - at < _LONGEST_LINE:
-            # The last line of all has no end of its own.
+            # The text's last line may lack a line break, which the pattern needs.
             match, at = self._line.match(f"{text[at:]}\n"), 0
         if match is None:
             return Line()
@@ -210,10 +211,9 @@ class LineReader:
         return Heading(field, rank, part, runs_in=match["first"] is not None)
 
 
-class HeldLineReader:
-    """As :class:`LineReader`, for a text that the engine holds to the template's own headings.
-
-    Nothing else is one there, so that nothing else is held back.
+class ConstrainedLineReader:
+    """Like :class:`LineReader`, for text under a constraint: only the template's exact headings
+    are headings, so no other line has to wait for its end.
     """
 
     def __init__(self, sections: Sequence[SectionSpec]) -> None:
@@ -221,7 +221,7 @@ class HeldLineReader:
         self._fields[f"## {VERDICT_HEADING}"] = VERDICT
 
     def read(self, text: str, at: int, *, ended: bool) -> Line:
-        """What the line at ``at`` begins with; see :meth:`LineReader.read`."""
+        """Classify the line that begins at ``at``; see :meth:`LineReader.read`."""
         if text[at] != "#":
             return Line()
         end = text.find("\n", at)
@@ -230,12 +230,15 @@ class HeldLineReader:
         line = text[at:end] if end >= 0 else text[at:]
         if line not in self._fields:
             return Line()
-        return Line(Heading(self._fields[line], _HELD_RANK), start=len(line) + 1)
+        return Line(Heading(self._fields[line], _CONSTRAINED_RANK), start=len(line) + 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """How a line begins. What it holds besides goes on at ``start``, counted from its beginning."""
+    """How a line begins; its text goes on at ``start``, an offset from the line's beginning.
+
+    ``undecided`` is true if the line must be longer for a decision.
+    """
 
     heading: Heading | None = None
     thought: str = ""
@@ -249,7 +252,7 @@ def _plain(title: str) -> list[str]:
 
 
 def _words(title: str) -> tuple[str, ...]:
-    """A title's words, so that those of two spellings are equal."""
+    """A title's words in a normal form: lower case, singular, "and" for "&", "/" and ","."""
     words: list[str] = []
     for plain in _plain(title):
         word = "and" if plain in ("&", "/", ",") else _singular(plain)
@@ -267,7 +270,7 @@ def _singular(word: str) -> str:
 
 
 def _spelled(words: Iterable[str]) -> str:
-    """A pattern for the names that have these words."""
+    """A pattern for the spellings of a name in normal form."""
     joint = r"(?:[ \t]{1,3}and[ \t]{1,3}|[ \t]{0,3}[&/,][ \t]{0,3}(?:and[ \t]{1,3})?)"
     gap, pattern = "", ""
     for word in words:
@@ -280,7 +283,7 @@ def _spelled(words: Iterable[str]) -> str:
 
 
 def _parts(words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """What else a heading of these words goes by."""
+    """The shorter names of a heading with these words."""
     if "and" in words:
         start = 0
         for at in [*(i for i, word in enumerate(words) if word == "and"), len(words)]:

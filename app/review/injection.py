@@ -1,4 +1,4 @@
-"""A paper as a system would have read it that does not look for hidden text."""
+"""Puts hidden text back into a paper, to measure its influence on the verdict."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from app.paper.model import Finding, Paper, Paragraph, Section
 
 
 def with_hidden_text(paper: Paper) -> Paper:
-    """The paper with each piece of hidden text put back where it stands.
+    """The paper with each piece of hidden text where a reader without a filter would see it.
 
-    That is after the last paragraph that begins above it or on an earlier page. Text hidden on no
-    page (in LaTeX, say) goes to the end of the first section.
+    That is after the last paragraph that begins above it on the page, or on an earlier page. Text
+    without a page (hidden in LaTeX, say) goes to the end of the first section.
     """
-    drafts = [list(section.paragraphs) for section in paper.sections] or [[]]
+    contents = [list(section.paragraphs) for section in paper.sections] or [[]]
     sections = paper.sections or (Section("", ()),)
     for found in reversed(paper.integrity.hidden_text):
-        index, place = _place(found, drafts)
-        drafts[index].insert(place, Paragraph(found.text))
+        index, place = _place(found, contents)
+        contents[index].insert(place, Paragraph(found.text))
     return replace(
         paper,
         sections=tuple(
             replace(section, paragraphs=tuple(paragraphs))
-            for section, paragraphs in zip(sections, drafts, strict=True)
+            for section, paragraphs in zip(sections, contents, strict=True)
         ),
     )
 
 
-def _place(found: Finding, drafts: list[list[Paragraph]]) -> tuple[int, int]:
-    """Section and place within it."""
-    place = (0, len(drafts[0]) if not found.page else 0)
+def _place(found: Finding, contents: list[list[Paragraph]]) -> tuple[int, int]:
+    """The index of a section, and the position among its paragraphs."""
     if not found.page:
-        return place
-    for index, paragraphs in enumerate(drafts):
+        return 0, len(contents[0])
+    place = (0, 0)
+    for index, paragraphs in enumerate(contents):
         for number, paragraph in enumerate(paragraphs, 1):
             if paragraph.anchors:
                 first = paragraph.anchors[0]

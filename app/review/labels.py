@@ -1,4 +1,4 @@
-"""The two verdicts, as the model's tokens."""
+"""The tokens of the two verdict words."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from app.review.template import ACCEPTANCE, REJECTION, VERDICT_LEAD
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What follows "I recommend this paper for": `` ACC|EPT|ANCE|.`` for SmolLM2.
+    """The token ids that follow "I recommend this paper for": `` ACC|EPT|ANCE|.`` for SmolLM2.
 
-    The first tokens differ, and so tell the verdict.
+    The first tokens of the two differ, so the first token decides the verdict.
     """
 
     accept: tuple[int, ...]
@@ -21,15 +21,15 @@ class Labels:
 
 
 def verdict_labels(tokenizer: Tokenizer) -> Labels:
-    """Derived from the tokenizer, in the verdict line's own context.
+    """The labels' tokens as the tokenizer makes them within the verdict line.
 
     Raises:
-        EngineError: one token does not tell the verdicts apart.
+        EngineError: the labels begin with the same token, or merge with the text before them.
     """
     lead = tokenizer.encode(VERDICT_LEAD)
     accept = tokenizer.encode(f"{VERDICT_LEAD} {ACCEPTANCE}.")
     reject = tokenizer.encode(f"{VERDICT_LEAD} {REJECTION}.")
     at = len(lead)
     if accept[:at] != lead or reject[:at] != lead or accept[at] == reject[at]:
-        raise EngineError("This model's tokenizer does not tell the verdicts apart by one token.")
+        raise EngineError("This model's tokenizer begins both verdicts with the same token.")
     return Labels(tuple(accept[at:]), tuple(reject[at:]))

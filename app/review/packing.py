@@ -1,18 +1,18 @@
-"""Cuts a paper to the prompt's budget by a stated rule, and says what was cut.
+"""Truncates a paper to the prompt's token budget by a fixed rule, and records what was dropped.
 
-A paper that fits is left whole. Of one that does not fit, these go in, in this order, each in whole
-as long as it fits:
+A paper that fits is not changed. Otherwise it is filled in tiers, in this order:
 
 1. title and abstract, always whole;
 2. the introduction and the conclusion, each with its subsections;
 3. the running text of all other sections of the body;
-4. their tables, equations and figures' labels.
+4. their tables, equations and figure labels.
 
-What comes after the first that does not fit stays out, and so do references, appendices,
-acknowledgements and all else that is not body. Of that first one each section keeps its beginning
-up to one common length, at a paragraph's border. What the borders leave of the budget goes to the
-sections' next paragraphs, in reading order: whole ones that fit, then the beginning of one, up to
-the end of a sentence where one is near. So a cut prompt uses its budget to the last hundred tokens.
+References, appendices, acknowledgements and everything else that is not body are left out. The
+first tier that does not fit is shortened, and the tiers after it are left out: each of its sections
+keeps whole paragraphs from its beginning, up to a length that is the same for all. What then
+remains of the budget goes to the sections' next paragraphs in reading order: whole paragraphs that
+fit, then the beginning of one, cut at the end of a sentence if one is near. A truncated prompt
+leaves at most a hundred tokens of its budget unused.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from app.review.sentences import sentence_ends
 from app.review.template import Template
 
 SLACK = 100
-"""Most tokens of the budget that a cut prompt leaves unused."""
+"""Most tokens of the budget that a truncated prompt leaves unused."""
 LEAST_BODY = 64
-"""Fewer tokens than this are no room for a paper."""
+"""Least tokens that the template, title and abstract must leave for the body."""
 _JOINT = "\n\n"
 _LONGEST_TOKEN = 24
-"""Characters of a token, generously: a longer beginning than this allows is not looked at."""
+"""Upper bound on the characters of a token: limits the search for a paragraph's beginning."""
 _NEAR = 60
-"""Most tokens given up so that a cut falls on the end of a sentence."""
+"""Most tokens left unused so that a cut falls on the end of a sentence."""
 _ROUNDS = 8
-_DEBRIS = ("table", "equation", "figure")
+_NON_PROSE = ("table", "equation", "figure")
 _CONCLUSION = re.compile(
     r"\b(conclusions?|concluding|closing remarks|summary and)\b", re.IGNORECASE
 )
@@ -47,7 +47,7 @@ _CONCLUSION = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class PackedSection:
-    """What the model sees of a section: ``kept`` of its ``tokens``."""
+    """A section of which the prompt contains ``kept`` of its ``tokens``."""
 
     section: Section
     tokens: int
@@ -56,7 +56,7 @@ class PackedSection:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A prompt that fits. ``tokens`` counts the rendered chat, its template included."""
+    """A prompt within its budget. ``tokens`` counts the rendered chat, chat template included."""
 
     messages: tuple[Message, Message]
     tokens: int
@@ -64,22 +64,22 @@ class Prompt:
 
     @property
     def truncated(self) -> list[PackedSection]:
-        """Those of which the model sees only the beginning, or nothing."""
+        """The sections that are not in the prompt, or only in part."""
         return [packed for packed in self.sections if packed.kept < packed.tokens]
 
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """A heading or a paragraph, and what it costs in tokens with the blank line before it."""
+    """A heading or a paragraph. ``cost`` is its tokens, with the blank line before it."""
 
     text: str
     cost: int
-    debris: bool = False
+    prose: bool = True
 
 
 @dataclass(slots=True)
-class _Draft:
-    """What has been chosen of a section so far: its units by their places."""
+class _Selection:
+    """The units chosen from one section, by their index in ``units``."""
 
     units: Sequence[_Unit]
     chosen: dict[int, _Unit] = field(default_factory=dict)
@@ -95,7 +95,7 @@ class _Draft:
 
 
 class _Packer:
-    """One paper and one tokenizer; each attempt chooses anew, by an allowance of tokens."""
+    """Chooses units of one paper; each call starts anew with an allowance of tokens."""
 
     def __init__(self, sections: Sequence[Section], tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
@@ -103,35 +103,36 @@ class _Packer:
         counts = iter(tokenizer.count_each([_JOINT + text for of in texts for text in of]))
         self.units = [
             [
-                _Unit(text, next(counts), debris)
-                for text, debris in zip(of, _debris(part), strict=True)
+                _Unit(text, next(counts), prose)
+                for text, prose in zip(of, _is_prose(part), strict=True)
             ]
             for of, part in zip(texts, sections, strict=True)
         ]
         self._tiers = list(_tiers(sections))
 
-    def whole(self) -> list[_Draft]:
-        return [_Draft(units, dict(enumerate(units))) for units in self.units]
+    def whole(self) -> list[_Selection]:
+        return [_Selection(units, dict(enumerate(units))) for units in self.units]
 
-    def within(self, allowance: int) -> list[_Draft]:
-        """The rule of this module, by the units' own costs."""
-        drafts = [_Draft(units) for units in self.units]
+    def within(self, allowance: int) -> list[_Selection]:
+        """Choose units of at most ``allowance`` tokens by the rule of this module."""
+        selections = [_Selection(units) for units in self.units]
         for tier in self._tiers:
             cost = sum(self.units[index][place].cost for index, places in tier for place in places)
             if cost > allowance:
-                self._level(drafts, tier, allowance)
+                self._shorten(selections, tier, allowance)
                 break
             for index, places in tier:
-                drafts[index].chosen.update((place, self.units[index][place]) for place in places)
+                chosen = ((place, self.units[index][place]) for place in places)
+                selections[index].chosen.update(chosen)
             allowance -= cost
-        for draft in drafts:
-            if len(draft.units) > 1 and set(draft.chosen) == {0}:
-                # A heading with nothing under it would only mislead.
-                draft.chosen.clear()
-        return drafts
+        for selection in selections:
+            if len(selection.units) > 1 and set(selection.chosen) == {0}:
+                # A heading without its text would mislead the model.
+                selection.chosen.clear()
+        return selections
 
-    def _level(self, drafts: Sequence[_Draft], tier: _Tier, allowance: int) -> None:
-        """Choose the beginnings of a tier's sections up to one common length, and fill up."""
+    def _shorten(self, selections: Sequence[_Selection], tier: _Tier, allowance: int) -> None:
+        """Choose the beginnings of a tier's sections, of one common length, and fill up."""
         totals = [
             list(accumulate(self.units[index][place].cost for place in places))
             for index, places in tier
@@ -155,17 +156,17 @@ class _Packer:
             while count < len(places) and units[places[count]].cost <= left:
                 left -= units[places[count]].cost
                 count += 1
-            drafts[index].chosen.update((place, units[place]) for place in places[:count])
+            selections[index].chosen.update((place, units[place]) for place in places[:count])
             if cut is None and count < len(places):
                 cut = index, places[count]
         if cut is not None and left > 0:
             index, place = cut
             head = self._head(self.units[index][place], left)
             if head.text:
-                drafts[index].chosen[place] = head
+                selections[index].chosen[place] = head
 
     def _head(self, unit: _Unit, tokens: int) -> _Unit:
-        """The beginning of a unit in at most ``tokens``."""
+        """The longest beginning of a unit that has at most ``tokens``, cut at a good place."""
         low, high = 0, min(len(unit.text), tokens * _LONGEST_TOKEN)
         while low < high:
             middle = (low + high + 1) // 2
@@ -175,19 +176,21 @@ class _Packer:
         for end in _borders(head):
             cost = self._cost(head[:end])
             if tokens - cost <= _NEAR:
-                return _Unit(head[:end], cost, unit.debris)
-        return _Unit(head, self._cost(head), unit.debris)
+                return _Unit(head[:end], cost, unit.prose)
+        return _Unit(head, self._cost(head), unit.prose)
 
     def _cost(self, text: str) -> int:
         return self._tokenizer.count_each([_JOINT + text])[0]
 
 
 _Tier = Sequence[tuple[int, Sequence[int]]]
-"""Sections by their index, and of each the places of the units that belong to the tier."""
+"""Pairs of a section's index and the indexes of its units that belong to the tier."""
 
 
 def pack(paper: Paper, tokenizer: Tokenizer, budget: int, template: Template) -> Prompt:
-    """The prompt for a paper in at most ``budget`` tokens. Milliseconds of work: off the loop.
+    """The prompt for a paper, of at most ``budget`` tokens.
+
+    Takes milliseconds to seconds of CPU: call it in a thread.
 
     Raises:
         InvalidRequest: the template, the title or the abstract leave no room for the paper.
@@ -198,32 +201,32 @@ def pack(paper: Paper, tokenizer: Tokenizer, budget: int, template: Template) ->
         return chat, len(tokenizer.encode(tokenizer.render(chat)))
 
     packer = _Packer(paper.sections, tokenizer)
-    drafts = packer.whole()
-    chat, tokens = fill(paper.title, paper.abstract, _body(drafts))
+    selections = packer.whole()
+    chat, tokens = fill(paper.title, paper.abstract, _body(selections))
     if tokens > budget:
         _check_room(template, budget, [fill(*parts)[1] for parts in _fixed_parts(paper)])
         _, fixed = fill(paper.title, paper.abstract, "")
         allowance, best = budget - fixed, -1
         rounds = 0
         while best < 0 or (best < budget - SLACK and rounds < _ROUNDS):
-            # Counts of single paragraphs do not quite add up to that of the whole.
+            # The tokens of the whole differ slightly from the sum over its paragraphs.
             attempt = packer.within(allowance)
             messages, count = fill(paper.title, paper.abstract, _body(attempt))
             if count == best:
-                break  # there is nothing more to put in
+                break  # the larger allowance added nothing
             if best < count <= budget:
-                chat, tokens, drafts, best = messages, count, attempt, count
+                chat, tokens, selections, best = messages, count, attempt, count
             allowance += budget - count - (SLACK // 4 if count < budget else 0)
             rounds += 1
     packed = tuple(
-        PackedSection(section, sum(unit.cost for unit in draft.units), draft.kept)
-        for section, draft in zip(paper.sections, drafts, strict=True)
+        PackedSection(section, sum(unit.cost for unit in selection.units), selection.kept)
+        for section, selection in zip(paper.sections, selections, strict=True)
     )
     return Prompt(chat, tokens, packed)
 
 
-def _body(drafts: Sequence[_Draft]) -> str:
-    return _JOINT.join(text for draft in drafts for text in draft.texts())
+def _body(selections: Sequence[_Selection]) -> str:
+    return _JOINT.join(text for selection in selections for text in selection.texts())
 
 
 def _fixed_parts(paper: Paper) -> Iterator[tuple[str, str, str]]:
@@ -233,14 +236,14 @@ def _fixed_parts(paper: Paper) -> Iterator[tuple[str, str, str]]:
 
 
 def _check_room(template: Template, budget: int, fixed: Sequence[int]) -> None:
-    """``fixed`` are the tokens of the template, then with the title, then with the abstract."""
+    """Check the tokens of the template alone, with the title, and with title and abstract."""
     most = budget - LEAST_BODY
-    told = (
+    parts = (
         ("max_tokens", f"The template {template.name!r} takes"),
         ("title", "The template and the title take"),
         ("abstract", "The template, the title and the abstract take"),
     )
-    for (param, what), tokens in zip(told, fixed, strict=True):
+    for (param, what), tokens in zip(parts, fixed, strict=True):
         if tokens > most:
             raise InvalidRequest(
                 f"{what} {tokens} tokens of a prompt of at most {budget}: {tokens - most} too many "
@@ -250,12 +253,13 @@ def _check_room(template: Template, budget: int, fixed: Sequence[int]) -> None:
             )
 
 
-def _debris(section: Section) -> list[bool]:
-    return [False, *(paragraph.kind in _DEBRIS for paragraph in section.paragraphs)]
+def _is_prose(section: Section) -> list[bool]:
+    """For a section's heading and each of its paragraphs."""
+    return [True, *(paragraph.kind not in _NON_PROSE for paragraph in section.paragraphs)]
 
 
 def _tiers(sections: Sequence[Section]) -> Iterator[_Tier]:
-    """What goes in first, second and third."""
+    """The tiers in the order in which they are filled: points 2, 3 and 4 of this module's rule."""
     body = [index for index, part in enumerate(sections) if part.kind == "body" and part.paragraphs]
     if not body:
         yield [(index, range(1 + len(part.paragraphs))) for index, part in enumerate(sections)]
@@ -263,9 +267,9 @@ def _tiers(sections: Sequence[Section]) -> Iterator[_Tier]:
     body = [index for index, part in enumerate(sections) if part.kind == "body"]
     edges = _edges(sections, body)
     yield [(index, range(1 + len(sections[index].paragraphs))) for index in sorted(edges)]
-    for wanted in (False, True):
+    for wanted in (True, False):
         yield [
-            (index, [place for place, of in enumerate(_debris(sections[index])) if of is wanted])
+            (index, [place for place, of in enumerate(_is_prose(sections[index])) if of is wanted])
             for index in body
             if index not in edges
         ]
@@ -274,8 +278,8 @@ def _tiers(sections: Sequence[Section]) -> Iterator[_Tier]:
 def _edges(sections: Sequence[Section], body: Sequence[int]) -> set[int]:
     """The introduction and the conclusion, each with its subsections.
 
-    The introduction is the first section. The conclusion is the last one that is named so, since
-    limitations and statements may follow it; the last one where none is.
+    The introduction is the first section. The conclusion is the last section with such a heading
+    (limitations and statements may follow it), or else the last section.
     """
     tops = [index for index in body if sections[index].level == 1 and sections[index].heading]
     if len(tops) <= 1:
@@ -287,7 +291,7 @@ def _edges(sections: Sequence[Section], body: Sequence[int]) -> set[int]:
 
 
 def _borders(text: str) -> Iterator[int]:
-    """Where a text may end: after its last sentence, or else its last word."""
+    """Offsets at which a text may be cut: after its last whole sentence, then its last word."""
     *_, last = (0, *sentence_ends(text))
     if last:
         yield last

@@ -1,14 +1,12 @@
-"""A review's markdown -> its sections and its verdict; never an exception, never a guess.
+"""Parses a review's Markdown into sections and a decision. Never raises, never guesses.
 
-What is read, in this order:
-
-1. Thinking is left out: ``<think>`` and the like up to their end, or to the end of the text where
-   one begins a line and is never closed; and all that stands before a lone ``</think>`` line, which
-   the prompt may have opened. Tags in quotes or backticks are the review's own words.
-2. The rest is cut into sections, as :class:`app.review.sectioning.SectionStream` says.
-3. Verdict lines are read anywhere in it; without any, prose in the final recommendation and the
-   last paragraph. :mod:`app.review.decision` has the rules.
-4. A text without a section or a decision that begins by declining is a refusal.
+1. Thinking is removed: ``<think>`` and similar marks with the text between them; from a mark that
+   begins a line and is never closed, everything to the end; and everything before a ``</think>``
+   alone on a line, as the prompt may have opened it. Marks in quotes or backticks are kept.
+2. The rest is split into sections by :class:`app.review.sectioning.SectionStream`.
+3. The decision is read from verdict lines anywhere in the text, or else from prose in the final
+   recommendation and the last paragraph; the rules are in :mod:`app.review.decision`.
+4. A text without sections and decision that begins by declining is a refusal.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from app.review.constraint import Constraint, begins
+from app.review.constraint import Constraint, first_line
 from app.review.decision import Decision, is_refusal, prose_decisions, verdict_lines
 from app.review.headings import THOUGHTS, VERDICT
 from app.review.sectioning import SectionDelta, SectionDone, SectionStream
@@ -33,13 +31,13 @@ _LONE_END = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ParsedReview:
-    """What a review's text holds.
+    """A parsed review.
 
-    ``prose`` and ``points`` have each section that was found, by its field: a text, or the items of
-    a list. ``decisions`` are all that the text states. ``verdict_at`` is the offset in the text
-    where the first verdict line that decides begins, or None without such a line. ``refused`` tells
-    that the model declined to review. ``cut`` names the sections that were cut off, and end here
-    before that; ``repeated`` counts the points left out because they stand earlier in the text.
+    ``prose`` and ``points`` contain the sections that were found, by field: a text, or a list's
+    items. ``decisions`` are all decisions that the text states. ``verdict_at`` is the offset of the
+    first verdict line that counts, or None. ``refused`` is true if the model declined to review.
+    ``cut`` names the sections that were cut off; their values end with the last whole sentence or
+    point. ``repeated`` counts the points that were left out as repetitions of earlier ones.
     """
 
     prose: Mapping[str, str]
@@ -52,12 +50,12 @@ class ParsedReview:
 
     @property
     def decision(self) -> Decision | None:
-        """The one decision of the text; None where it has none, or two that disagree."""
+        """The decision of the text; None if it states none, or contradicts itself."""
         return next(iter(self.decisions)) if len(self.decisions) == 1 else None
 
     @property
     def claims(self) -> list[str]:
-        """The points whose evidence is looked for."""
+        """The points for which evidence is searched."""
         return [text for field in LISTS for text in self.points.get(field, ())]
 
 
@@ -66,34 +64,35 @@ def parse_review(
     sections: Sequence[SectionSpec],
     constraint: Constraint | None = None,
     *,
-    freed_at: int | None = None,
+    constraint_ended_at: int | None = None,
     cut: bool = False,
 ) -> ParsedReview:
-    """Read a review that a model wrote, whole or cut off, in whatever form.
+    """Parse a review that a model wrote, in any form.
 
-    ``constraint`` is what the engine held it to, and ``freed_at`` where that ended early; ``cut``
-    tells that the text was cut off by its token limit.
+    ``constraint`` is the format that the engine enforced, up to the offset ``constraint_ended_at``
+    if that is given. ``cut`` is true if the text ends before the model ended it.
     """
-    if constraint and text.startswith(begins(sections)):
+    if constraint and text.startswith(first_line(sections)):
         stream = SectionStream(sections, constraint)
-        events = stream.feed(text[:freed_at])
-        if freed_at is not None:
+        events = stream.feed(text[:constraint_ended_at])
+        if constraint_ended_at is not None:
             stream.release()
-            events += stream.feed(text[freed_at:])
-        # What the constraint let through is no thought, whatever it looks like.
-        said = _Said(text, _spoken(text) if stream.is_free else [(0, len(text))])
+            events += stream.feed(text[constraint_ended_at:])
+        # A constrained text contains no thinking, so marks of it in the text are kept.
+        spans = _outside_thinking(text) if stream.is_unconstrained else [(0, len(text))]
+        answer = _Answer(text, spans)
     else:
-        said, stream = _Said(text, _spoken(text)), SectionStream(sections)
-        events = stream.feed(said.text)
-    return _read(said, [*events, *stream.close(cut=cut)])
+        answer, stream = _Answer(text, _outside_thinking(text)), SectionStream(sections)
+        events = stream.feed(answer.text)
+    return _read(answer, [*events, *stream.close(cut=cut)])
 
 
 def without_thinking(text: str) -> str:
-    """A text as it is parsed: without the thinking in it."""
-    return _Said(text, _spoken(text)).text.strip()
+    """The text without the model's thinking."""
+    return _Answer(text, _outside_thinking(text)).text.strip()
 
 
-def _read(said: _Said, events: Iterable[SectionDelta | SectionDone]) -> ParsedReview:
+def _read(answer: _Answer, events: Iterable[SectionDelta | SectionDone]) -> ParsedReview:
     prose: dict[str, str] = {}
     points: dict[str, tuple[str, ...]] = {}
     done: list[SectionDone] = []
@@ -108,29 +107,29 @@ def _read(said: _Said, events: Iterable[SectionDelta | SectionDone]) -> ParsedRe
             prose[event.field] = event.value
         else:
             points[event.field] = event.value
-    verdict = verdict_lines(said.text)
-    decisions = verdict.decisions or prose_decisions("".join(final), said.text)
+    verdict = verdict_lines(answer.text)
+    decisions = verdict.decisions or prose_decisions("".join(final), answer.text)
     reviewed = decisions or any(prose.values()) or any(points.values())
     return ParsedReview(
         prose,
         points,
         decisions,
-        None if verdict.at is None else said.offset(verdict.at),
-        refused=not reviewed and is_refusal(said.text),
+        None if verdict.at is None else answer.offset(verdict.at),
+        refused=not reviewed and is_refusal(answer.text),
         cut=tuple(section.field for section in done if section.cut),
         repeated=sum(section.repeated for section in done),
     )
 
 
-class _Said:
-    """The pieces of a text from ``spoken``, their starts and ends, each gap a line's end."""
+class _Answer:
+    """The parts of a text within ``spans`` (pairs of start and end), joined by line breaks."""
 
-    def __init__(self, text: str, spoken: Iterable[tuple[int, int]]) -> None:
+    def __init__(self, text: str, spans: Iterable[tuple[int, int]]) -> None:
         self._starts: list[int] = []
         self._offsets: list[int] = []
         pieces: list[str] = []
         length = 0
-        for start, end in spoken:
+        for start, end in spans:
             if pieces:
                 pieces.append("\n")
                 length += 1
@@ -141,13 +140,13 @@ class _Said:
         self.text = "".join(pieces)
 
     def offset(self, at: int) -> int:
-        """Where in the whole text the character at ``at`` stands."""
+        """The offset in the original text of the character at ``at``."""
         piece = bisect_right(self._starts, at) - 1
         return self._offsets[piece] + at - self._starts[piece]
 
 
-def _spoken(text: str) -> Iterator[tuple[int, int]]:
-    """Start and end of each piece of a text that is no thinking."""
+def _outside_thinking(text: str) -> Iterator[tuple[int, int]]:
+    """Start and end of each part of a text that is not thinking."""
     start = 0
     ended = _LONE_END.search(text)
     if ended and not _OPENED.search(text, 0, ended.start()):

@@ -1,4 +1,4 @@
-"""What a request asks for, checked against the model and the settings before any work is done."""
+"""Checks a request against the model and the settings, and plans its generation."""
 
 from __future__ import annotations
 
@@ -20,28 +20,34 @@ from app.review.verdict import Confidence
 from app.settings import Settings
 
 VERDICT_ROOM = 32
-"""Tokens of the context that the verdict's reading needs beyond prompt and review."""
+"""Tokens of the context that reading the verdict needs beyond prompt and review."""
 _LEAST_PROMPT = 512
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How one review is made. ``generation`` has no messages yet; None for the verdict alone."""
+    """How one review is made. ``generation`` is None for a verdict alone; its messages are set
+    once the prompt is packed.
+    """
 
     id: str
     template: Template
     prompt_budget: int
     generation: Generation | None
     constraint: Constraint | None
-    """What the engine holds the review to; None where it is free, or the answer's format is the
-    client's own."""
+    """The template's format, as the engine enforces it; None for a free review, and for one in a
+    format of the client's own."""
     confidence: Confidence
     cache_salt: str | None = None
     """See :class:`app.engine.base.Generation`."""
 
     @property
     def fingerprint(self) -> str:
-        """Differs where the same paper would be asked for, held or judged differently."""
+        """A hash of everything that determines the review of a given paper.
+
+        It is stored and compared across versions, so class and field names of the plan's parts
+        must stay as they are.
+        """
         nameless = self.generation and replace(self.generation, request_id="", cache_salt=None)
         whole = repr(replace(self, id="", generation=nameless, cache_salt=None))
         return hashlib.sha256(whole.encode("utf-8", "backslashreplace")).hexdigest()
@@ -49,7 +55,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class ReviewRules:
-    """What the settings say of every review, loaded and checked once."""
+    """Settings, templates and calibration that apply to every review; loaded once."""
 
     settings: Settings
     templates: Mapping[str, Template]
@@ -57,9 +63,10 @@ class ReviewRules:
 
     @classmethod
     def load(cls, settings: Settings) -> ReviewRules:
-        """
+        """Read the templates and the calibration that the settings name.
+
         Raises:
-            ConfigurationError: a template breaks the contract, or the calibration is none.
+            ConfigurationError: a template or the calibration is invalid.
         """
         calibration = load_calibration(settings.calibration) if settings.calibration else None
         return cls(settings, load_templates(settings.templates_dir), calibration)
@@ -72,17 +79,18 @@ class ReviewRules:
         answer_format: dict[str, Any] | None = None,
         cache_salt: str | None = None,
     ) -> Plan:
-        """The plan for a request; ``answer_format`` is a structural tag in the template's place.
+        """The plan for a request. ``answer_format`` is a structural tag to use instead of the
+        template's format.
 
         Raises:
-            InvalidRequest: the parameters don't suit the model or each other.
+            InvalidRequest: the model can't meet the parameters, or they contradict each other.
         """
         template = self._template(asked.template)
         if asked.model is not None and asked.model not in (model.name, *model.also_named):
             raise ModelNotFound(f"The model {asked.model!r} is not served here.", param="model")
         if asked.mode == "verdict" and asked.samples > 1:
             raise InvalidRequest(
-                "The verdict alone is read, not drawn: it has no samples.", param="samples"
+                "Mode 'verdict' generates no text, so it takes no samples.", param="samples"
             )
         if asked.samples > 1 and self._temperature(asked) == 0:
             raise InvalidRequest("At temperature 0 all samples would be the same.", param="samples")

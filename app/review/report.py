@@ -1,4 +1,4 @@
-"""What a finished review consists of, before anything is made of it for a client."""
+"""A finished review as objects; ``app.resources`` makes the API's JSON from them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Literal
 
 from app.engine.base import ServedModel, Usage
 from app.paper.model import Paper
-from app.review.drafting import Judged
 from app.review.evidence import Support
 from app.review.packing import Prompt
+from app.review.samples import ChosenSample
 from app.review.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class StageTimes:
-    """In seconds. ``queue_s`` is from the sending of the prompt to its first token."""
+    """Seconds in each stage. ``queue_s`` is from sending the prompt to the first token."""
 
     extract_s: float
     queue_s: float
@@ -25,11 +25,11 @@ class StageTimes:
 
 @dataclass(frozen=True, slots=True)
 class ReviewReport:
-    """All that is known of a review once it is made.
+    """A finished review.
 
-    ``supports`` has, for each point's text, what the paper holds of it; it is None where no
-    evidence could be looked for. ``with_hidden`` is the verdict had the hidden text been read
-    along; None where that was not asked for, or nothing is hidden.
+    ``supports`` maps each point's text to its evidence; None if the search for evidence failed.
+    ``with_hidden`` is the verdict on the paper with its hidden text put back; None if that was not
+    requested, or nothing is hidden.
     """
 
     id: str
@@ -39,7 +39,7 @@ class ReviewReport:
     template: str
     paper: Paper
     prompt: Prompt
-    judged: Judged
+    chosen: ChosenSample
     supports: Mapping[str, Support] | None
     with_hidden: Verdict | None
     usage: Usage
@@ -47,13 +47,13 @@ class ReviewReport:
 
     @property
     def verdict(self) -> Verdict:
-        return self.judged.verdict
+        return self.chosen.verdict
 
     @property
     def text(self) -> str:
-        """The model's Markdown, whole."""
-        return self.judged.draft.text
+        """The model's whole Markdown."""
+        return self.chosen.sample.text
 
     @property
     def finish_reason(self) -> str:
-        return self.judged.draft.finish_reason or "stop"
+        return self.chosen.sample.finish_reason or "stop"

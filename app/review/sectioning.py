@@ -1,4 +1,4 @@
-"""Cuts a review into its sections, whole or while it is still being written."""
+"""Splits a review into its sections, also while it is still being written."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from app.review.constraint import Constraint, begins
+from app.review.constraint import Constraint, first_line
 from app.review.headings import (
     NUMBERED_RANK,
     OTHER,
     PREAMBLE,
     THOUGHTS,
     VERDICT,
+    ConstrainedLineReader,
     Heading,
-    HeldLineReader,
     LineReader,
 )
 from app.review.template import SectionSpec
@@ -26,7 +26,7 @@ _DEEPEST = 99
 
 @dataclass(frozen=True, slots=True)
 class SectionDelta:
-    """The next piece of a section. ``field`` is its spec's, or PREAMBLE, VERDICT or OTHER."""
+    """The next piece of text. ``field`` is a section's field, or PREAMBLE, VERDICT or OTHER."""
 
     field: str
     text: str
@@ -34,10 +34,10 @@ class SectionDelta:
 
 @dataclass(frozen=True, slots=True)
 class SectionDone:
-    """A section of the template, finished: a list's items, or else a text.
+    """A finished section of the template: a list's items, or a text.
 
-    ``cut`` tells that it was cut off, and its value ends before that; ``repeated`` counts the
-    points left out because they stand earlier in the review.
+    ``cut`` is true if the section was cut off; its value then ends with the last whole sentence or
+    point. ``repeated`` counts the points that were left out as repetitions.
     """
 
     field: str
@@ -47,38 +47,38 @@ class SectionDone:
 
 
 class SectionStream:
-    """Cuts a review that is still being written into its sections.
+    """Splits a review into its sections while it is being written.
 
-    Text flows as it comes. Only the beginning of a line is held back, for as long as it can become
-    a heading. A model's thinking is left out where it begins a line.
+    Text is passed on as it arrives. Only the beginning of a line waits, as long as it can become a
+    heading. Thinking that begins a line is left out.
 
     - A heading of any level begins a section, and so does a label, which counts as deeper than any
-      ``#``. An unknown heading that is deeper than its section's is a part of that section.
-    - In a section that is a list, a deeper heading named like a section of prose is an aspect of
-      the list: "**Clarity:** hard to read" among the weaknesses.
-    - A numbered or bulleted label with text after it is an item, unless such labels are what the
-      sections began with, or none has begun yet.
-    - The first section of a name that is not empty is the one that counts.
-    - The verdict's line begins the verdict, with or without a heading over it.
-    - A point that stands earlier in the review already, in whatever list, is left out.
+      ``#``. An unknown heading that is deeper than the section's own is a part of the section.
+    - In a list section, a deeper heading with the name of a prose section is an item of the list:
+      "**Clarity:** hard to read" among the weaknesses.
+    - A numbered or bulleted label with text after it is an item, unless sections of this review
+      begin with such labels, or no section has begun yet.
+    - If a section occurs several times, the first occurrence that is not empty counts.
+    - The verdict line begins the verdict, with or without a heading above it.
+    - A point that repeats an earlier one, in any list, is left out.
 
-    Under a constraint only the template's own headings count, and a section that has used up its
-    budget ends with its last whole sentence or point. A text that begins or goes on otherwise than
-    the constraint allows is under none: some servers pass over what they don't know.
+    Under a constraint, only the template's exact headings count, and a section that has filled its
+    budget ends with its last whole sentence or point. A text that violates the constraint is read
+    as unconstrained: some upstream servers ignore parameters that they don't know.
     """
 
     def __init__(
         self, sections: Sequence[SectionSpec], constraint: Constraint | None = None
     ) -> None:
-        """``constraint`` is what the engine holds the text to."""
+        """``constraint`` is the format that the engine enforces."""
         self._sections = tuple(sections)
         self._specs = {spec.field: spec for spec in sections}
         self._constraint = constraint
-        self._reader: HeldLineReader | LineReader = (
-            HeldLineReader(sections) if constraint else _line_reader(self._sections)
+        self._reader: ConstrainedLineReader | LineReader = (
+            ConstrainedLineReader(sections) if constraint else _line_reader(self._sections)
         )
-        self._beginning = begins(sections) if constraint else ""
-        self._held = ""
+        self._expected_start = first_line(sections) if constraint else ""
+        self._pending = ""
         self._in_line = False
         self._thought = ""
         self._field, self._rank = PREAMBLE, _DEEPEST
@@ -89,35 +89,35 @@ class SectionStream:
         self._points: set[str] = set()
 
     def feed(self, text: str) -> list[SectionDelta | SectionDone]:
-        """What the next piece of the review brings, in order."""
+        """Read the next piece of the review; returns what it completes, in order."""
         return _merged(self._read(text, ended=False))
 
     def release(self) -> None:
-        """From here on the text is under no constraint."""
+        """Read the text from here on as unconstrained."""
         if self._constraint:
-            self._constraint, self._beginning = None, ""
+            self._constraint, self._expected_start = None, ""
             self._reader = _line_reader(self._sections)
 
     @property
-    def is_free(self) -> bool:
-        """Whether the text is under no constraint, or no longer."""
+    def is_unconstrained(self) -> bool:
+        """Whether the text is read as unconstrained from here on."""
         return self._constraint is None
 
     def close(self, *, cut: bool = False) -> list[SectionDelta | SectionDone]:
-        """What was held back; the review is over, ``cut`` off where it stands."""
+        """End the review; returns what was still waiting. ``cut``: it was cut off here."""
         return _merged(self._read("", ended=True, cut=cut))
 
     def _read(
         self, text: str, *, ended: bool, cut: bool = False
     ) -> Iterator[SectionDelta | SectionDone]:
-        buffer, at = self._held + text, 0
-        if self._beginning:
-            if self._beginning.startswith(buffer) and not ended:
-                self._held = buffer
+        buffer, at = self._pending + text, 0
+        if self._expected_start:
+            if self._expected_start.startswith(buffer) and not ended:
+                self._pending = buffer
                 return
-            if not buffer.startswith(self._beginning):
+            if not buffer.startswith(self._expected_start):
                 self.release()
-            self._beginning = ""
+            self._expected_start = ""
         while at < len(buffer):
             if self._thought:
                 at, moved = self._skip_thought(buffer, at)
@@ -133,14 +133,16 @@ class SectionStream:
                 moved = at > before or self._in_line or bool(self._thought)
             if not moved:
                 break
-        self._held = "" if ended else buffer[at:]
+        self._pending = "" if ended else buffer[at:]
         if ended:
             yield from self._end(cut=cut)
             yield from (SectionDone(*found) for found in self._empty.items())
             self._empty = {}
 
     def _skip_thought(self, buffer: str, at: int) -> tuple[int, bool]:
-        """Behind the thought's end, or else as far as it surely reaches; whether it ended."""
+        """The offset after the thought, and true; if it has not ended, the offset up to which the
+        text surely belongs to it, and false.
+        """
         end = re.compile(re.escape(self._thought), re.IGNORECASE).search(buffer, at)
         if end is None:
             return max(at, len(buffer) - len(self._thought) + 1), False
@@ -149,12 +151,12 @@ class SectionStream:
         return at, True
 
     def _begin_line(self, buffer: str, at: int, *, ended: bool) -> tuple[int, list[SectionDone]]:
-        """Takes a heading, or lets the line flow; neither while it is undecided."""
+        """Open a section at a heading, or pass the line on; do neither while it is undecided."""
         line = self._reader.read(buffer, at, ended=ended)
         if line.undecided:
             return at, []
         if self._constraint and buffer[at] == "#" and not line.heading:
-            # The constraint lets no heading through but the template's own.
+            # The constraint would not have allowed this heading, so it is not in force.
             self.release()
             return self._begin_line(buffer, at, ended=ended)
         if line.thought:
@@ -185,7 +187,7 @@ class SectionStream:
 
     def _open(self, heading: Heading) -> list[SectionDone]:
         if heading.field == self._field and self._blank and self._field in self._specs:
-            # "# Review summary", and "## Summary" under it.
+            # "# Review summary" with "## Summary" right below it.
             return []
         done = list(self._end())
         field = heading.field or OTHER
@@ -235,7 +237,7 @@ def _line_reader(sections: tuple[SectionSpec, ...]) -> LineReader:
 def _merged(
     events: Iterator[SectionDelta | SectionDone],
 ) -> list[SectionDelta | SectionDone]:
-    """The events, with the deltas of one field between two others in one piece."""
+    """The events, with consecutive deltas of one field joined."""
     merged: list[SectionDelta | SectionDone] = []
     field, pieces = "", list[str]()
 

@@ -1,4 +1,4 @@
-"""The use case: a paper in, a review with its verdict out, step by step as events."""
+"""Reviews a paper: reads it, prompts the model, parses the answer; each step yields an event."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from app.paper.model import Paper
 from app.paper.reader import PaperReader
 from app.paper.sources import File, Link, Source
 from app.review.constraint import Constraint
-from app.review.drafting import Drafts, Judged, judge, verdict_of, write
 from app.review.evidence import Support, find_supports
 from app.review.injection import with_hidden_text
 from app.review.packing import Prompt, pack
 from app.review.plan import Plan, ReviewRules
 from app.review.report import ReviewReport, StageTimes
+from app.review.samples import ChosenSample, Samples, generate, read_verdicts, verdict_of
 from app.review.template import SectionSpec
 from app.review.verdict import Verdict
 
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The request can be met, and the work begins."""
+    """The request is valid, and the review begins."""
 
     id: str
     created: int
@@ -44,7 +44,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What the link led to."""
+    """The file behind the link has been fetched."""
 
     file: File
 
@@ -58,7 +58,7 @@ class Extracted:
 
 @dataclass(frozen=True, slots=True)
 class Prompted:
-    """The prompt is on its way to the model."""
+    """The prompt is ready, and is sent to the model."""
 
     paper: Paper
     prompt: Prompt
@@ -68,8 +68,8 @@ class Prompted:
 class Writing:
     """The next piece of a sample's text.
 
-    ``constrained`` is false from where the engine could not hold it to its format any further, and
-    ``cut`` true where the text is broken off.
+    ``constrained`` is false for text after the point where the engine stopped applying the
+    constraint. ``cut`` is true if the sample's text ends here, before the model ended it.
     """
 
     sample: int
@@ -79,8 +79,8 @@ class Writing:
 
 
 @dataclass(frozen=True, slots=True)
-class Judging:
-    """Everything is written, and the verdict is being read."""
+class ReadingVerdict:
+    """All text is generated; the verdicts are read from the model next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +99,27 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """There will be no review; see :func:`with_failure`."""
+    """The review failed; see :func:`with_failure`."""
 
     error: ReviewerError
 
 
-Event = Accepted | Fetched | Extracted | Prompted | Writing | Judging | Decided | Completed | Failed
+Event = (
+    Accepted
+    | Fetched
+    | Extracted
+    | Prompted
+    | Writing
+    | ReadingVerdict
+    | Decided
+    | Completed
+    | Failed
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A request that has been checked against the model that will answer it."""
+    """A request, checked against the model that will answer it."""
 
     engine: Engine
     plan: Plan
@@ -117,7 +127,7 @@ class Prepared:
 
 
 async def finished(events: AsyncGenerator[Event, None]) -> ReviewReport:
-    """The review at the end of its events."""
+    """Consume the events and return the report. Raises the error of a review that fails."""
     async with aclosing(events):
         async for event in events:
             if isinstance(event, Completed):
@@ -128,19 +138,19 @@ async def finished(events: AsyncGenerator[Event, None]) -> ReviewReport:
 
 
 async def with_failure(events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
-    """The events, and an error as the last of them; also one that nobody expected."""
+    """The events; an exception, also an unexpected one, becomes a last event :class:`Failed`."""
     try:
         async with aclosing(events):
             async for event in events:
                 yield event
     except ReviewerError as error:
         yield Failed(error)
-    except Exception as error:  # noqa: BLE001  # where a handler of the app would come too late
+    except Exception as error:  # noqa: BLE001  # a response that streams can't become a 500
         yield Failed(unexpected(error))
 
 
 class ReviewService:
-    """Reviews papers with whatever engine the supervisor has running."""
+    """Reviews papers with the engine that the supervisor has running."""
 
     def __init__(self, rules: ReviewRules, supervisor: Supervisor, reader: PaperReader) -> None:
         self._rules = rules
@@ -154,13 +164,13 @@ class ReviewService:
         review_id: str | None = None,
         cache_salt: str | None = None,
     ) -> Prepared:
-        """Check the request. Without ``review_id`` it is a new review, and gets one.
+        """Check the request against the model. Without ``review_id`` the review gets a new id.
 
-        ``cache_salt`` is that of :class:`app.engine.base.Generation`.
+        For ``cache_salt`` see :class:`app.engine.base.Generation`.
 
         Raises:
-            InvalidRequest: the parameters don't suit the model.
-            EngineUnavailable: no model is running now.
+            InvalidRequest: the model can't meet the parameters.
+            EngineUnavailable: no model is running.
         """
         engine = self._supervisor.engine()
         plan = self._rules.plan(
@@ -180,10 +190,12 @@ class ReviewService:
     async def events(
         self, prepared: Prepared, source: Source, created: float | None = None
     ) -> AsyncGenerator[Event, None]:
-        """The review's events; closing them aborts the work. ``created`` is now unless given.
+        """The review's events; closing the generator aborts the work.
+
+        ``created`` is a Unix time, by default now.
 
         Raises:
-            InvalidRequest: the paper leaves no room for itself, or the link is refused.
+            InvalidRequest: title and abstract fill the prompt, or the link is not allowed.
             PaperError: the paper can't be read.
             EngineError: the model can't answer.
         """
@@ -201,21 +213,21 @@ class ReviewService:
         prompt = await _packed(paper, engine, plan)
         yield Prompted(paper, prompt)
 
-        drafts = Drafts()
-        async with aclosing(write(engine, plan, prompt.messages, drafts, plan.id)) as deltas:
+        samples = Samples()
+        async with aclosing(generate(engine, plan, prompt.messages, samples, plan.id)) as deltas:
             async for delta in deltas:
-                draft = drafts.samples[delta.index]
-                freed = draft.freed_at is not None
-                yield Writing(delta.index, delta.text, constrained=not freed, cut=draft.is_cut)
+                sample = samples.items[delta.index]
+                constrained = sample.constraint_ended_at is None
+                yield Writing(delta.index, delta.text, constrained=constrained, cut=sample.is_cut)
 
-        yield Judging()
-        judged = await judge(engine, plan, prompt.messages, drafts, plan.id)
-        yield Decided(judged.verdict)
+        yield ReadingVerdict()
+        chosen = await read_verdicts(engine, plan, prompt.messages, samples, plan.id)
+        yield Decided(chosen.verdict)
 
         with_hidden = None
         if parameters.check_injection and paper.integrity.hidden_text:
             with_hidden = await _verdict_with_hidden_text(engine, plan, paper)
-        supports = await self._supports(paper, judged) if plan.generation else {}
+        supports = await self._supports(paper, chosen) if plan.generation else {}
         yield Completed(
             ReviewReport(
                 id=plan.id,
@@ -225,21 +237,21 @@ class ReviewService:
                 template=plan.template.name,
                 paper=paper,
                 prompt=prompt,
-                judged=judged,
+                chosen=chosen,
                 supports=supports,
                 with_hidden=with_hidden,
-                usage=drafts.usage,
-                times=StageTimes(extract_s, drafts.queue_s, drafts.generate_s),
+                usage=samples.usage,
+                times=StageTimes(extract_s, samples.queue_s, samples.generate_s),
             )
         )
 
-    async def _supports(self, paper: Paper, judged: Judged) -> Mapping[str, Support] | None:
-        """What the paper holds of each of the review's points; None where that can't be found."""
-        texts = judged.parsed.claims
+    async def _supports(self, paper: Paper, chosen: ChosenSample) -> Mapping[str, Support] | None:
+        """The evidence for each of the review's points; None if the search for it fails."""
+        texts = chosen.parsed.claims
         try:
             found = await self._reader.run(find_supports, paper, texts, returns=tuple[Support, ...])
         except PaperError as error:
-            # A review that took minutes is not thrown away for its footnotes.
+            # The review may have taken minutes: it is returned without evidence.
             log.warning("a review goes without evidence: %s", error.code)
             return None
         return dict(zip(texts, found, strict=True))

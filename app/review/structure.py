@@ -1,16 +1,16 @@
-"""The structural tag that holds a review to its sections and its verdict line.
+"""The structural tag that makes the engine write a review's sections and its verdict line.
 
-A sequence of fixed headings and free text of bounded length: the bounds guarantee that the verdict
-comes before the tokens run out. xgrammar enforces it, in vLLM and elsewhere.
+It alternates fixed headings with free text of bounded length. The bounds guarantee that the verdict
+is written before the tokens run out. xgrammar enforces it, in vLLM and elsewhere.
 
-The fixed parts are spelled as tokens, not as strings: held to a string, a model may write it letter
-by letter, and after a few such letters it does so to the end. That runs out of tokens before the
-verdict, and moves the verdict itself (seen on SmolLM2: REJECTION at 0.89 came out as ACCEPTANCE).
-Only the blank line before a heading is a string. As a token it could belong to the text before it
-as well, and on such a token xgrammar 0.2.8 loses its way: it allows nothing after it.
+The fixed parts are given as tokens, not as strings: constrained to a string, a model may write it
+letter by letter, and after a few such letters it continues so. It then runs out of tokens before
+the verdict, and the verdict itself changes (seen on SmolLM2: REJECTION at 0.89 became ACCEPTANCE).
+Only the blank line before a heading is a string. As a token it could also belong to the text before
+it, and after such a token xgrammar 0.2.8 allows no further token.
 
-The free text is an expression, not xgrammar's ``any_text``, which lets a text end in the middle of
-a character and lets special tokens in.
+The free text is a regular expression and not xgrammar's ``any_text``, which accepts text that ends
+within a character, and special tokens.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from app.review.template import VERDICT_HEADING, VERDICT_LEAD, SectionSpec, Temp
 _LEAST_PER_SECTION = 16
 _LETTER = "[A-Za-z\u00c0-\u024f]"
 _FIRST_WORD = f"[ \"'(*_]{{0,4}}{_LETTER}[ './-]?{_LETTER}"
-"""How a section begins, in two letters: left to itself, a small model leaves every fiftieth review
-one empty, and of five hundred that may begin with a digit one holds a list's number and no more."""
-_NO_TEXT = ("#", "mend this paper")
-"""No heading and no verdict ("I recommend this paper for ...") but ours."""
+"""A section must begin with two letters. Without that, a small model leaves a section empty in one
+review of fifty; if it may begin with a digit, one section of five hundred is only a list number."""
+_FORBIDDEN = ("#", "mend this paper")
+"""Headings, and parts of a verdict line ("I recommend this paper for ..."), within free text."""
 _AFTER_TEXT = 5
-"""Tokens to end a text's last character, past its budget, and for a blank line's two characters."""
+"""Most tokens beyond a section's budget: to complete its last character, and for the blank line."""
 _END_OF_TURN = 1
 _ENDING = f"## {VERDICT_HEADING}\n{VERDICT_LEAD}"
 
@@ -43,7 +43,7 @@ def review_structure(tokenizer: Tokenizer, template: Template, max_tokens: int) 
     """The structural tag for a review of at most ``max_tokens``.
 
     Raises:
-        InvalidRequest: the sections would be left without room.
+        InvalidRequest: ``max_tokens`` is too small for the sections.
     """
     budgets = section_budgets(tokenizer, template, max_tokens)
     labels = verdict_labels(tokenizer)
@@ -52,16 +52,16 @@ def review_structure(tokenizer: Tokenizer, template: Template, max_tokens: int) 
         [tokenizer.encode(part) for part in fixed],
         list(budgets.values()),
         (labels.accept, labels.reject),
-        _FIRST_WORD + text_without([*_NO_TEXT, *_special(tokenizer.special_tokens)]),
+        _FIRST_WORD + text_without([*_FORBIDDEN, *_special(tokenizer.special_tokens)]),
     )
     return {"type": "structural_tag", "format": {"type": "grammar", "grammar": grammar}}
 
 
 def section_budgets(tokenizer: Tokenizer, template: Template, max_tokens: int) -> dict[str, int]:
-    """The most tokens of each section, by its field; a last character may take a few more.
+    """The most tokens of each section, by its field. Completing a character may take a few more.
 
     Raises:
-        InvalidRequest: the sections would be left without room.
+        InvalidRequest: ``max_tokens`` is too small for the sections.
     """
     labels = verdict_labels(tokenizer)
     texts = [*map(_heading, template.sections), _ENDING]
@@ -81,13 +81,13 @@ def section_budgets(tokenizer: Tokenizer, template: Template, max_tokens: int) -
 
 
 def _heading(spec: SectionSpec) -> str:
-    # The space after the mark belongs to the first word's token.
+    # No space after the list mark: it belongs to the first word's token.
     return f"## {spec.heading}\n{'-' if spec.bullets else ''}"
 
 
 def _special(tokens: Iterable[str]) -> set[str]:
-    # Two characters tell them from text ("<|", "<e", but not "p < 0.05"): Gemma has 6,249 of them,
-    # and an expression for all of their names would take minutes to compile.
+    # Two characters identify them ("<|", "<e", but not "p < 0.05"). Gemma has 6,249 special
+    # tokens; an expression for all their names would take minutes to compile.
     return {token[:2] for token in tokens}
 
 
@@ -97,7 +97,9 @@ def _grammar(
     verdicts: Sequence[Sequence[int]],
     text: str,
 ) -> str:
-    """In xgrammar's EBNF: the fixed parts and the verdict as tokens, a section's text by budget."""
+    """The grammar in xgrammar's EBNF: fixed parts and verdict as tokens, section texts by
+    budget.
+    """
     begin, *others = map(_tokens, fixed)
     parts = (rf'section{at} "\n\n" {tokens}' for at, tokens in enumerate(others))
     sections = (
@@ -108,8 +110,8 @@ def _grammar(
         f"root ::= {begin} {' '.join(parts)} ({' | '.join(map(_tokens, verdicts))})",
         *sections,
         f"text ::= Regex({json.dumps(text, ensure_ascii=False)})",
-        # xgrammar 0.2.8 keeps what it compiled, and takes a rule for another that has other tokens
-        # in the same places. So the tokens come into the grammar once more: as a text like others.
+        # xgrammar 0.2.8 caches compiled rules, and confuses rules that differ only in their
+        # tokens. A string that depends on the tokens makes the rules differ.
         f'mark ::= "Mark {sha256(repr(fixed).encode()).hexdigest()}"',
     ]
     return "\n".join(rules)

@@ -1,6 +1,6 @@
-"""A review's template: the two turns of its prompt, and the sections that it asks for.
+"""A review template: the two messages of the prompt, and the sections that it asks for.
 
-The published one (``prompts/default``) is what the model was tuned on, to the letter.
+The published model was tuned on exactly the template in ``prompts/default``.
 :mod:`app.review.templates` reads templates from files.
 """
 
@@ -29,7 +29,7 @@ REJECTION = "REJECTION"
 
 @dataclass(frozen=True, slots=True)
 class SectionSpec:
-    """A section that a review must have. ``share`` is its part of the tokens for all sections."""
+    """A section that a review must have. ``share`` is its part of all sections' tokens, 0 to 1."""
 
     field: str
     heading: str
@@ -39,7 +39,7 @@ class SectionSpec:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """What a review is asked for with."""
+    """The prompt's texts with placeholders, and the sections of the review."""
 
     name: str
     system: str
@@ -49,11 +49,11 @@ class Template:
     def messages(
         self, title: str, abstract: str, body: str, special_tokens: frozenset[str] = frozenset()
     ) -> tuple[Message, Message]:
-        """The two turns, filled in one pass: a paper's own braces stay.
+        """The two messages, with the paper filled in. Braces in the paper are kept.
 
-        The paper can't leave its place in the prompt. Title and abstract keep to one line each; the
-        body stands between two lines of a fence. Where the paper's text spells the fence, or one of
-        the tokenizer's ``special_tokens``, a space breaks that up.
+        The paper can't break out of its place in the prompt: title and abstract are put on one line
+        each, and the body between two fence lines. Where the paper contains the fence or one of the
+        tokenizer's ``special_tokens``, a space is inserted into it.
         """
         markers = _markers(special_tokens)
         paper = {
@@ -73,7 +73,7 @@ def _filled(template: str, values: Mapping[str, str]) -> str:
 
 
 def _defused(text: str, markers: frozenset[str]) -> str:
-    """``text`` with a space behind the first character of each of the markers in it."""
+    """``text`` with a space after the first character of each marker in it."""
     begins, lengths = _by_beginning(markers)
     parts, last = [], 0
     for found in begins.finditer(text):
@@ -86,13 +86,13 @@ def _defused(text: str, markers: frozenset[str]) -> str:
 
 @lru_cache(maxsize=8)
 def _markers(special_tokens: frozenset[str]) -> frozenset[str]:
-    # A vocabulary may have thousands: Gemma's, 6,251.
+    # Cached, as a vocabulary may have thousands of special tokens (Gemma's has 6,251).
     return frozenset(marker.lower() for marker in (FENCE_BEGIN, FENCE_END, *special_tokens))
 
 
 @lru_cache(maxsize=8)
 def _by_beginning(markers: frozenset[str]) -> tuple[re.Pattern[str], Sequence[int]]:
-    """What finds the places where a marker may begin, and how long markers are."""
+    """A pattern for the first characters of markers, and the lengths of markers."""
     first = {marker[0] for marker in markers}
     letters = "".join(map(re.escape, sorted(first | {letter.upper() for letter in first})))
     return re.compile(f"[{letters}]"), sorted({len(marker) for marker in markers})

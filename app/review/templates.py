@@ -1,10 +1,10 @@
-"""Templates from files, checked before anything is served.
+"""Reads review templates from files, and checks them when the service starts.
 
-A template is a folder, named as requests name it, with three files: ``system.txt`` and ``user.txt``
-are the prompt's two turns, ``sections.toml`` lists the sections that ``user.txt`` asks for
-(``prompts/default/sections.toml`` says how). ``user.txt`` holds ``{title}``, ``{abstract}`` and
-``{body}`` once each, a line ``## Heading`` for each section, in their order, and below the line
-``## Final Recommendation`` the two lines of the verdict.
+A template is a folder with the name that requests use, and three files: ``system.txt`` and
+``user.txt`` are the prompt's two messages; ``sections.toml`` lists the sections that ``user.txt``
+asks for (see ``prompts/default/sections.toml``). ``user.txt`` must contain ``{title}``,
+``{abstract}`` and ``{body}`` once each, a line ``## Heading`` for each section, in their order, and
+the two verdict lines below a line ``## Final Recommendation``.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ class _Sections(BaseModel):
 
 @cache
 def own_templates() -> Mapping[str, Template]:
-    """Those of the package, by name."""
+    """The templates of this package, by name."""
     return dict(_all_in(files("app.review") / "prompts"))
 
 
 def published() -> Template:
-    """The one that the published model was tuned on."""
+    """The template that the published model was tuned on."""
     return own_templates()[PUBLISHED]
 
 
@@ -71,16 +71,16 @@ def load_templates(folder: Path | None) -> Mapping[str, Template]:
     """The package's templates and those in ``folder``, by name.
 
     Raises:
-        ConfigurationError: one breaks the contract; it is named, with the file and the line.
+        ConfigurationError: a template is invalid; the message names it, the file and the line.
     """
     own = own_templates()
     if folder is None:
         return own
     if not folder.is_dir():
-        raise ConfigurationError(f"{folder} is no folder of templates", param="templates_dir")
+        raise ConfigurationError(f"{folder} is not a folder", param="templates_dir")
     added = dict(_all_in(folder))
     for name in sorted(own.keys() & added.keys()):
-        _refuse(name, "its name is that of a template of the package")
+        _refuse(name, "a template of this name comes with the service")
     return {**own, **added}
 
 
@@ -99,7 +99,7 @@ def _refuse(name: str, what: str, file: str = "", line: int = 0) -> NoReturn:
 def _load(folder: Path | Traversable) -> Template:
     name = folder.name
     if not _NAME.fullmatch(name):
-        _refuse(name, "a name has small letters, digits, '-' and '_', 40 at most")
+        _refuse(name, "a name may have up to 40 lower-case letters, digits, '-' and '_'")
     texts = {file: _read(folder, file) for file in ("system.txt", "user.txt", "sections.toml")}
     sections = _sections(name, texts["sections.toml"])
     user = texts["user.txt"]
@@ -147,12 +147,12 @@ def _sections(name: str, text: str) -> Sequence[_Section]:
     for number, part in enumerate(sections):
         earlier = sections[:number]
         if part.field in (PREAMBLE, VERDICT, OTHER):
-            refuse(f"the field {part.field!r} is the service's own", number)
+            refuse(f"the field name {part.field!r} is reserved", number)
         if (part.field in PROSE and part.bullets) or (part.field in LISTS and not part.bullets):
             kind = "a text" if part.bullets else "a list"
-            refuse(f"the field {part.field!r} is {kind}", number)
+            refuse(f"the field {part.field!r} must be {kind}", number)
         if any(part.field == other.field or part.heading == other.heading for other in earlier):
-            refuse(f"{part.heading!r} ({part.field}) stands there twice", number)
+            refuse(f"the heading or field occurs twice: {part.heading!r} ({part.field})", number)
     return sections
 
 
@@ -164,10 +164,10 @@ def _check_placeholders(name: str, user: str) -> None:
             if found not in _PLACEHOLDERS:
                 _refuse(name, f"unknown placeholder {{{found}}}", "user.txt", number)
             if found in seen:
-                _refuse(name, f"{{{found}}} for the second time", "user.txt", number)
+                _refuse(name, f"{{{found}}} occurs twice", "user.txt", number)
             seen.append(found)
     for missing in [wanted for wanted in _PLACEHOLDERS if wanted not in seen]:
-        _refuse(name, f"it ends without {{{missing}}}", "user.txt", max(1, len(lines)))
+        _refuse(name, f"{{{missing}}} is missing", "user.txt", max(1, len(lines)))
 
 
 def _check_headings(name: str, user: str, sections: Sequence[_Section]) -> None:
@@ -175,19 +175,19 @@ def _check_headings(name: str, user: str, sections: Sequence[_Section]) -> None:
     places: list[int] = []
     for part in sections:
         if f"## {part.heading}" not in lines:
-            what = f"it ends without the section's heading '## {part.heading}'"
+            what = f"the section's heading '## {part.heading}' is missing"
             _refuse(name, what, "user.txt", max(1, len(lines)))
         places.append(lines.index(f"## {part.heading}") + 1)
     for one, other in pairwise(places):
         if other < one:
-            _refuse(name, "its headings are in another order than sections.toml", "user.txt", other)
+            _refuse(name, "headings are not in the order of sections.toml", "user.txt", other)
 
 
 def _check_verdict(name: str, user: str) -> None:
     lines = user.splitlines()
     for wanted in (f"## {VERDICT_HEADING}", *_VERDICTS):
         if wanted not in lines:
-            _refuse(name, f"it ends without the line '{wanted}'", "user.txt", max(1, len(lines)))
+            _refuse(name, f"the line '{wanted}' is missing", "user.txt", max(1, len(lines)))
     if min(map(lines.index, _VERDICTS)) < lines.index(f"## {VERDICT_HEADING}"):
-        what = f"the verdict stands above '## {VERDICT_HEADING}'"
+        what = f"the verdict is above '## {VERDICT_HEADING}'"
         _refuse(name, what, "user.txt", min(map(lines.index, _VERDICTS)) + 1)

@@ -1,4 +1,4 @@
-"""What a section's raw text says: a text, or a list's points; whole ones, where it was cut off."""
+"""Turns a section's raw text into its value, a text or a list's points, and trims cut-off ends."""
 
 from __future__ import annotations
 
@@ -21,34 +21,34 @@ _BULLET = re.compile(
     r"(?:[ \t]+|$)"
     # These need no space after them.
     r"|[•▪◦‣●][ \t]*|[-–](?=[^\W\d_]|\*\*)"
-    # "**1.** text" and "**1. Title** text", whose mark is dropped and whose boldness stays.
+    # "**1.** text" and "**1. Title** text": the number is dropped, and the title stays bold.
     r"|(?:\*\*|__)(?:\d{1,2}|[A-Z]{1,2}\d{1,2})[.):]{1,2}(?:(?:\*\*|__)[ \t]*|[ \t]+(?P<bold>))"
     r")(?P<text>.*)"
 )
 _NUMBER = re.compile(r"^\d{1,2}[.)][ \t]+")
 _LEAD_IN = re.compile(r"[ \t]*(?:\*\*|__)[^*_\n]{1,120}(?:\*\*|__)[ \t]*:?(?P<rest>.*)")
 _NESTED = 2
-"""Columns by which an item is deeper than another."""
+"""Columns by which a nested item is indented."""
 _LINE_END = re.compile(r"(?<![:\s])[ \t]*(?=\n[ \t]*(?:\n|[-*+•][ \t]|\d{1,2}[.)][ \t]))")
-"""Of a paragraph, or of what stands before a point; a line that ends with a colon goes on."""
+"""The end of a paragraph, or of the text before a list. A line that ends with a colon goes on."""
 _ASIDE = regex.compile(r"[\p{P}\p{Z}\s`]+")
 
 
 def section_value(text: str, spec: SectionSpec) -> Value:
-    """What a section's raw text says: a list's items, each on one line, or else a text."""
+    """The value of a section's raw text: a list's items, each on one line, or a text."""
     lines = [line for line in re.split(r"\r?\n", text) if not _RULE.fullmatch(line)]
     fences = [at for at, line in enumerate(lines) if _FENCE.fullmatch(line)]
     if len(fences) % 2:
-        # The end of a fence around the whole review.
+        # The closing fence of a code block around the whole review.
         del lines[fences[-1]]
     return _items(lines) if spec.bullets else "\n".join(lines).strip()
 
 
 def _items(lines: Sequence[str]) -> tuple[str, ...]:
-    """The items of a list; without marks, its paragraphs.
+    """The items of a list; if it has no list marks, its paragraphs.
 
-    A nested item is a part of the one above it. A line that only introduces the items below it
-    ("The strengths are:", "**Major**") is none.
+    A nested item is a part of the item above it. A line that only introduces the items below it
+    ("The strengths are:", "**Major**") is not an item.
     """
     items: list[list[str]] = []
     introduces = after_blank = False
@@ -83,7 +83,7 @@ def _indent(line: str) -> int:
 def _unmarked(bullet: re.Match[str]) -> str:
     if bullet["bold"] is not None:
         return f"**{bullet['text']}"
-    # "- 1. text": one mark is enough.
+    # "- 1. text": the number is a second mark.
     return _NUMBER.sub("", bullet["text"])
 
 
@@ -100,17 +100,14 @@ def _introduces(line: str) -> bool:
 
 
 def is_whole(value: Value) -> bool:
-    """Whether a text, or a list's last point, ends with a whole sentence."""
+    """Whether a text, or a list's last point, ends with the end of a sentence."""
     text = value if isinstance(value, str) else "".join(value[-1:])
     *_, last = (0, *sentence_ends(text))
     return last == len(text)
 
 
 def without_the_cut(value: Value) -> Value:
-    """What is whole of a section that was cut off: up to its last sentence or point.
-
-    Where nothing is, all of it.
-    """
+    """A cut-off value up to its last whole sentence or point; all of it if it has none."""
     if isinstance(value, str):
         lines = (match.start() for match in _LINE_END.finditer(value))
         return value[: max((0, *sentence_ends(value), *lines))] or value
@@ -122,6 +119,6 @@ def without_the_cut(value: Value) -> Value:
 
 
 def comparable(point: str) -> str:
-    """Equal for points that are word for word the same: case, space and punctuation aside."""
+    """A form in which points that differ only in case, space and punctuation are equal."""
     words: str = _ASIDE.sub(" ", point.casefold()).strip()
     return words

@@ -1,8 +1,9 @@
-"""The verdict: a decision, and the model's probability of acceptance at the word that decides.
+"""The verdict: a decision, and the model's probability of acceptance at the deciding word.
 
-The review is continued up to "I recommend this paper for", and the model is asked for the next
-token's distribution: one token, everything before it in the prefix cache. The log-probabilities of
-a constrained generation can't be used instead: the constraint changes how the text is tokenized.
+The review is continued up to "I recommend this paper for", and the engine is asked for the
+probabilities of the next token. That costs one token, as the prefix cache holds everything before
+it. The log-probabilities of a constrained generation can't be used instead: the constraint changes
+how the text is tokenized.
 """
 
 from __future__ import annotations
@@ -13,21 +14,22 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Literal
 
-from app.engine.base import Engine, LabelRead, Message, Usage
+from app.engine.base import Engine, Message, NextTokenQuery, Usage
 from app.review.calibration import Calibration
 from app.review.decision import Decision
 from app.review.labels import verdict_labels
 from app.review.template import VERDICT_HEADING, VERDICT_LEAD
 
 _LARGEST_EXPONENT = 700.0
-"""``exp`` of more is no float."""
+"""``math.exp`` of a larger number overflows."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """How the model leans; None where the engine can't tell.
+class VerdictReading:
+    """The model's verdict on one sample. ``probability`` is that of acceptance, from 0 to 1; None
+    if the engine returns no log-probabilities.
 
-    ``mass`` is the share that it gives each label among all tokens.
+    ``mass`` is the probability of each label's first token among all tokens.
     """
 
     probability: float | None
@@ -37,7 +39,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Mass:
-    """How much of the next token's whole probability each label has."""
+    """The probability of each label's first token among all possible next tokens."""
 
     accept: float
     reject: float
@@ -45,11 +47,12 @@ class Mass:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``decision`` is ``undecided`` within the abstain band, and None where nothing tells it.
+    """``decision`` is ``undecided`` within the abstain band, and None if neither the text nor a
+    probability gives one.
 
-    ``probability`` is that of acceptance: the mean of the ``samples``, mapped by the calibration
-    where there is one. ``source`` is ``review_line`` where the decision stands in the text, and
-    ``probe`` where it is the likelier label.
+    ``probability`` is that of acceptance: the mean of ``samples``, mapped by the calibration if
+    there is one. ``source`` is ``review_line`` if the text states the decision, and ``probe`` if
+    the decision is the likelier label.
     """
 
     decision: Decision | Literal["undecided"] | None
@@ -68,7 +71,7 @@ class Verdict:
 
 
 def up_to_the_verdict(text: str, verdict_at: int | None) -> str:
-    """The review, open at the deciding word; the line is begun where the review has none."""
+    """The review up to the deciding word. A review without a verdict line gets the line's start."""
     if verdict_at is not None:
         return f"{text[:verdict_at]}{VERDICT_LEAD}"
     body = text.rstrip()
@@ -84,45 +87,47 @@ async def read_verdict(
     prefix: str,
     request_id: str,
     cache_salt: str | None = None,
-) -> Reading:
-    """The model's probability of acceptance."""
+) -> VerdictReading:
+    """Ask the engine for the probability of acceptance after ``prefix``."""
     labels = verdict_labels(engine.tokenizer)
     accept_token, reject_token = labels.accept[0], labels.reject[0]
-    found = await engine.read_labels(
-        LabelRead(request_id, messages, prefix, (accept_token, reject_token), cache_salt)
+    found = await engine.next_token_logprobs(
+        NextTokenQuery(request_id, messages, prefix, (accept_token, reject_token), cache_salt)
     )
-    if len(found.of) < 2:
-        return Reading(None, {}, found.usage)
-    accept, reject = found.of[accept_token], found.of[reject_token]
-    # Softmax of the two, by their difference: the masses themselves may be tiny.
+    if len(found.by_token) < 2:
+        return VerdictReading(None, {}, found.usage)
+    accept, reject = found.by_token[accept_token], found.by_token[reject_token]
+    # Softmax over the two, from their difference: the probabilities themselves may underflow.
     probability = 1 / (1 + math.exp(min(reject - accept, _LARGEST_EXPONENT)))
     mass = {"accept": math.exp(accept), "reject": math.exp(reject)}
-    return Reading(probability, mass, found.usage)
+    return VerdictReading(probability, mass, found.usage)
 
 
-def nearest_the_mean(readings: Sequence[Reading]) -> int:
-    """The sample to show: the first of those whose probability is nearest to all samples' mean."""
-    told = [(i, r.probability) for i, r in enumerate(readings) if r.probability is not None]
-    if not told:
+def nearest_the_mean(readings: Sequence[VerdictReading]) -> int:
+    """Index of the sample whose probability is nearest to the mean; the first of equals."""
+    known = [(i, r.probability) for i, r in enumerate(readings) if r.probability is not None]
+    if not known:
         return 0
-    mean = fmean(probability for _, probability in told)
-    return min(told, key=lambda of: abs(of[1] - mean))[0]
+    mean = fmean(probability for _, probability in known)
+    return min(known, key=lambda of: abs(of[1] - mean))[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Confidence:
-    """How a model's probabilities become a verdict's.
+    """How probabilities become a verdict: the calibration, and the abstain band.
 
-    Of a probability within ``band``, its ends included, nothing is decided.
+    A probability within ``band``, its ends included, gives the decision ``undecided``.
     """
 
     calibration: Calibration | None = None
     band: tuple[float, float] | None = None
 
     def verdict(
-        self, decision: Decision | None, readings: Sequence[Reading], shown: int
+        self, decision: Decision | None, readings: Sequence[VerdictReading], shown: int
     ) -> Verdict:
-        """The verdict of a review whose text says ``decision``; ``shown`` is its sample."""
+        """The verdict over all samples. ``decision`` is what the text of sample ``shown``
+        states.
+        """
         samples = [r.probability for r in readings if r.probability is not None]
         mean = fmean(samples) if samples else None
         probability = mean

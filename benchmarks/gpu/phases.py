@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from app.engine.base import LabelRead
+from app.engine.base import NextTokenQuery
 from app.review.labels import verdict_labels
 from app.review.structure import review_structure
 from app.review.templates import published
@@ -212,12 +212,12 @@ async def _labels_read(bench: Bench, requests: Sequence[Body]) -> float:
     tokens = (labels.accept[0], labels.reject[0])
     prefix = up_to_the_verdict("## Summary\nIt counts.", None)
     asked = [
-        LabelRead(f"labels-{at}-{id(requests)}", bench.papers.messages(body), prefix, tokens)
+        NextTokenQuery(f"labels-{at}-{id(requests)}", bench.papers.messages(body), prefix, tokens)
         for at, body in enumerate(requests)
     ]
     loop = asyncio.get_running_loop()
     began = loop.time()
-    await asyncio.gather(*(engine.read_labels(one) for one in asked))
+    await asyncio.gather(*(engine.next_token_logprobs(one) for one in asked))
     return loop.time() - began
 
 

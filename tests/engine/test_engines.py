@@ -17,7 +17,7 @@ import anyio
 import httpx
 import pytest
 
-from app.engine.base import Delta, Engine, Generation, LabelRead, Message, OpenAIServer, Usage
+from app.engine.base import Delta, Engine, Generation, Message, NextTokenQuery, OpenAIServer, Usage
 from app.engine.launcher import engine_launcher
 from app.errors import EngineOverloaded, InvalidRequest
 from app.review.constraint import Constraint
@@ -111,10 +111,10 @@ async def test_a_prefix_is_found_again_with_the_same_salt_only(engine: Engine) -
     for salt in ("alice's", "bob's"):
         assert await cached(salt, 2) == 0
         assert await cached(salt, 3) > 0
-        read = LabelRead(f"read-{salt}", ASK.messages, "I", (1, 2), cache_salt=salt)
-        assert (await engine.read_labels(read)).usage.cached > 0
-    read = LabelRead("read", ASK.messages, "I", (1, 2), cache_salt="nobody's")
-    assert (await engine.read_labels(read)).usage.cached == 0
+        read = NextTokenQuery(f"read-{salt}", ASK.messages, "I", (1, 2), cache_salt=salt)
+        assert (await engine.next_token_logprobs(read)).usage.cached > 0
+    read = NextTokenQuery("read", ASK.messages, "I", (1, 2), cache_salt="nobody's")
+    assert (await engine.next_token_logprobs(read)).usage.cached == 0
 
 
 async def test_several_completions_of_one_prompt(engine: Engine) -> None:
@@ -174,9 +174,9 @@ async def test_labels_are_read_with_their_masses(engine: Engine) -> None:
     labels = verdict_labels(engine.tokenizer)
     ids = (labels.accept[0], labels.reject[0])
     prefix = f"## Final Recommendation\n{VERDICT_LEAD}"
-    found = await engine.read_labels(LabelRead("labels", ASK.messages, prefix, ids))
-    assert set(found.of) == set(ids)
-    assert 0 < sum(math.exp(logprob) for logprob in found.of.values()) <= 1.001
+    found = await engine.next_token_logprobs(NextTokenQuery("labels", ASK.messages, prefix, ids))
+    assert set(found.by_token) == set(ids)
+    assert 0 < sum(math.exp(logprob) for logprob in found.by_token.values()) <= 1.001
     prompt = engine.tokenizer.encode(engine.tokenizer.render(ASK.messages, prefix))
     assert found.usage == Usage(len(prompt), 1, found.usage.cached)
 
@@ -188,8 +188,10 @@ async def test_the_label_read_is_the_models_next_token(engine: Engine) -> None:
     prefix = text[: text.rindex(" ")]
     following = engine.tokenizer.encode(text[len(prefix) :])[0]
     other = next(token for token in ids if token != following)
-    found = await engine.read_labels(LabelRead("next", ASK.messages, prefix, (following, other)))
-    assert found.of[following] > found.of[other]
+    found = await engine.next_token_logprobs(
+        NextTokenQuery("next", ASK.messages, prefix, (following, other))
+    )
+    assert found.by_token[following] > found.by_token[other]
 
 
 async def test_a_seed_is_refused_by_the_cpu_engine(engine: Engine) -> None:

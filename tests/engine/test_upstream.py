@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from app.engine.base import Delta, Generation, LabelRead, OpenAIServer, ServedModel
+from app.engine.base import Delta, Generation, NextTokenQuery, OpenAIServer, ServedModel
 from app.engine.launcher import engine_launcher
 from app.engine.tokenizer import ChatTokenizer
 from app.engine.upstream import UpstreamEngine
@@ -160,7 +160,7 @@ async def test_a_label_read_that_is_none(
     stub.answer = (200, JSON, answer)
     engine = engine_for(stub, tokenizer)
     with pytest.raises(UpstreamError):
-        await engine.read_labels(LabelRead("labels", ASK.messages, "I", (1, 2)))
+        await engine.next_token_logprobs(NextTokenQuery("labels", ASK.messages, "I", (1, 2)))
     await engine.close()
 
 
@@ -291,8 +291,11 @@ async def test_a_cache_salt_goes_to_vllm_and_to_nobody_else(
     stub.next_answers.extend(CONTINUES if owner != "vllm" else [])
     stub.answer = (400, JSON, b'{"error": {"message": "no"}}')
     engine = await engine_launcher(settings_for(stub.url))()
-    read = LabelRead("labels", ASK.messages, "I", (1, 2), cache_salt="secret")
-    for ask in (engine.read_labels(read), complete(engine, replace(ASK, cache_salt="secret"))):
+    read = NextTokenQuery("labels", ASK.messages, "I", (1, 2), cache_salt="secret")
+    for ask in (
+        engine.next_token_logprobs(read),
+        complete(engine, replace(ASK, cache_salt="secret")),
+    ):
         with pytest.raises(InvalidRequest):
             await ask
     await engine.close()

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from app.engine.base import LabelRead, Message, Usage
+from app.engine.base import Message, NextTokenQuery, Usage
 from app.engine.launcher import engine_launcher
 from app.engine.tokenizer import ChatTokenizer
 from app.errors import ConstraintFailed, InvalidRequest, UpstreamError
@@ -34,7 +34,9 @@ from tests.engine.test_upstream import HELD, engine_for, settings_for, until_it_
 pytestmark = pytest.mark.anyio
 
 ACCEPT, REJECT = 34198, 12710
-READ = LabelRead("labels", (Message("user", "x"),), "I recommend this paper for", (ACCEPT, REJECT))
+READ = NextTokenQuery(
+    "labels", (Message("user", "x"),), "I recommend this paper for", (ACCEPT, REJECT)
+)
 DONE = "[DONE]"
 
 
@@ -198,7 +200,7 @@ async def test_llama_cpps_labels_are_known_by_their_ids(
     stub.next_answers.extend(CONTINUES)
     stub.answer = llama_label((ACCEPT, " ACC", -0.5), (7, " ACC", -1.0), (REJECT, " RE", -1.5))
     engine = engine_for(stub, tokenizer)
-    assert (await engine.read_labels(READ)).of == {ACCEPT: -0.5, REJECT: -1.5}
+    assert (await engine.next_token_logprobs(READ)).by_token == {ACCEPT: -0.5, REJECT: -1.5}
     await engine.close()
 
 
@@ -208,7 +210,7 @@ async def test_two_tokens_of_one_text_tell_nothing(
     stub.next_answers.extend(CONTINUES)
     stub.answer = one_token(62, (" ACC", -0.5), (" ACC", -1.0), (" RE", -1.5))
     engine = engine_for(stub, tokenizer)
-    assert (await engine.read_labels(READ)).of == {REJECT: -1.5}
+    assert (await engine.next_token_logprobs(READ)).by_token == {REJECT: -1.5}
     await engine.close()
 
 
@@ -218,7 +220,7 @@ async def test_more_of_the_likeliest_are_asked_for_where_the_labels_are_not_amon
     few, many = [(" ACC", -0.5), (" The", -1.5)], [(" ACC", -0.5), (" The", -1.5), (" RE", -9.0)]
     stub.next_answers.extend([*CONTINUES, one_token(62, *few), one_token(62, *many)])
     engine = engine_for(stub, tokenizer)
-    assert (await engine.read_labels(READ)).of == {ACCEPT: -0.5, REJECT: -9.0}
+    assert (await engine.next_token_logprobs(READ)).by_token == {ACCEPT: -0.5, REJECT: -9.0}
     await engine.close()
     assert [asked["top_logprobs"] for asked in stub.asked] == [2, 2, 20, 2000]
 
@@ -229,7 +231,7 @@ async def test_who_tells_no_more_than_twenty_is_believed(
     stub.next_answers.extend([*CONTINUES, one_token(62, (" ACC", -0.5))])
     stub.answer = answer(400, {"error": {"message": "top_logprobs must be at most 20"}})
     engine = engine_for(stub, tokenizer)
-    assert (await engine.read_labels(READ)).of == {ACCEPT: -0.5}
+    assert (await engine.next_token_logprobs(READ)).by_token == {ACCEPT: -0.5}
     await engine.close()
 
 
@@ -245,7 +247,7 @@ async def test_who_does_not_go_on_with_the_answer_tells_no_probability(
     stub.next_answers.extend(one_token(told, (" The", -1.0)) for told in prompt_tokens)
     stub.answer = one_token(99, (" ACC", -0.5), (" RE", -1.5))
     engine = engine_for(stub, tokenizer)
-    assert (await engine.read_labels(READ)).of == {}
+    assert (await engine.next_token_logprobs(READ)).by_token == {}
     with pytest.raises(UpstreamError, match="does not go on"):
         await complete(engine, replace(ASK, prefix="## Sum"))
     await engine.close()
@@ -261,7 +263,7 @@ async def test_who_goes_on_is_found_out_once(
     stub.answer = one_token(99, (" ACC", -0.5), (" RE", -1.5))
     engine = engine_for(stub, tokenizer)
     for _ in range(2):
-        assert (await engine.read_labels(READ)).of == {ACCEPT: -0.5, REJECT: -1.5}
+        assert (await engine.next_token_logprobs(READ)).by_token == {ACCEPT: -0.5, REJECT: -1.5}
     await engine.close()
     assert len(stub.asked) == 4
     assert stub.asked[-1]["messages"][-1] == {"role": "assistant", "content": READ.prefix}
@@ -288,9 +290,9 @@ async def test_who_tells_no_probabilities_is_asked_for_none(
     """``transformers serve`` ignores ``logprobs``, and reads the whole prompt again for nothing."""
     stub.next_answers.extend(one_token(told) for told in (36, 62))
     engine = engine_for(stub, tokenizer)
-    found = await engine.read_labels(READ)
+    found = await engine.next_token_logprobs(READ)
     await engine.close()
-    assert (found.of, found.usage, len(stub.asked)) == ({}, Usage(), 2)
+    assert (found.by_token, found.usage, len(stub.asked)) == ({}, Usage(), 2)
 
 
 async def test_who_refuses_to_tell_probabilities_writes_all_the_same(
@@ -298,7 +300,7 @@ async def test_who_refuses_to_tell_probabilities_writes_all_the_same(
 ) -> None:
     stub.answer = answer(400, {"error": {"message": "logprobs is not supported with this model"}})
     engine = engine_for(stub, tokenizer)
-    assert (await engine.read_labels(READ)).of == {}
+    assert (await engine.next_token_logprobs(READ)).by_token == {}
     stub.answer = (200, SSE, stream(piece("a", "stop")))
     assert (await complete(engine, ASK))[0] == "a"
     await engine.close()

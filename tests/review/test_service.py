@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from app.engine.base import LabelLogprobs, LabelRead, ServedModel
+from app.engine.base import NextTokenLogprobs, NextTokenQuery, ServedModel
 from app.engine.tokenizer import ChatTokenizer
 from app.errors import EngineError, EngineOverloaded, EngineUnavailable
 from app.review.structure import review_structure
@@ -408,7 +408,7 @@ def test_points_come_with_their_evidence(serve: Serve, tokenizer: ChatTokenizer)
 class Mute(ScriptedEngine):
     """Writes, and fails when it is asked for the verdict."""
 
-    async def read_labels(self, request: LabelRead) -> LabelLogprobs:  # noqa: ARG002
+    async def next_token_logprobs(self, request: NextTokenQuery) -> NextTokenLogprobs:  # noqa: ARG002
         raise EngineOverloaded("The engine's queue is full.")
 
 

@@ -59,9 +59,9 @@ Edit = Callable[[str], str]
 @pytest.mark.parametrize(
     ("file", "edit", "told"),
     [
-        ("user.txt", lambda t: t.replace("{body}", ""), "user.txt line 22: it ends without {body}"),
+        ("user.txt", lambda t: t.replace("{body}", ""), "user.txt line 22: {body} is missing"),
         ("user.txt", lambda t: t.replace("{title}", "{titel}"), "line 19: unknown placeholder"),
-        ("user.txt", lambda t: t + "{body}\n", "user.txt line 23: {body} for the second time"),
+        ("user.txt", lambda t: t + "{body}\n", "user.txt line 23: {body} occurs twice"),
         ("user.txt", lambda t: t.replace("for REJECTION.", ""), "paper for REJECTION.'"),
         ("user.txt", lambda t: t.replace("ACCEPTANCE.", "acceptance."), "for ACCEPTANCE.'"),
         ("user.txt", lambda t: t.replace("## Final R", "## R"), "'## Final Recommendation'"),
@@ -72,23 +72,23 @@ Edit = Callable[[str], str]
                 t.replace("## Summary", "## S").replace("## Significance", "## Summary")
                 + "## Significance\n"
             ),
-            "headings are in another order",
+            "headings are not in the order",
         ),
         (
             "user.txt",
             lambda t: "I recommend this paper for REJECTION.\n" + t,
-            "user.txt line 1: the verdict stands above",
+            "user.txt line 1: the verdict is above",
         ),
-        ("user.txt", lambda _: "", "user.txt line 1: it ends without {title}"),
+        ("user.txt", lambda _: "", "user.txt line 1: {title} is missing"),
         ("sections.toml", lambda t: t.replace("share = 24", "share = 0"), "sections.toml line 19"),
         ("sections.toml", lambda t: t.replace("share = 24", "share = nan"), "line 19: share"),
         ("sections.toml", lambda t: t.replace("share = 24", 'share = "x"'), "line 19: share"),
         ("sections.toml", lambda t: t.replace("share = 24", "part = 24"), "line 19: share"),
         ("sections.toml", lambda t: t.replace("share = 24", "share ="), "(at line 22,"),
         ("sections.toml", lambda t: t.replace("list = true", "list = 2"), "line 13: list"),
-        ("sections.toml", lambda t: t.replace("list = true", ""), "'strengths' is a list"),
-        ("sections.toml", lambda t: t.replace('"clarity"', '"summary"'), "stands there twice"),
-        ("sections.toml", lambda t: t.replace('"clarity"', '"verdict"'), "the service's own"),
+        ("sections.toml", lambda t: t.replace("list = true", ""), "'strengths' must be a list"),
+        ("sections.toml", lambda t: t.replace('"clarity"', '"summary"'), "occurs twice"),
+        ("sections.toml", lambda t: t.replace('"clarity"', '"verdict"'), "is reserved"),
         ("sections.toml", lambda t: t.replace('"clarity"', '"Clear!"'), "field: String should"),
         ("sections.toml", lambda t: t.replace('"Summary"', '"# Sum"'), "line 8: heading"),
         ("sections.toml", lambda _: "", "sections.toml line 1: section: Field required"),
@@ -114,19 +114,19 @@ def test_files_that_can_not_be_read(mine: Path) -> None:
     (mine / "mine" / "user.txt").unlink()
     with pytest.raises(ConfigurationError, match=r"user\.txt: No such file"):
         load_templates(mine)
-    with pytest.raises(ConfigurationError, match="is no folder of templates"):
+    with pytest.raises(ConfigurationError, match="is not a folder"):
         load_templates(mine / "elsewhere")
 
 
 @pytest.mark.parametrize("name", ["default", "iclr"])
 def test_names_of_the_package_are_taken(mine: Path, name: str) -> None:
     (mine / "mine").rename(mine / name)
-    with pytest.raises(ConfigurationError, match=f"'{name}': its name is that of a template"):
+    with pytest.raises(ConfigurationError, match=f"'{name}': a template of this name"):
         load_templates(mine)
 
 
 @pytest.mark.parametrize("name", ["My Venue", "x" * 41, "émile"])
 def test_names_that_are_none(mine: Path, name: str) -> None:
     (mine / "mine").rename(mine / name)
-    with pytest.raises(ConfigurationError, match="a name has small letters"):
+    with pytest.raises(ConfigurationError, match="a name may have up to 40"):
         load_templates(mine)

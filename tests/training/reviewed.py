@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from app.engine.base import Delta, Generation, LabelLogprobs, LabelRead, ServedModel
+from app.engine.base import Delta, Generation, NextTokenLogprobs, NextTokenQuery, ServedModel
 from app.engine.supervisor import Launch
 from app.engine.tokenizer import ChatTokenizer
 from app.errors import EngineError
@@ -120,12 +120,12 @@ class ReadingEngine(ScriptedEngine):
         async for delta in super().generate(request):
             yield delta
 
-    async def read_labels(self, request: LabelRead) -> LabelLogprobs:
+    async def next_token_logprobs(self, request: NextTokenQuery) -> NextTokenLogprobs:
         told = self._told(request)
         self.logprobs = [(math.log(told), math.log(1 - told))]
-        return await super().read_labels(request)
+        return await super().next_token_logprobs(request)
 
-    def _told(self, request: Generation | LabelRead) -> float:
+    def _told(self, request: Generation | NextTokenQuery) -> float:
         match = _PROBABILITY.search(request.messages[-1].content)
         assert match, "the paper has not reached the engine"
         return min(max(float(match[1]) + self.shift, 0.01), 0.99)

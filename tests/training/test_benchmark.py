@@ -197,8 +197,8 @@ def test_an_answer_without_a_decision_counts_as_unparsed(
     recipe = prepared(tmp_path, models=["tuned"])
 
     class Mute(ReadingEngine):
-        async def read_labels(self, request: Any) -> Any:
-            found = await super().read_labels(request)
+        async def next_token_logprobs(self, request: Any) -> Any:
+            found = await super().next_token_logprobs(request)
             return type(found)({}, found.usage)
 
     run_stage(benchmark_stage(launcher(lambda _: Mute(tokenizer, texts=refuses))), recipe)

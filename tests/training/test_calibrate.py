@@ -210,8 +210,8 @@ def test_an_engine_that_tells_no_probabilities_is_told(
     tmp_path: Path, tokenizer: ChatTokenizer
 ) -> None:
     class Mute(ReadingEngine):
-        async def read_labels(self, request: Any) -> Any:
-            found = await super().read_labels(request)
+        async def next_token_logprobs(self, request: Any) -> Any:
+            found = await super().next_token_logprobs(request)
             return type(found)({}, found.usage)
 
     stage = calibrate_stage(launcher(lambda _: Mute(tokenizer)))

@@ -13,7 +13,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.routing import Match
 from structlog.contextvars import bound_contextvars
 
-from app.api.middleware.refusal import refuse
+from app.api.middleware.early_response import respond_early
 from app.errors import ReviewerError, ShuttingDown, unexpected
 from app.observability.metrics import Metrics, code_of
 
@@ -63,11 +63,11 @@ class Access:
                 if status is not None:
                     raise
                 late = ShuttingDown("The service has stopped before this was finished.")
-                await refuse(late, scope, receive, named, linger=None)
+                await respond_early(late, scope, receive, named, linger=None)
             except Exception as error:  # noqa: BLE001  # the last resort
                 failure = unexpected(error)
                 if status is None:
-                    await refuse(failure, scope, receive, named, linger=None)
+                    await respond_early(failure, scope, receive, named, linger=None)
                 # Else the answer stays without an end, and uvicorn closes the connection.
             finally:
                 self._note(scope, status or CLIENT_LEFT, time.perf_counter() - started)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from app.api.middleware.refusal import is_sending, refuse
+from app.api.middleware.early_response import is_sending, respond_early
 from app.errors import BodyTooSlow, Overloaded, ReviewerError
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ class _Exchange:
     async def refuse(self, error: ReviewerError, *, sending: bool) -> None:
         self._refused = True
         linger = self._lingering if sending else None
-        await refuse(error, self._scope, self._receive, self._send, linger=linger)
+        await respond_early(error, self._scope, self._receive, self._send, linger=linger)
 
     def close(self) -> None:
         self._body.close()

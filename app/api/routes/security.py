@@ -1,4 +1,5 @@
-"""What the OpenAPI document says of API keys; ``app.api.middleware.guard`` checks them."""
+"""What the OpenAPI document says of API keys; ``app.api.middleware.auth_and_limits`` checks
+them."""
 
 from __future__ import annotations
 

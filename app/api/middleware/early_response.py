@@ -19,7 +19,7 @@ _WAIT_S = 10.0
 """Longest for one of the places, and all in all."""
 
 
-async def refuse(
+async def respond_early(
     error: ReviewerError,
     scope: Scope,
     receive: Receive,

@@ -13,7 +13,7 @@ from throttled.rate_limiter.gcra import GCRARateLimiter
 from throttled.store import MemoryStore
 
 from app.api.middleware.bodies import WORK
-from app.api.middleware.refusal import is_sending, refuse
+from app.api.middleware.early_response import is_sending, respond_early
 from app.errors import RateLimited, ReviewerError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ OPEN = frozenset({"/livez", "/readyz", "/version", "/docs", "/openapi.json"})
 """Paths that need no key; every other does, also one that leads nowhere."""
 
 
-class Guard:
+class AuthAndLimits:
     """ASGI middleware: 401 without a key, 429 for a key that asks too much, 503 when all is busy.
 
     Places are taken by ``app.api.middleware.bodies``, when a body is there: who comes when all are
@@ -71,7 +71,7 @@ class Guard:
                 self._limiter.check(tenant)
         except ReviewerError as error:
             linger = self._lingering if is_sending(scope) else None
-            await refuse(error, scope, receive, with_limits, linger=linger)
+            await respond_early(error, scope, receive, with_limits, linger=linger)
             return
         await self._app(scope, receive, with_limits)
 

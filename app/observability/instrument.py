@@ -1,4 +1,4 @@
-"""Watches a review's events: counts them, and times its stages."""
+"""Records metrics and trace spans of a review from its events."""
 
 from __future__ import annotations
 
@@ -17,24 +17,26 @@ from app.review.service import (
     Decided,
     Event,
     Extracted,
-    Judging,
     Prompted,
+    ReadingVerdict,
 )
 
 _STAGE_AFTER: dict[type[Event], str | None] = {
     Accepted: "extraction",
     Extracted: "packing",
     Prompted: "generation",
-    Judging: "verdict",
+    ReadingVerdict: "verdict",
     Decided: None,
 }
-"""What is being done once an event has come."""
+"""The stage that begins with each event; None if no stage does."""
 
 
-async def watched(
+async def instrumented(
     events: AsyncGenerator[Event, None], metrics: Metrics, traces: Traces = NO_TRACES
 ) -> AsyncGenerator[Event, None]:
-    """The events, unchanged; a review that is not completed is failed or cancelled."""
+    """The events, unchanged. A review that ends without ``Completed`` counts as failed or
+    cancelled.
+    """
     stages = _Stages(metrics, traces)
     status = "cancelled"
     try:
@@ -60,14 +62,14 @@ async def watched(
 
 
 class _Stages:
-    """Where one review is, and since when."""
+    """The current stage of one review, and when it began."""
 
     def __init__(self, metrics: Metrics, traces: Traces) -> None:
         self._metrics = metrics
         self._trace = traces.review()
         self._stage: str | None = None
         self._since = 0
-        # Spans want the time of day, and durations a clock that nobody sets.
+        # Spans need wall-clock times; durations need a monotonic clock.
         self._epoch = time.time_ns() - time.perf_counter_ns()
 
     def enter(self, stage: str | None) -> None:
@@ -97,7 +99,7 @@ def _count(report: ReviewReport, metrics: Metrics) -> None:
         metrics.probability.observe(report.verdict.probability)
     if report.prompt.truncated:
         metrics.truncated.inc()
-    if report.judged.constrained is False:
+    if report.chosen.constrained is False:
         metrics.unconstrained.inc()
     for found in report.paper.integrity.hidden_text:
         kind = found.kind if found.kind in HIDDEN_KINDS else "other"

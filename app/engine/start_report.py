@@ -1,8 +1,8 @@
-"""What the engine's own processes say when they fail to start.
+"""Collects the errors of the engine's processes when they fail to start.
 
-vLLM's front end knows only that one of them ended ("See root cause above"). So each of them, by
-the plugin in ``app.observability.logs``, appends the exceptions that vLLM logs to a file which is
-there for no longer than the start: nothing of a paper can come into it.
+vLLM's front end knows only that a process has ended ("See root cause above"). So in each process
+the plugin in ``app.observability.logs`` appends the exceptions that vLLM logs to a file. The file
+exists only during the start, so it can't contain text of a paper.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ from app.observability.logs import START_REPORT, StartReport
 
 @contextmanager
 def explained_start() -> Iterator[None]:
-    """
+    """Explain any exception raised inside.
+
     Raises:
-        ModelNotStarted: instead of whatever is raised inside.
+        ModelNotStarted: with the reason of the failure.
     """
     with tempfile.TemporaryDirectory(prefix="reviewer-start-") as folder:
         report = Path(folder) / "report"
         report.touch(mode=0o600)
         os.environ[START_REPORT] = str(report)
-        # The front end logs what went wrong in looking at a model, and raises something else.
+        # For errors in a model's files, vLLM's front end logs the cause and raises another error.
         own = StartReport(report)
         logging.getLogger("vllm").addHandler(own)
         try:

@@ -1,4 +1,4 @@
-"""Keeps one engine running: starts it in the background, waits for an answer, restarts it."""
+"""Keeps one engine running: starts it in the background, and restarts it when it dies or hangs."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from app.tasks import EssentialTasks
 log = logging.getLogger(__name__)
 
 Launch = Callable[[], Awaitable[Engine]]
-"""Loads the model and returns the running engine; minutes, for a large one."""
+"""Loads the model and returns the running engine; takes minutes for a large model."""
 
 _LONGEST_PAUSE_S = 60.0
 _HANG_S = 120.0
-_LOOKS = 4
-"""So many looks at whether the engine hangs in the time after which it does."""
+_CHECKS_PER_HANG = 4
+"""Checks for a hang within the time after which the engine counts as hanging."""
 _FIRST_ANSWER_S = 600.0
-"""The first answer may wait for what is compiled, or for an upstream that is woken up by it."""
+"""The first answer may have to wait for compilation, or for an upstream that loads its model."""
 _ANSWERS_WITHIN_S = 60.0
-"""One token; a CPU has to read the question first, perhaps beside its other work."""
+"""Time for one token, on a CPU perhaps beside other work."""
 
 
 class Supervisor:
-    """Owns the engine of a process; everybody else borrows it for one request."""
+    """Owns the process's engine; other code gets it from :meth:`engine` for each request."""
 
     def __init__(
         self, launch: Launch, hang_s: float = _HANG_S, first_answer_s: float = _FIRST_ANSWER_S
@@ -45,44 +45,45 @@ class Supervisor:
         self.tasks = EssentialTasks()
         self.gate = EngineGate()
         self.unready: str | None = "the model has not been started"
-        """Why the model can't answer now, in words for a person; None when it can."""
+        """Why the model can't answer now, for display; None when it can."""
 
         self.failure: ModelNotStarted | None = None
-        """What the last start failed by; None once one has succeeded."""
+        """The failure of the last start; None once a start has succeeded."""
         self.given_up = asyncio.Event()
-        """Set once a start has failed by what does not pass; there will be no other."""
+        """Set once a start has failed for a permanent reason; it is not tried again."""
 
     def engine(self) -> Engine:
         """The running engine.
 
         Raises:
-            EngineUnavailable: it is starting, or died and is being restarted.
+            EngineUnavailable: the engine is starting, or died and is being restarted.
         """
         if self._engine is None:
             raise EngineUnavailable(f"The model is not ready: {self.unready}.")
         return self._engine
 
     def check(self) -> None:
-        """For who runs the service: why there is no engine, whole.
+        """Raise the full reason if there is no engine; for the service's operator, not clients.
 
         Raises:
-            ModelNotStarted: its last start failed.
-            EngineUnavailable: it is starting, or died and is being restarted.
+            ModelNotStarted: the last start failed.
+            EngineUnavailable: the engine is starting, or died and is being restarted.
         """
         if self.failure:
             raise self.failure
         self.engine()
 
     def check_running(self, engine: Engine) -> None:
-        """
+        """Check that ``engine`` has not been replaced.
+
         Raises:
-            EngineUnavailable: this engine runs no more.
+            EngineUnavailable: it is no longer running.
         """
         if self.engine() is not engine:
             raise EngineUnavailable("The model was restarted before it saw this request.")
 
     async def answers(self) -> bool:
-        """Whether the engine answers a plain question now."""
+        """Whether the engine answers a short request now."""
         try:
             async with asyncio.timeout(_ANSWERS_WITHIN_S):
                 await _ask(self.engine())
@@ -91,12 +92,12 @@ class Supervisor:
         return True
 
     async def start(self) -> None:
-        """Begin loading the model, and return."""
+        """Begin to load the model; returns at once."""
         self.unready = "the model is loading"
-        self._task = self.tasks.start("watch over the engine", self._run(), self._stopping)
+        self._task = self.tasks.start("run the engine", self._run(), self._stopping)
 
     async def stop(self) -> None:
-        """Stop the engine, also one that is still loading."""
+        """Stop the engine, even while it is loading."""
         self.unready = "the service is stopping"
         self._stopping.set()
         if self._task is not None:
@@ -107,7 +108,7 @@ class Supervisor:
         """Wait until the model answers.
 
         Raises:
-            ModelNotStarted: its first start failed.
+            ModelNotStarted: the first start failed.
         """
         await self._settled.wait()
         self.check()
@@ -127,10 +128,10 @@ class Supervisor:
         await self._stopping.wait()
 
     async def _end_of(self, engine: Engine) -> str:
-        """Why it can answer no more."""
+        """Wait until the engine dies or hangs; returns the reason."""
         ends = [
-            asyncio.create_task(_death(engine), name="wait for the engine's end"),
-            asyncio.create_task(self._hang(engine), name="search for a hang of the engine"),
+            asyncio.create_task(_death(engine), name="wait for the engine's death"),
+            asyncio.create_task(self._hang(engine), name="wait for a hang of the engine"),
         ]
         try:
             ended, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -140,19 +141,19 @@ class Supervisor:
                 task.cancel()
 
     async def _hang(self, engine: Engine) -> str:
-        """Wait until it hangs."""
+        """Wait until the engine hangs; returns the reason."""
         while True:
-            await asyncio.sleep(self._hang_s / _LOOKS)
+            await asyncio.sleep(self._hang_s / _CHECKS_PER_HANG)
             try:
                 async with asyncio.timeout(self._hang_s):
                     await engine.responds()
             except TimeoutError:
                 return f"it has done nothing for {self._hang_s:g} s"
-            except Exception as error:  # noqa: BLE001  # of one that is dying, which says so itself
-                log.debug("an engine could not be looked at: %s", type(error).__name__)
+            except Exception as error:  # noqa: BLE001  # the engine is dying, which _death notices
+                log.debug("checking the engine for a hang failed: %s", type(error).__name__)
 
     async def _started(self) -> Engine | None:
-        """An engine that has answered; None where none ever will."""
+        """Start an engine, trying again as long as that may help; None once it can't."""
         pause = 1.0
         while True:
             try:
@@ -160,7 +161,7 @@ class Supervisor:
             except Exception as error:
                 self.failure = failure = why(error)
                 next_s = f"trying again in {pause:.0f} s" if failure.passing else "giving up"
-                # There is no paper's text before the first request: the message may be told.
+                # The message can't contain a paper's text: there has been no request yet.
                 log.error("the model did not start: %s (%s)", failure.message, failure.code)
                 log.error("%s", next_s, exc_info=error)
             if not failure.passing:
@@ -174,7 +175,7 @@ class Supervisor:
             pause = min(2 * pause, _LONGEST_PAUSE_S)
 
     async def _launch_and_ask(self) -> Engine:
-        """Launch, and let the model answer once; one that is cancelled is closed all the same."""
+        """Launch an engine and let it answer once. If cancelled, the engine is closed."""
         launching = asyncio.ensure_future(self._launch())
         try:
             engine = await asyncio.shield(launching)
@@ -188,7 +189,7 @@ class Supervisor:
         except TimeoutError as error:
             await _close(engine)
             raise EngineUnavailable(
-                f"It has not answered a plain question within {self._first_answer_s:g} s."
+                f"The model has not answered a short request within {self._first_answer_s:g} s."
             ) from error
         except BaseException:
             await _close(engine)
@@ -197,11 +198,13 @@ class Supervisor:
 
 
 async def _death(engine: Engine) -> str:
-    """Why it can answer no more. One that can't be watched is as good as dead."""
+    """Wait until the engine dies; returns the reason. An engine that fails to report is dead
+    too.
+    """
     try:
         return await engine.died()
     except Exception as error:
-        log.exception("the engine could not be watched")
+        log.exception("waiting for the engine's death failed")
         return f"watching it failed: {type(error).__name__}"
 
 
@@ -209,12 +212,12 @@ async def _close(engine: Engine) -> None:
     try:
         await engine.close()
     except Exception:
-        # A dead engine may fail in this too; the next one is to be started all the same.
-        log.exception("the engine could not be closed in order")
+        # Closing a dead engine may fail. The next one is started anyway.
+        log.exception("closing the engine failed")
 
 
 async def _ask(engine: Engine) -> None:
-    """Let the model answer a plain question, by one token."""
+    """Let the model generate one token."""
     question = Generation(
         request_id="first-answer",
         messages=(Message("user", "Hello"),),

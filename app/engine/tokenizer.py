@@ -26,10 +26,10 @@ class ChatTokenizer:
 
     @classmethod
     def load(cls, location: str | Path) -> ChatTokenizer:
-        """From a folder or a hub id.
+        """Load the tokenizer of a model folder or a hub id.
 
         Raises:
-            ConfigurationError: there is none, or it has no chat template.
+            ConfigurationError: there is no tokenizer, or it has no chat template.
         """
         try:
             tokenizer = AutoTokenizer.from_pretrained(location)
@@ -39,13 +39,13 @@ class ChatTokenizer:
             ) from error
         if not isinstance(tokenizer, PreTrainedTokenizerFast) or not tokenizer.chat_template:
             raise ConfigurationError(
-                f"the tokenizer at {location} has no chat template, or is not a fast one",
+                f"the tokenizer at {location} has no chat template, or no fast implementation",
                 param="model",
             )
         return cls(tokenizer)
 
     def encode(self, text: str) -> list[int]:
-        # Unlike encode(), the batch lets other threads run: 40 ms for a paper of 50 pages.
+        # Unlike encode(), encoding a batch releases the GIL; a paper of 50 pages takes 40 ms.
         (encoding,) = self._backend.encode_batch_fast([text], add_special_tokens=False)
         ids: list[int] = encoding.ids
         return ids
@@ -62,5 +62,5 @@ class ChatTokenizer:
         return str(prompt) + prefix
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of tokens, special ones spelled out."""
+        """The text of tokens, special tokens included."""
         return str(self._backend.decode(list(ids), skip_special_tokens=False))

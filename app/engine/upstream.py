@@ -105,7 +105,9 @@ class UpstreamEngine:
         self.tokenizer = tokenizer
         self.takes_cache_salt = is_vllm
         self._is_vllm = is_vllm
-        self._known: Skills | None = Skills(continues=True, tells=True) if is_vllm else None
+        self._known: Skills | None = (
+            Skills(continues=True, returns_logprobs=True) if is_vllm else None
+        )
         self._finding_out = asyncio.Lock()
 
     async def generate(self, request: Generation) -> AsyncGenerator[Delta, None]:
@@ -172,7 +174,7 @@ class UpstreamEngine:
             raise EngineDied("The upstream ended its answer half-way.")
 
     async def next_token_logprobs(self, request: NextTokenQuery) -> NextTokenLogprobs:
-        if not (await self._skills()).reads_labels:
+        if not (await self._skills()).reads_verdicts:
             return NextTokenLogprobs({}, Usage())
         names = {f"token_id:{token}": token for token in request.token_ids}
         names |= {self.tokenizer.decode([token]): token for token in request.token_ids}
@@ -206,7 +208,7 @@ class UpstreamEngine:
                     alone, begun = [await self._label_answer(ask, 2) for ask in TRIALS]
                 except InvalidRequest as error:
                     log.info("the upstream reads no probabilities: %s", error.message)
-                    self._known = Skills(continues=False, tells=False)
+                    self._known = Skills(continues=False, returns_logprobs=False)
                 else:
                     self._known = skills(self.tokenizer, alone, begun)
                     log.info("the upstream: %s", self._known)

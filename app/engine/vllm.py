@@ -1,7 +1,7 @@
 """vLLM's AsyncLLM in this process tree, and vLLM's OpenAI serving layer on the same engine.
 
-The only file that imports vLLM; it is imported in a thread, once the service is up. What is called
-here was checked against vLLM 0.32.0 and is pinned to it.
+The only module that imports vLLM; it is itself imported in a thread while the service is starting.
+It was checked against vLLM 0.32.0, and is pinned to that version.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# As `vllm serve` does. vLLM's own default, fork, gives its process a CUDA that can't be initialised
-# where anything here has touched the driver.
+# As `vllm serve` does. With vLLM's default, fork, CUDA can't be initialised in the child if this
+# process has used the driver.
 os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
 
 _DEATH_POLL_S = 0.25
@@ -79,10 +79,10 @@ _GIB = 2**30
 
 
 async def launch(settings: Settings, source: ModelSource, folder: Path, *, cpu: bool) -> VllmEngine:
-    """Load the model from its folder; about 25 s for the embedded default, minutes for Gemma.
+    """Load the model from its folder. Takes about 25 s for the CPU default, minutes for Gemma.
 
     Raises:
-        ConfigurationError: its tokenizer can't be found.
+        ConfigurationError: the folder has no tokenizer, or vLLM's arguments are wrong.
     """
     log.info("loading %s from %s", source.name, folder)
     tokenizer = await asyncio.to_thread(ChatTokenizer.load, folder)
@@ -102,7 +102,7 @@ async def launch(settings: Settings, source: ModelSource, folder: Path, *, cpu: 
     llm = await asyncio.to_thread(
         AsyncLLM.from_engine_args,
         AsyncEngineArgs.from_cli_args(args),
-        # Batches as large as a server's for this device: 8192 tokens on an H100, by default 2048.
+        # Batch sizes as for `vllm serve`: 8192 tokens on an H100; otherwise they would be 2048.
         usage_context=UsageContext.OPENAI_API_SERVER,
     )
     serving = _serving_layer(seeds=not cpu)
@@ -138,7 +138,7 @@ class VllmEngine:
         failure: EngineError | None = None
         try:
             async for output in self._run(request, _sampling(request)):
-                # Of several completions the later ones find what the first has just read.
+                # Later completions find the prompt in the cache because of the first one.
                 cached_tokens = min(cached_tokens, output.num_cached_tokens or 0)
                 for part in output.outputs:
                     completion_tokens += len(part.token_ids)
@@ -151,7 +151,7 @@ class VllmEngine:
                         yield Delta(part.text, part.finish_reason, usage, part.index)
                     elif request.structure:
                         accepted = self._accepted(part)
-                        failure = _not_held(begun=begun or bool(accepted))
+                        failure = _constraint_failure(begun=begun or bool(accepted))
                         yield Delta(accepted, None, usage, part.index)
                     else:
                         raise EngineError("The engine could not continue the review.")
@@ -163,7 +163,7 @@ class VllmEngine:
             raise failure
 
     def _accepted(self, part: Any) -> str:
-        """The text of an output whose last token the grammar refused, without that token's."""
+        """The text of an output without its last token, which the grammar refused."""
         refused = self.tokenizer.decode(part.token_ids[-1:])
         text: str = part.text
         return text.removesuffix(refused) if refused else text
@@ -197,13 +197,13 @@ class VllmEngine:
         return "its process ended"
 
     async def responds(self) -> None:
-        # The engine core answers it between two steps.
+        # The engine core answers this call between two steps, so it does not return if it hangs.
         await self.llm.is_sleeping()
 
     async def close(self) -> None:
         if self.llm.get_num_unfinished_requests():
-            # vLLM's own shutdown forgets them. The end of its processes is what they fail by, and
-            # nothing else ends one that hangs.
+            # vLLM's shutdown would leave these requests waiting forever. They fail when its
+            # processes end, and killing is the only way to end a process that hangs.
             await asyncio.to_thread(self._kill)
             async with asyncio.timeout(_DIES_WITHIN_S):
                 await self.died()
@@ -220,7 +220,7 @@ class VllmEngine:
     async def _run(
         self, request: Generation | NextTokenQuery, sampling: SamplingParams
     ) -> AsyncGenerator[Any, None]:
-        """vLLM's outputs for the request's prompt, with its errors in our terms."""
+        """vLLM's outputs for the request's prompt; its exceptions become those of app.errors."""
         ids = await asyncio.to_thread(self._prompt_ids, request.messages, request.prefix)
         prompt: dict[str, Any] = {"prompt_token_ids": ids}
         if request.cache_salt is not None:
@@ -261,18 +261,18 @@ def _sampling(request: Generation) -> SamplingParams:
         raise InvalidRequest(str(error)) from error
 
 
-def _not_held(*, begun: bool) -> ConstraintFailed:
-    """The grammar could not be compiled, or it refused a token of an answer that had ``begun``.
+def _constraint_failure(*, begun: bool) -> ConstraintFailed:
+    """The error for a grammar that refused a token of an answer that had ``begun``, or, without
+    any text, for a grammar that can't be compiled.
 
-    vLLM gives the same reason for both. Only while it compiles it, or at the first token, does it
-    find out that a schema which looked right can't be met: one that refers to itself and to nothing
-    else, say.
+    vLLM gives the same reason for both. That a valid schema can't be met (for example because it
+    only refers to itself) is noticed during compilation, or at the first token.
     """
     if begun:
-        return ConstraintFailed(EngineError("The engine could not hold the answer to its format."))
+        return ConstraintFailed(EngineError("The engine could not keep the answer to its format."))
     return ConstraintFailed(
         InvalidRequest(
-            "No answer can be held to this schema: its grammar can't be compiled.",
+            "No answer can match this schema: its grammar can't be compiled.",
             param="response_format",
             code="invalid_schema",
         )
@@ -280,7 +280,7 @@ def _not_held(*, begun: bool) -> ConstraintFailed:
 
 
 def _serve_args(settings: Settings, location: str, model: ServedModel, *, cpu: bool) -> Namespace:
-    """vLLM's own command-line arguments: one description for the engine and its serving layer."""
+    """The command-line arguments of `vllm serve`, for the engine and its serving layer."""
     eager = cpu if settings.enforce_eager is None else settings.enforce_eager
     words = [
         *("--model", location),
@@ -290,11 +290,11 @@ def _serve_args(settings: Settings, location: str, model: ServedModel, *, cpu: b
         *("--max-num-seqs", str(settings.max_num_seqs)),
         *("--max-num-queued-reqs", str(settings.max_queued_requests)),
         *("--gpu-memory-utilization", str(settings.gpu_memory_utilization)),
-        # Without it, small models that are held to a JSON schema loop on newlines.
+        # Without it, small models constrained to a JSON schema may repeat newlines endlessly.
         "--structured-outputs-config",
         json.dumps({"backend": "xgrammar", "disable_any_whitespace": True}),
-        # Papers come as text: no tower for pictures or sound is built, nor warmed up. Where the
-        # architecture has none, vLLM takes no notice of it.
+        # Papers are text, so the parts of a model for images and audio are not loaded. vLLM ignores
+        # the flag for models without such parts.
         "--language-model-only",
         "--enable-prompt-tokens-details",
         "--enable-prefix-caching"
@@ -305,7 +305,7 @@ def _serve_args(settings: Settings, location: str, model: ServedModel, *, cpu: b
         words.append("--enforce-eager")
     if cpu:
         words += ["--kv-cache-memory-bytes", str(int(settings.cpu_kv_cache_gib * _GIB))]
-        # The default of 128 would make the label read compute up to 127 tokens of prompt again.
+        # With the default of 128, reading a verdict would recompute up to 127 tokens of the prompt.
         words += ["--block-size", "32"]
     args: Namespace = make_arg_parser(_Arguments()).parse_args(
         [*words, *further_args(settings, words)]
@@ -315,17 +315,18 @@ def _serve_args(settings: Settings, location: str, model: ServedModel, *, cpu: b
 
 
 class _Arguments(FlexibleArgumentParser):  # type: ignore[misc]
-    """vLLM's parser, which would print a wrong argument and end the process."""
+    """vLLM's argument parser, raising an error for a wrong argument instead of exiting."""
 
     def error(self, message: str) -> NoReturn:
         raise ConfigurationError(f"vLLM: {message}", param="vllm_args")
 
 
 def _serving_layer(*, seeds: bool) -> FastAPI:
-    """vLLM's routes for models and chat, and no other of the 32 that it would register."""
+    """vLLM's routes for models and chat, without its other 30."""
     serving = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     init_exception_handler(serving)
-    # On a dead engine vLLM's handler asks this to exit; the supervisor restarts the engine instead.
+    # vLLM's handler sets should_exit when the engine is dead. Nothing reads it here, as the
+    # supervisor restarts the engine.
     serving.state.server = SimpleNamespace(should_exit=False)
     serving.include_router(models_router)
 
@@ -350,7 +351,7 @@ def _serving_layer(*, seeds: bool) -> FastAPI:
 
 
 def _seed_unsupported() -> InvalidRequest:
-    # "CPU Generator does not use offset": with chunked prefill, one such request kills the engine.
+    # With chunked prefill one such request crashes the engine: "CPU Generator does not use offset".
     return InvalidRequest(
         "seed is not supported by the CPU engine.", param="seed", code="seed_unsupported"
     )

@@ -1,4 +1,4 @@
-"""vLLM's own arguments, where the operator gives more of them than the service does."""
+"""Additional arguments for vLLM from the setting ``vllm_args``."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from app.settings import Settings
 
 
 def further_args(settings: Settings, own: Collection[str]) -> list[str]:
-    """The operator's own arguments beside ``own``, the service's.
+    """The arguments in the setting. ``own`` are those that the service itself passes to vLLM.
 
     Raises:
-        ConfigurationError: one of them is among these, or they can't be read.
+        ConfigurationError: an argument is one of ``own``, or the setting can't be parsed.
     """
     try:
         more = shlex.split(settings.vllm_args)

@@ -1,5 +1,6 @@
-"""Whether a folder's weights are all there, by their files' own headers: in milliseconds, where a
-loader finds out after a minute and does not say which file it was.
+"""Checks that a folder's safetensors files are complete, by their headers.
+
+This takes milliseconds. A loader would fail only after a minute, without naming the file.
 """
 
 from __future__ import annotations
@@ -12,19 +13,20 @@ from app.errors import ReviewerError
 
 _LENGTH_BYTES = 8
 _LONGEST_HEADER = 100_000_000
-"""The format's own limit, in bytes."""
+"""In bytes, by the format's definition."""
 
 
 class WeightsDamaged(ReviewerError):
-    """Files of weights are missing, cut short, or none."""
+    """Weight files are missing or damaged."""
 
     code = "weights_damaged"
 
 
 def check_weights(folder: Path) -> None:
-    """
+    """Check all weight files of a model folder.
+
     Raises:
-        WeightsDamaged: says which file, and what is wrong with it.
+        WeightsDamaged: names the file, and what is wrong with it.
     """
     index = folder / "model.safetensors.index.json"
     names = (
@@ -42,7 +44,7 @@ def _indexed(index: Path) -> set[str]:
     try:
         return set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
     except (ValueError, KeyError, AttributeError) as error:
-        raise WeightsDamaged(f"{index} is no index of weights") from error
+        raise WeightsDamaged(f"{index} is not an index of weights") from error
 
 
 def _check_file(path: Path) -> None:
@@ -53,7 +55,7 @@ def _check_file(path: Path) -> None:
     with path.open("rb") as file:
         header_size = int.from_bytes(file.read(_LENGTH_BYTES), "little")
         if not 0 < header_size <= min(_LONGEST_HEADER, size):
-            raise WeightsDamaged(f"{path} is no safetensors file, or only its beginning")
+            raise WeightsDamaged(f"{path} is not a safetensors file, or only the start of one")
         expected = _LENGTH_BYTES + header_size + _data_size(file.read(header_size), path)
     if size != expected:
         raise WeightsDamaged(

@@ -346,7 +346,7 @@ def test_what_else_keeps_a_model_from_being_pulled(repository: Hub, tmp_path: Pa
     assert "Connection refused" in refused("hub_unreachable", HF_ENDPOINT="http://127.0.0.1:9")
     refused("model_not_on_disk", HF_HUB_OFFLINE="1")
     repository.sizes["model.safetensors"] = 10**15
-    assert "it needs 1000000.0 GB" in refused("disk_full")
+    assert "the download needs 1000000.0 GB" in refused("disk_full")
     repository.sizes.clear()
     status, printed = pull(repository, tmp_path / "full", largest_file=1_000_000)
     assert status == 2

@@ -142,7 +142,7 @@ async def test_an_engine_that_never_answers_has_not_started(tokenizer: ChatToken
 
     supervisor = Supervisor(launch, first_answer_s=0.1)
     await supervisor.start()
-    with pytest.raises(ModelNotStarted, match="not answered a plain question"):
+    with pytest.raises(ModelNotStarted, match="not answered a short request"):
         await supervisor.ready()
     with anyio.fail_after(10):
         while supervisor.unready:  # closing it has woken it up

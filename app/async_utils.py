@@ -1,4 +1,4 @@
-"""What asyncio lacks: waits with an end, and work that ends when its client hangs up."""
+"""Additions to asyncio: waits with a timeout, and work that is cancelled on disconnect."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ T = TypeVar("T")
 
 
 class ClientGone(Exception):
-    """The client hung up; there is nobody to answer."""
+    """The client has disconnected."""
 
 
 async def cancel_on_disconnect(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """The result of ``work``, which is cancelled when the client hangs up.
+    """The result of ``work``, which is cancelled if the client disconnects.
 
-    ``receive`` is the request's ASGI channel, its body already read.
+    ``receive`` is the request's ASGI channel; the body must have been read.
 
     Raises:
-        ClientGone: the client hung up first.
+        ClientGone: the client disconnected first.
     """
     working = asyncio.ensure_future(work)
     watching = asyncio.ensure_future(hung_up(receive))
@@ -39,13 +39,13 @@ async def cancel_on_disconnect(receive: Receive, work: Coroutine[Any, Any, T]) -
 
 
 async def hung_up(receive: Receive) -> None:
-    """Wait until the client has hung up."""
+    """Wait until the client has disconnected."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 async def finished(work: Coroutine[Any, Any, None]) -> None:
-    """Wait until ``work`` has ended, also if the waiting task is cancelled meanwhile."""
+    """Wait until ``work`` has ended, even if the waiting task is cancelled meanwhile."""
     task = asyncio.ensure_future(work)
     while not task.done():
         with contextlib.suppress(asyncio.CancelledError):
@@ -53,7 +53,7 @@ async def finished(work: Coroutine[Any, Any, None]) -> None:
 
 
 async def wait_for(event: asyncio.Event, seconds: float | None) -> bool:
-    """Whether it is set: at once, or within so long."""
+    """Wait for ``event``, at most ``seconds``; returns whether it is set."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()
@@ -61,10 +61,10 @@ async def wait_for(event: asyncio.Event, seconds: float | None) -> bool:
 
 
 async def end(tasks: list[asyncio.Task[None]], seconds: float) -> None:
-    """Wait until tasks that were asked to end have done so; what takes longer is cancelled.
+    """Wait for tasks that were asked to end; after ``seconds`` they are cancelled.
 
-    A task that is cancelled while a database works for it leaves a connection behind that is not
-    closed in order.
+    They are not cancelled at once, because a task that is cancelled during a database call leaves
+    a broken connection behind.
     """
     if tasks:
         _, stuck = await asyncio.wait(tasks, timeout=seconds)

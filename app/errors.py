@@ -1,9 +1,10 @@
-"""Every error a client can see. One handler in ``app.main`` turns them into OpenAI's envelope.
+"""All errors that a client can see. A handler in ``app.main`` turns them into OpenAI's envelope.
 
 ReviewerError                      500  internal_error
 ├── InvalidRequest                 400  (the code says what: missing_field, invalid_value, ...)
 │   ├── UrlNotAllowed              400  url_not_allowed
 │   ├── ModelNotFound              404  model_not_found
+│   ├── ChatNotServed              404  chat_not_served
 │   ├── ReviewNotFound             404  review_not_found
 │   ├── PaperNotStored             404  paper_not_stored
 │   ├── IdempotencyMismatch        409  idempotency_key_mismatch
@@ -67,7 +68,9 @@ _POSTGRESQL_DISK_FULL = "53100"
 
 
 class ReviewerError(Exception):
-    """Base of all: a message for the client, and a status, type and code in OpenAI's terms."""
+    """Base class: a message for the client, and an HTTP status, type and code as OpenAI uses
+    them.
+    """
 
     status: ClassVar[int] = 500
     type: ClassVar[str] = "api_error"
@@ -76,7 +79,7 @@ class ReviewerError(Exception):
     """Seconds after which the same request may succeed (the ``Retry-After`` header)."""
 
     def __init__(self, message: str, param: str | None = None, code: str | None = None) -> None:
-        # Exception.__init__ gets all of them, so that pickling (by a worker process) keeps them.
+        # All arguments are passed to Exception.__init__, so that pickling keeps them.
         super().__init__(message, param, code)
         self.message = message
         self.param = param
@@ -88,11 +91,11 @@ class ReviewerError(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        """What the answer's head says of the error."""
+        """The error's headers for the answer."""
         return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
 
     def envelope(self) -> dict[str, Any]:
-        """The body of the answer, as OpenAI's API words it, and the request's id."""
+        """The body of the answer: OpenAI's error object, and the request's id."""
         return {
             "error": {
                 "message": self.message,
@@ -116,14 +119,14 @@ class ModelNotFound(InvalidRequest):
 
 
 class ChatNotServed(InvalidRequest):
-    """The engine answers no OpenAI requests by itself; see ``app.engine.base.OpenAIServer``."""
+    """The engine does not serve OpenAI's API; see ``app.engine.base.OpenAIServer``."""
 
     status = 404
     code = "chat_not_served"
 
 
 class ReviewNotFound(InvalidRequest):
-    """No review of this id, or it is another tenant's: the answer is the same."""
+    """There is no review with this id, or it belongs to another tenant: the answer is the same."""
 
     status = 404
     code = "review_not_found"
@@ -135,7 +138,7 @@ class PaperNotStored(InvalidRequest):
 
 
 class IdempotencyMismatch(InvalidRequest):
-    """The key came before, with another request."""
+    """The key was used before for a different request."""
 
     status = 409
     code = "idempotency_key_mismatch"
@@ -147,7 +150,7 @@ class ReviewCancelled(InvalidRequest):
 
 
 class ReviewFinished(InvalidRequest):
-    """There is nothing left to cancel."""
+    """The review has ended and can't be cancelled."""
 
     status = 409
     code = "review_finished"
@@ -163,7 +166,7 @@ class UrlNotAllowed(InvalidRequest):
 
 
 class BodyTooSlow(InvalidRequest):
-    """The request's body comes slower than any that is meant to arrive."""
+    """The request's body arrives too slowly."""
 
     status = 408
     code = "body_too_slow"
@@ -175,7 +178,7 @@ class UploadTooLarge(InvalidRequest):
 
 
 class RequestTooLarge(InvalidRequest):
-    """More JSON than any request needs."""
+    """The request's JSON is larger than any valid request."""
 
     status = 413
     code = "request_too_large"
@@ -187,7 +190,7 @@ class UnsupportedMediaType(InvalidRequest):
 
 
 class InvalidApiKey(InvalidRequest):
-    """No key, a wrong one, or one that has been revoked: which of them is not told."""
+    """The key is missing, wrong or revoked; the answer does not say which."""
 
     status = 401
     code = "invalid_api_key"
@@ -198,7 +201,7 @@ class InvalidApiKey(InvalidRequest):
 
 
 class RateLimited(ReviewerError):
-    """This key has asked for too much; others may ask."""
+    """This key has exceeded its limit."""
 
     status = 429
     type = "rate_limit_error"
@@ -210,7 +213,7 @@ class RateLimited(ReviewerError):
 
 
 class Overloaded(ReviewerError):
-    """The service has as many reviews as it takes."""
+    """The service is at its limit of reviews."""
 
     status = 503
     type = "service_unavailable_error"
@@ -226,7 +229,7 @@ class ShuttingDown(ReviewerError):
 
 
 class PaperError(ReviewerError):
-    """The document was received whole, but no review can be made of it."""
+    """The document was received, but it can't be reviewed."""
 
     status = 422
     type = "invalid_request_error"
@@ -266,13 +269,13 @@ class TextUnreadable(PaperError):
 
 
 class ArchiveUnreadable(PaperError):
-    """The archive is damaged, or holds no LaTeX paper."""
+    """The archive is damaged, or contains no LaTeX paper."""
 
     code = "archive_unreadable"
 
 
 class ArchiveUnsafe(ArchiveUnreadable):
-    """The archive unpacks to too much, or reaches outside itself."""
+    """The archive unpacks to too much data, or has paths outside itself."""
 
     code = "archive_unsafe"
 
@@ -286,7 +289,7 @@ class ExtractionCrashed(PaperError):
 
 
 class FetchFailed(ReviewerError):
-    """The host of an address did not answer with a paper."""
+    """The host of a URL did not answer with a paper."""
 
     status = 502
     code = "fetch_failed"
@@ -298,7 +301,7 @@ class FetchTimeout(FetchFailed):
 
 
 class FetchRefused(FetchFailed):
-    """The host answered that it has no such paper, or gives it to nobody."""
+    """The host answered that it has no such paper, or does not give access to it."""
 
 
 class EngineError(ReviewerError):
@@ -310,9 +313,9 @@ class EngineError(ReviewerError):
 
 
 class ConstraintFailed(EngineError):
-    """The engine can't hold an answer to the structure that was asked for, or no further.
+    """The engine can't apply the requested structure, or not to the end of the answer.
 
-    What it wrote until then is good. ``refusal`` is for a client who wants nothing else.
+    The text until then is valid. ``refusal`` is the error for a client that needs the structure.
     """
 
     def __init__(self, refusal: ReviewerError) -> None:
@@ -321,15 +324,17 @@ class ConstraintFailed(EngineError):
 
 
 class EngineUnavailable(EngineError):
-    """The model is starting or being restarted: it has seen nothing of this request."""
+    """The model is starting or being restarted; it has not seen this request."""
 
     code = "engine_unavailable"
     retry_after = 15
 
 
 class ModelNotStarted(EngineUnavailable):
-    """Why the model did not start, in a library's words, and what to do; only ``/readyz`` and the
-    log say so. One that is ``passing`` is tried again, any other ends the process.
+    """The model did not start; the message gives the reason and a remedy.
+
+    Only ``/readyz`` and the log show it. If ``passing``, the start is tried again; otherwise the
+    process ends.
     """
 
     code = "model_not_started"
@@ -340,7 +345,7 @@ class ModelNotStarted(EngineUnavailable):
 
 
 class EngineDied(EngineError):
-    """The engine's process, or the connection to it, ended while it worked on this request."""
+    """The engine's process, or the connection to it, ended during this request."""
 
     code = "engine_died"
     retry_after = 15
@@ -352,8 +357,8 @@ class EngineOverloaded(EngineError):
 
 
 class UpstreamError(EngineError):
-    """The OpenAI-compatible server behind us, or a proxy before it, answered with a failure, or
-    with something that is not an answer.
+    """The upstream server, or a proxy in front of it, answered with an error or an invalid
+    answer.
     """
 
     status = 502
@@ -361,7 +366,7 @@ class UpstreamError(EngineError):
 
 
 class StoreUnavailable(ReviewerError):
-    """The database or the data folder can't be reached; the service goes on trying."""
+    """The database or the data folder can't be reached; the service keeps trying."""
 
     status = 503
     type = "service_unavailable_error"
@@ -376,8 +381,9 @@ class StorageFull(StoreUnavailable):
 
 
 def is_full_disk(error: BaseException) -> bool:
-    """Whether a disk, a quota or a limit of file sizes is what stopped a write, by whoever it was:
-    a file's, or that of a database as its driver tells it (``orig`` is SQLAlchemy's).
+    """Whether a write failed because of a full disk, a quota or a limit of file sizes.
+
+    Recognises errors of files and of database drivers (``orig`` is SQLAlchemy's attribute).
     """
     error = getattr(error, "orig", None) or error
     return (
@@ -388,7 +394,7 @@ def is_full_disk(error: BaseException) -> bool:
 
 
 class Interrupted(ReviewerError):
-    """The process that worked on a review for a waiting client has ended."""
+    """The process that made a review for a waiting client has ended."""
 
     status = 503
     type = "service_unavailable_error"
@@ -397,36 +403,36 @@ class Interrupted(ReviewerError):
 
 
 class TaskEnded(ReviewerError):
-    """A part of the service has ended that nothing starts again; only ``/livez`` says so."""
+    """A background task of the service has ended and is not restarted; only ``/livez`` shows it."""
 
     status = 503
     code = "task_ended"
 
 
 class AttemptsExhausted(ReviewerError):
-    """The process or the engine ended each time that it worked on this review alone."""
+    """The process or the engine ended in each attempt at this review alone."""
 
     code = "attempts_exhausted"
 
 
 class StoredRequestUnreadable(ReviewerError):
-    """What the database holds of a request was written by a version that this one can't read."""
+    """The stored request was written by another version, in a form that this one can't read."""
 
     code = "stored_request_unreadable"
 
 
 class ConfigurationError(ReviewerError):
-    """The settings cannot work, or something is not installed."""
+    """The settings are invalid, or something is not installed."""
 
     code = "configuration_error"
 
 
 def unexpected(error: Exception) -> ReviewerError:
-    """What a client is told of a fault of ours: a number under which it is logged.
+    """The error that a client gets for an unexpected exception: an id under which it is logged.
 
-    The exception's own text may hold a path, a key or a paper, so the log has its type and where it
-    was raised (see ``app.observability.logs``), and the client not even these.
+    The exception's text may contain a path, a key or a paper. So the log has only its type and
+    where it was raised (see ``app.observability.logs``), and the client gets neither.
     """
     incident = f"err_{uuid.uuid4().hex[:12]}"
     log.error("%s: unexpected %s", incident, type(error).__name__, exc_info=error)
-    return ReviewerError(f"Something went wrong here; it is logged as {incident}.")
+    return ReviewerError(f"An internal error occurred; it is logged as {incident}.")

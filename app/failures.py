@@ -1,23 +1,23 @@
-"""What a failure means: whose it is, whether it is tried again, when, and whom that costs.
+"""The retry policy of each error: its cause, and whether, when and at what cost to try again.
 
-The one place that says so, for background reviews (``app.jobs``), for the engine's supervision
-(``app.engine``) and for clients (``reviewer batch``). One error, one line in ``POLICIES``; an error
-without a line of its own has that of its base class.
+Used for background reviews (``app.jobs``), by the engine's supervisor (``app.engine``) and by
+clients (``reviewer batch``). ``POLICIES`` has one line per error class; a class without a line has
+the policy of its base class.
 
-How an error is tried again (``Retry``), and what that costs:
+How a review is tried again after an error (``Retry``):
 
-- ``NEVER``: it would fail again. It has failed.
-- ``BACKOFF``: after a pause that grows (``pause_s``). Each try costs the review one of its attempts
-  (``max_attempts``); after the last one it has failed with this error.
-- ``ALONE``: the engine, or the whole process, failed under it, and perhaps under others: each of
-  these is a suspect. That costs nobody anything. Suspects are tried again one at a time, with
-  nothing beside them in the engine, once the engine has answered a plain question. One that fails
-  again then is guilty: from there on it is as ``BACKOFF``.
-- ``WHEN_BACK``: what was away (engine, store) or busy has to come back first. That costs nobody
-  anything, and there is no limit.
+- ``NEVER``: it would fail again, so it has failed.
+- ``BACKOFF``: it is tried again after growing pauses (``pause_s``). Each try counts as one of its
+  attempts (``max_attempts``); after the last one it has failed with this error.
+- ``ALONE``: the engine or the process failed, perhaps because of another review. All reviews that
+  were running become suspects; this does not count as an attempt. Suspects are tried again one at a
+  time, alone in the engine, after the engine has answered a short request. If a suspect fails
+  again, it is the cause: from then on it is treated as with ``BACKOFF``.
+- ``WHEN_BACK``: the engine or the store was unavailable or busy. The review is tried again once it
+  is back. This does not count as an attempt, and there is no limit.
 
-A client that sends a request anew can neither know what else was in the engine nor wait for
-another's turn: for it, ``ALONE`` is as ``BACKOFF``.
+A client that sends a request again does not know what else was in the engine, and can't have it
+alone: for clients ``ALONE`` is the same as ``BACKOFF``.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from app import errors as e
 
 
 class Cause(StrEnum):
-    """Whose a failure is."""
+    """What caused a failure."""
 
     REQUEST = "request"
-    """What was asked for can't be met, whichever the paper."""
+    """The request can't be met for any paper."""
     PAPER = "paper"
     """This paper, or this one review."""
     ENGINE = "engine"
@@ -40,11 +40,11 @@ class Cause(StrEnum):
     NETWORK = "network"
     STORE = "store"
     SERVICE = "service"
-    """The service itself: a fault of its code, the end of its process, more than it can take."""
+    """The service itself: a bug, the end of its process, or overload."""
 
 
 class Retry(StrEnum):
-    """Whether and when it is tried again; see the module's docstring."""
+    """Whether and when to try again; see the module's docstring."""
 
     NEVER = "never"
     BACKOFF = "backoff"
@@ -61,7 +61,7 @@ class Policy:
 _NEVER, _BACKOFF, _ALONE, _WHEN_BACK = Retry.NEVER, Retry.BACKOFF, Retry.ALONE, Retry.WHEN_BACK
 
 POLICIES: dict[type[e.ReviewerError], Policy] = {
-    # Without a line of its own: a fault of our code. It may be one that passes.
+    # Any error without a line of its own: a bug. It may not occur again.
     e.ReviewerError: Policy(Cause.SERVICE, _BACKOFF),
     # The request
     e.InvalidRequest: Policy(Cause.REQUEST, _NEVER),
@@ -82,7 +82,7 @@ POLICIES: dict[type[e.ReviewerError], Policy] = {
     e.EngineUnavailable: Policy(Cause.ENGINE, _WHEN_BACK),
     e.EngineOverloaded: Policy(Cause.ENGINE, _WHEN_BACK),
     # Another server: the engine's upstream, the host of a paper
-    # Whether it is the upstream or this one request that fails, its next answers tell.
+    # Either the upstream or this one request is the cause; its next answers show which.
     e.UpstreamError: Policy(Cause.UPSTREAM, _ALONE),
     e.FetchFailed: Policy(Cause.NETWORK, _BACKOFF),
     e.FetchRefused: Policy(Cause.PAPER, _NEVER),
@@ -99,21 +99,21 @@ POLICIES: dict[type[e.ReviewerError], Policy] = {
 _OWN_CODES = {
     "prompt_too_long": Policy(Cause.PAPER, _NEVER),
 }
-"""Codes that are given to an ``InvalidRequest`` where it is raised, and mean something else."""
+"""Codes given to an ``InvalidRequest`` when it is raised, with a policy of their own."""
 
 _FIRST_PAUSE_S, _GROWTH = 1.0, 4.0
 LONGEST_PAUSE_S = 60.0
 
 
 def policy_of(error: e.ReviewerError) -> Policy:
-    """What an error in this process means."""
+    """The policy for an error in this process."""
     return _OWN_CODES.get(error.code) or _of_class(type(error))
 
 
 def policy_of_answer(status: int, code: str | None) -> Policy:
-    """What an HTTP answer means that is no review; ``code`` is None where it has no error of ours.
+    """The policy for an HTTP error. ``code`` is that of our error object, None if there is none.
 
-    Answers without one come from a proxy before the service, or from some other server.
+    Answers without an error object come from a proxy in front of the service, or another server.
     """
     policy = code and (_OWN_CODES.get(code) or _BY_CODE.get(code))
     if policy:
@@ -126,18 +126,18 @@ def policy_of_answer(status: int, code: str | None) -> Policy:
 
 
 CONNECTION_LOST = Policy(Cause.NETWORK, _BACKOFF)
-"""A client's request was under way: perhaps it is what ended the service."""
+"""A client lost the connection during its request, which may have ended the service."""
 NOT_REACHED = Policy(Cause.NETWORK, _WHEN_BACK)
-"""A client got no connection to the service."""
+"""A client could not connect to the service."""
 
 
 def pause_s(failures: int) -> float:
-    """Seconds before the next try, after so many failures (at least one)."""
+    """Seconds before the next try after ``failures`` failures (at least one)."""
     return min(LONGEST_PAUSE_S, _FIRST_PAUSE_S * _GROWTH ** (failures - 1))
 
 
 def exhausted(attempts: int, reason: str) -> e.AttemptsExhausted:
-    """Of a suspect that was found guilty each time; ``reason`` is that of the last."""
+    """The error of a review that failed alone each time; ``reason`` is that of the last failure."""
     return e.AttemptsExhausted(
         f"Given up after {attempts} attempts, each of them alone; the last time {reason}"
     )
@@ -151,5 +151,5 @@ def _subclasses(kind: type[e.ReviewerError]) -> list[type[e.ReviewerError]]:
     return [kind, *(below for child in kind.__subclasses__() for below in _subclasses(child))]
 
 
-# Of classes that share a code, the one nearest to the base speaks for it.
+# If several classes share a code, the policy of the one nearest to the base counts.
 _BY_CODE = {kind.code: _of_class(kind) for kind in reversed(_subclasses(e.ReviewerError))}

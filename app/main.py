@@ -47,10 +47,10 @@ from app.store.storage import Storage
 
 
 def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
-    """The service. ``engine`` replaces the one that the settings name.
+    """The application. ``engine`` replaces the engine that the settings name.
 
     Raises:
-        ConfigurationError: the settings can't work.
+        ConfigurationError: the settings are invalid.
     """
     launch = _launches(engine) if engine else engine_launcher(settings)
     supervisor = Supervisor(launch, settings.engine_hang_s)
@@ -110,7 +110,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     )
     app.state.stopping = stopping
     app.state.supervisor = supervisor
-    # The last one added is the outermost.
+    # The middleware that is added last is the outermost.
     lingering = asyncio.Semaphore(LINGERING)
     app.add_middleware(
         Bodies, settings=settings, limits=limits, limiter=limiter, lingering=lingering
@@ -146,7 +146,7 @@ def _launches(engine: Engine) -> Launch:
 
 
 def _handle_errors(app: FastAPI) -> None:
-    """Every error leaves in OpenAI's envelope; ``app.api.middleware.access`` counts it."""
+    """Answer every error in OpenAI's envelope; ``app.api.middleware.access`` counts it."""
 
     def answer(request: Request, error: ReviewerError, status: int | None = None) -> JSONResponse:
         request.state.error = error
@@ -171,7 +171,7 @@ def _handle_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def query(request: Request, error: RequestValidationError) -> JSONResponse:
-        # Bodies are checked by the handlers; this is a parameter of the path or the query.
+        # Handlers validate bodies themselves, so this is a parameter of the path or the query.
         first = error.errors()[0]
         name = str(first["loc"][-1])
         return answer(request, InvalidRequest(f"{name}: {first['msg']}", param=name))

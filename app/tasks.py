@@ -1,5 +1,5 @@
-"""The tasks that the service can't do without: what fails in them is tried again, and one that ends
-all the same makes ``/livez`` fail, for whoever runs the service to start it anew.
+"""Background tasks that the service needs. Failures in them are retried; if a task ends anyway,
+``/livez`` fails, so that the process manager restarts the service.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ from app.errors import StoreUnavailable, TaskEnded
 log = logging.getLogger(__name__)
 
 _AGAIN_S = 1.0
-"""From a failure to the next try."""
+"""Pause between a failure and the next try."""
 
 
 class EssentialTasks:
-    """All of one process."""
+    """The tasks of one component."""
 
     def __init__(self) -> None:
         self._ended: list[str] = []
 
     def check(self) -> None:
-        """
+        """Check that all tasks are running.
+
         Raises:
-            TaskEnded: a task has ended before its time.
+            TaskEnded: a task has ended too early.
         """
         if self._ended:
             raise TaskEnded(f"The service can't go on: its {', '.join(self._ended)} has ended.")
@@ -35,7 +36,7 @@ class EssentialTasks:
     def start(
         self, name: str, work: Coroutine[Any, Any, None], until: asyncio.Event
     ) -> asyncio.Task[None]:
-        """Run ``work`` in a task, which may end once ``until`` is set, and not before."""
+        """Run ``work`` in a task that must not end before ``until`` is set."""
         task = asyncio.create_task(work, name=name)
 
         def ended(task: asyncio.Task[None]) -> None:
@@ -49,16 +50,16 @@ class EssentialTasks:
         return task
 
 
-async def repeat(duty: Callable[[], Awaitable[None]], every_s: float, over: asyncio.Event) -> None:
-    """Do it again and again until it is over; a failure is logged, and only makes it wait."""
-    while not over.is_set():
+async def repeat(work: Callable[[], Awaitable[None]], every_s: float, until: asyncio.Event) -> None:
+    """Call ``work`` every ``every_s`` seconds until ``until`` is set. Errors are logged."""
+    while not until.is_set():
         try:
-            await duty()
+            await work()
         except StoreUnavailable:
-            await wait_for(over, _AGAIN_S)
+            await wait_for(until, _AGAIN_S)
         except Exception:
-            # Were it to end, claims would run out and the queue would stand still unseen.
-            log.exception("a background duty failed; going on")
-            await wait_for(over, _AGAIN_S)
+            # If this ended, claims would expire and the queue would stop without notice.
+            log.exception("a background task failed; going on")
+            await wait_for(until, _AGAIN_S)
         else:
-            await wait_for(over, every_s)
+            await wait_for(until, every_s)

@@ -1,6 +1,6 @@
-"""API keys: who may ask, and a salt for each so that none can time another's prompts.
+"""API keys, and a cache salt for each, so that no client can infer another's prompts from timing.
 
-A key is 256 random bits, so one round of SHA-256 keeps it as well as any slow hash would.
+A key has 256 random bits, so one round of SHA-256 protects it as well as a slow hash.
 """
 
 from __future__ import annotations
@@ -26,43 +26,46 @@ _Stamp = tuple[int, int, int]
 
 
 def new_key() -> str:
-    """A key that nobody has seen; recognisable as one of ours where it turns up by mistake."""
+    """A new random key. Its prefix makes it recognisable, for example to secret scanners."""
     return _PREFIX + secrets.token_urlsafe(32)
 
 
 def hash_of(key: str) -> str:
-    """What the settings keep of a key: SHA-256, in hexadecimal."""
+    """The key's SHA-256 in hexadecimal, as it appears in the settings."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
 def checked_name(name: str) -> str:
-    """
+    """Check a key's name, which appears in logs and tables.
+
     Raises:
-        ConfigurationError: it would not do as a name in logs and tables.
+        ConfigurationError: the name has other characters, or is too long.
     """
     if not _NAME.fullmatch(name):
         raise ConfigurationError(
-            f"{name!r} is no name for a key: use up to 64 letters, digits, dots, '_' and '-'",
+            f"{name!r} can't be a key's name: use up to 64 letters, digits, dots, '_' and '-'",
             param="api_keys",
         )
     return name
 
 
 def check_exposure(settings: Settings) -> None:
-    """
+    """Check that the service is not open to other machines by mistake.
+
     Raises:
-        ConfigurationError: other machines could use the service, and nobody asked for that.
+        ConfigurationError: other machines could use it without a key, and ``no_auth`` is not set.
     """
     has_keys = bool(settings.api_keys) or settings.api_keys_file is not None
     if has_keys and settings.no_auth:
-        raise ConfigurationError("there are API keys, and --no-auth: it is one or the other")
+        raise ConfigurationError("API keys and --no-auth (no_auth) exclude each other")
     address = settings.published_host or settings.host
     if has_keys or settings.no_auth or _is_loopback(address):
         return
     raise ConfigurationError(
-        f"on {address or 'all addresses'} other machines can use the service, and there is no API "
-        "key: 'reviewer keys create NAME' makes one for REVIEWER_API_KEYS or "
-        "REVIEWER_API_KEYS_FILE; --no-auth (REVIEWER_NO_AUTH=true) goes without",
+        f"other machines can use the service on {address or 'all addresses'}, and there is no API "
+        "key: create one with 'reviewer keys create NAME' for REVIEWER_API_KEYS or "
+        "REVIEWER_API_KEYS_FILE, or allow access without keys by --no-auth "
+        "(REVIEWER_NO_AUTH=true)",
         param="api_keys",
     )
 
@@ -75,12 +78,13 @@ def _is_loopback(host: str) -> bool:
 
 
 class Keyring:
-    """The keys that hold now. Those of the file are read again whenever it has changed."""
+    """The valid keys. The keys file is read again whenever it has changed."""
 
     def __init__(self, settings: Settings) -> None:
-        """
+        """Load the keys.
+
         Raises:
-            ConfigurationError: a key's name or hash is none, or the file can't be read.
+            ConfigurationError: a key's name or hash is invalid, or the file can't be read.
         """
         self._fixed = [_entry(name, digest) for name, digest in settings.api_keys.items()]
         self._file = settings.api_keys_file
@@ -88,7 +92,7 @@ class Keyring:
         self._stamp: _Stamp | None = None
         self._secret = secrets.token_bytes(32)
         self.required = bool(self._fixed) or self._file is not None
-        """Whether a request needs a key; that does not change while the service runs."""
+        """Whether requests need a key. It does not change while the service runs."""
         if self._file is not None:
             try:
                 self._of_file = list(_entries(self._file, skip_wrong=False))
@@ -100,19 +104,19 @@ class Keyring:
                 ) from error
 
     def tenant_of(self, authorization: str | None) -> str:
-        """Name of the key in an ``Authorization`` header; empty where no key is needed.
+        """The name of the key in an ``Authorization`` header; empty if no keys are needed.
 
         Raises:
-            InvalidApiKey: there is none, or it is not one that holds.
+            InvalidApiKey: the key is missing or not valid.
         """
         if not self.required:
             return ""
         if not authorization:
-            raise InvalidApiKey("An API key is needed: 'Authorization: Bearer KEY'.")
+            raise InvalidApiKey("An API key is required: 'Authorization: Bearer KEY'.")
         scheme, _, key = authorization.partition(" ")
         presented = hashlib.sha256(key.strip().encode("utf-8", "surrogateescape")).digest()
         found: str | None = None
-        # All of them, whatever is found: the time tells nothing.
+        # Compare with all keys, so that the time does not depend on the key.
         for name, digest in (*self._fixed, *self._current()):
             if hmac.compare_digest(digest, presented):
                 found = name
@@ -121,10 +125,11 @@ class Keyring:
         return found
 
     def cache_salt(self, tenant: str, within: str = "") -> str | None:
-        """What the engine's prefix cache is told apart by; None where there is one tenant only.
+        """The salt that separates a tenant's entries in the engine's prefix cache; None if the
+        service has no keys.
 
-        Nobody else can guess it: it hangs on a secret of this process. ``within`` is a salt that
-        the tenant chose, which tells its own users apart.
+        It depends on a secret of this process, so clients can't guess it. ``within`` is a salt of
+        the tenant's own choice, which separates its users.
         """
         if not self.required:
             return None
@@ -138,9 +143,9 @@ class Keyring:
             stamp = _stamp(self._file)
             if stamp != self._stamp:
                 self._of_file, self._stamp = list(_entries(self._file, skip_wrong=True)), stamp
-                log.info("the file of API keys has changed: it holds %d", len(self._of_file))
+                log.info("the file of API keys has changed: it has %d keys", len(self._of_file))
         except (OSError, UnicodeError) as error:
-            # What can't be read can't vouch for anyone.
+            # Without the file its keys are not valid.
             if self._of_file:
                 log.error("the file of API keys can't be read: %s", type(error).__name__)
             self._of_file, self._stamp = [], None
@@ -153,20 +158,20 @@ def _stamp(file: Path) -> _Stamp:
 
 
 def _entries(file: Path, *, skip_wrong: bool) -> Iterator[tuple[str, bytes]]:
-    """Names and hashes, one key a line; a name may stand twice while its key is being changed."""
+    """Names and hashes, one key per line. A name may occur twice while its key is replaced."""
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
         words = line.partition("#")[0].split()
         if not words:
             continue
         try:
             if len(words) != 2:
-                raise ConfigurationError("it is not a name and a hash")
+                raise ConfigurationError("it must be a name and a hash")
             yield _entry(*words)
         except ConfigurationError as error:
-            told = f"line {number} of the file of API keys is none: {error.message}"
+            message = f"line {number} of the file of API keys is invalid: {error.message}"
             if not skip_wrong:
-                raise ConfigurationError(told, param="api_keys_file") from error
-            log.error(told)
+                raise ConfigurationError(message, param="api_keys_file") from error
+            log.error(message)
 
 
 def _entry(name: str, digest: str) -> tuple[str, bytes]:

@@ -1,4 +1,4 @@
-"""How much a request's body may hold, by what it is."""
+"""The largest size of a request's body, by path and content type."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CHAT = "/v1/chat/completions"
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """In bytes. A form may hold ``upload``, JSON ``json``, a file in a chat's JSON ``upload``."""
+    """Limits in bytes: ``upload`` for a form, and for the file in a chat; ``json`` for JSON."""
 
     upload: int
     json: int
@@ -23,7 +23,7 @@ class BodyLimits:
 
     @property
     def chat(self) -> int:
-        """A file of ``upload`` bytes in base64, and what stands around it."""
+        """For a chat's body: a file of ``upload`` bytes in base64, and ``json`` around it."""
         return self.upload * 4 // 3 + self.json
 
     def of_body(self, path: str, content_type: str) -> int:
@@ -33,7 +33,7 @@ class BodyLimits:
         return self.upload if content_type.startswith("multipart/") else self.json
 
     def exceeded(self, path: str, content_type: str) -> ReviewerError:
-        """What a larger body is answered."""
+        """The error for a larger body."""
         most = self.of_body(path, content_type)
         message = f"The request is larger than the limit of {most / 1e6:g} MB."
         if path != CHAT and content_type.startswith("multipart/"):
@@ -41,9 +41,10 @@ class BodyLimits:
         return RequestTooLarge(message)
 
     def check_file(self, size: int) -> None:
-        """
+        """Check the size of a file in a chat.
+
         Raises:
-            UploadTooLarge: the file in a chat is larger than one may be.
+            UploadTooLarge: the file is too large.
         """
         if size > self.upload:
             raise UploadTooLarge(
@@ -51,9 +52,10 @@ class BodyLimits:
             )
 
     def check_json(self, size: int) -> None:
-        """
+        """Check the size of a chat without its file.
+
         Raises:
-            RequestTooLarge: what stands around the files of a chat is larger than JSON may be.
+            RequestTooLarge: it is larger than JSON may be.
         """
         if size > self.json:
             raise RequestTooLarge(

@@ -1,8 +1,8 @@
-"""One connection: uvicorn's, with an end to what a client may keep it waiting for.
+"""uvicorn's HTTP protocol with limits on the time and memory that a connection may use.
 
-uvicorn closes a connection that is silent after an answer, and waits without an end for a request's
-head, for a client that does not read its answer, and for the rest of a body that nobody reads any
-more. What it holds of a head has no bound.
+uvicorn closes idle connections after an answer. But it waits without a limit for a request's head,
+for a client that does not read its answer, and for the rest of a body that is no longer read. Nor
+does it limit the size of a head.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 _MOST_SILENT_BYTES = 64 * 1024
-"""Of a head, of trailers or of a chunk's extensions: what arrives in a row and is no body."""
+"""Most consecutive bytes that are not body: a head, trailers or a chunk's extensions."""
 _AT_ONCE = struct.pack("ii", 1, 0)
 _TOO_SLOW = b"408 Request Timeout"
 _TOO_LONG = b"431 Request Header Fields Too Large"
@@ -29,11 +29,12 @@ _TOO_LONG = b"431 Request Header Fields Too Large"
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
     most: int
-    """Connections at the same time."""
+    """Most connections at the same time."""
     head_s: float
-    """From a connection's begin, or its last answer, to the end of a request's head."""
+    """Most seconds from a connection's start, or its last answer, to the end of a request's
+    head."""
     write_s: float
-    """Without a byte of the answer that the client takes."""
+    """Most seconds in which the client reads nothing of its answer."""
 
     @classmethod
     def of(cls, settings: Settings) -> ConnectionLimits:
@@ -41,7 +42,7 @@ class ConnectionLimits:
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """``limits`` come from :class:`app.api.server.Server`, all else from uvicorn."""
+    """``limits`` come from :class:`app.api.server.Server`, all other arguments from uvicorn."""
 
     def __init__(self, *arguments: Any, limits: ConnectionLimits, **more: Any) -> None:
         super().__init__(*arguments, **more)
@@ -52,7 +53,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     @property
     def waits_since(self) -> float | None:
-        """When it began to wait for a head; None where a request is being answered."""
+        """When the wait for a request's head ends; None while a request is being answered."""
         return None if self._head_timer is None else self._head_timer.when()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -63,7 +64,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             _longest_waiting(connections).make_room()
 
     def make_room(self) -> None:
-        """For another connection; at once, since several may come at the same time."""
+        """Close at once in favour of another connection."""
         self._stop_waiting()
         self.connections.discard(self)
         self.transport.abort()
@@ -122,7 +123,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._head_timer = None
 
     def _end(self, status: bytes) -> None:
-        """Say why, unless an answer has begun, and close."""
+        """Answer with ``status``, unless an answer has begun, and close."""
         if self.transport.is_closing():
             return
         if self.cycle is None or self.cycle.response_complete:
@@ -138,11 +139,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._write_timer = self.loop.call_later(self._limits.write_s, self._written, left)
 
     def _written(self, left: int) -> None:
-        """Go on while the client reads; a connection that is closing waits for no other."""
+        """Continue if the client has read something since the last check; otherwise abort."""
         if self.transport.get_write_buffer_size() < left:
             self._watch_writing()
         else:
-            # What the kernel holds for a client that does not read goes, too.
+            # With SO_LINGER the kernel discards what it has buffered for the client.
             connected = self.transport.get_extra_info("socket")
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
             self.transport.abort()
@@ -154,6 +155,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
 
 def _longest_waiting(connections: Iterable[BoundedHttpProtocol]) -> BoundedHttpProtocol:
-    """Of those that have sent no whole head, which the newest is one of."""
+    """Of the connections that have sent no complete head (as the newest), the oldest."""
     waiting = [one for one in connections if one.waits_since is not None]
     return min(waiting, key=lambda one: one.waits_since or 0.0)

@@ -1,4 +1,4 @@
-"""uvicorn, with an end in steps: not ready any more, then no new connections, then no more time."""
+"""uvicorn with a shutdown in steps: first not ready, then no new connections, then aborted."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ log = logging.getLogger(__name__)
 
 
 def check_port(settings: Settings) -> None:
-    """To tell at once what uvicorn finds out when the model is being loaded already.
+    """Check that the port is free, before the model is loaded.
 
     Raises:
-        ConfigurationError: the address is not this machine's, or something listens there.
+        ConfigurationError: the address is not this machine's, or is in use.
     """
     host, port = settings.host, settings.port
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
@@ -45,17 +45,17 @@ def check_port(settings: Settings) -> None:
 
 
 def connections(settings: Settings) -> Any:
-    """uvicorn's ``http``, which it only ever calls to make a connection."""
+    """The factory of connections for uvicorn's option ``http``."""
     return partial(BoundedHttpProtocol, limits=ConnectionLimits.of(settings))
 
 
 class Server(uvicorn.Server):
-    """Serves an application of :func:`app.main.create_app` until a signal ends it, or it turns out
-    that its model can't be started.
+    """Serves an application of :func:`app.main.create_app` until a signal arrives, or its model
+    turns out to be impossible to start.
     """
 
     def __init__(self, app: FastAPI, settings: Settings, unix_socket: Path | None = None) -> None:
-        """With a ``unix_socket`` it listens there alone, and leaves signals to its caller."""
+        """With ``unix_socket`` it listens only there, and does not handle signals."""
         super().__init__(
             uvicorn.Config(
                 app,
@@ -65,7 +65,7 @@ class Server(uvicorn.Server):
                 http=connections(settings),
                 ws="none",
                 log_config=None,
-                # app.api.middleware.access logs each request, without what the client chose.
+                # app.api.middleware.access logs requests, without content from the client.
                 access_log=False,
                 timeout_graceful_shutdown=settings.shutdown_grace_s,
             )
@@ -86,13 +86,15 @@ class Server(uvicorn.Server):
         self.listening.set()
 
     async def on_tick(self, counter: int) -> bool:
-        """Whether to end, asked ten times a second: a model that can't be started is no service."""
+        """Called ten times a second; returns whether to stop, also if the model can't be
+        started.
+        """
         return await super().on_tick(counter) or self.supervisor.given_up.is_set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """After the first signal; SIGINT comes from a person, who does not want to wait."""
+        """Called after the first signal. SIGINT (Ctrl-C) skips the delay for load balancers."""
         self._stopping.set()
         if signal.SIGINT not in self._captured_signals:
-            log.info("stopping: not ready any more, and still answering for %g s", self._delay_s)
+            log.info("stopping: not ready, but still answering for %g s", self._delay_s)
             await asyncio.sleep(self._delay_s)
         await super().shutdown(sockets)

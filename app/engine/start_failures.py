@@ -164,7 +164,9 @@ _SUBPROCESS_ERROR = "Error raised in subprocess:"
 
 
 def why(error: BaseException, reported: Sequence[Fault] = ()) -> ModelNotStarted:
-    """The reason of a failed start. ``reported`` are the engine processes' faults, outermost first."""
+    """The reason of a failed start. ``reported`` are the engine processes' faults, outermost
+    first.
+    """
     if isinstance(error, ModelNotStarted):
         return error
     faults = [*reported[::-1], *[Fault(*fault) for fault in error_chain(error)][::-1]]

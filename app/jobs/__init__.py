@@ -1,1 +1,1 @@
-"""Reviews as jobs: accepted, claimed, made, written down; waited for, resumed, cancelled."""
+"""Reviews as jobs: submitted, claimed, made, stored, followed, cancelled."""

@@ -1,4 +1,4 @@
-"""How much this process works on at the same time: in all, and for each tenant."""
+"""Limits the number of requests in this process, in total and for each tenant."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ _BUSY_KEY_RETRY_S = 5
 
 
 class ConcurrencyLimiter:
-    """Requests take one each. Background reviews take none, and wait for those of their tenant."""
+    """Places for requests. Each request takes one. Background reviews take none, but wait while
+    their tenant is at its limit.
+    """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._most = settings.max_reviews
@@ -25,22 +27,22 @@ class ConcurrencyLimiter:
         metrics.places.set(self._most)
 
     def check(self, tenant: str) -> None:
-        """Whether there is one now.
+        """Check that a place is free.
 
         Raises:
-            RateLimited: the tenant has as many as it may.
-            Overloaded: all are taken.
+            RateLimited: the tenant is at its limit.
+            Overloaded: all places are taken.
         """
         if self._most_each is not None and self._taken[tenant] >= self._most_each:
             raise RateLimited(
-                f"This key has {self._most_each} reviews at work, as many as it may.",
+                f"This key has {self._most_each} reviews running, which is its limit.",
                 _BUSY_KEY_RETRY_S,
             )
         if self._taken.total() >= self._most:
-            raise Overloaded("The service is working on as many reviews as it takes.")
+            raise Overloaded("The service is at its limit of reviews.")
 
     def take(self, tenant: str) -> None:
-        """Raises as ``check`` does."""
+        """Take a place. Raises the same errors as :meth:`check`."""
         self.check(tenant)
         self._taken[tenant] += 1
         self._metrics.places_taken.inc()
@@ -52,8 +54,8 @@ class ConcurrencyLimiter:
         self._metrics.places_taken.dec()
 
     def busy(self, background: Counter[str]) -> set[str]:
-        """Tenants with as much at work as they may have; ``background`` is what takes no place."""
+        """The tenants at their limit; ``background`` counts their running background reviews."""
         if self._most_each is None:
             return set()
-        at_work = self._taken + background
-        return {tenant for tenant, count in at_work.items() if count >= self._most_each}
+        running = self._taken + background
+        return {tenant for tenant, count in running.items() if count >= self._most_each}

@@ -1,9 +1,9 @@
-"""A review's events as clients get them: numbered, encoded once, stored, and sent again on demand.
+"""A review's events as clients get them: numbered, encoded once, and stored for later requests.
 
 The events of the first attempt are numbered from 0, those of the second from 1,000,000, and so on.
-If a review has to begin again, because its process died, a client that resumes its stream thus gets
-all events of the new attempt, from its ``review.created`` on. The highest number of an attempt is
-that of its end if the attempt ended without an event of its own.
+If a review is started again because its process died, a client that resumes its stream thus gets
+all events of the new attempt, from its ``review.created`` on. If an attempt ends without an event
+of its own, its end has the highest number of the attempt.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _FASTEST = 1
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """One event as it is sent; ``data`` is its JSON. ``error`` is set if it is one."""
+    """One encoded event; ``data`` is its JSON. ``error`` is set for an error event."""
 
     number: int
     type: str
@@ -56,13 +56,13 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class Reviewed:
-    """The review is finished, and this is its resource: what a job makes of ``Completed``."""
+    """The review is finished; replaces ``Completed`` in a job's events."""
 
     review: Review
 
 
 JobEvent = Event | Reviewed
-"""What followers of a job get: the review service's events, ``Reviewed`` for ``Completed``."""
+"""An event for followers of a job: one of the review service's, or ``Reviewed``."""
 
 
 class EventEncoder:
@@ -75,10 +75,10 @@ class EventEncoder:
         self._accepted: Accepted | None = None
         self._sections: dict[int, SectionStream] = {}
         self._cut: set[int] = set()
-        """Samples that have reached their token limit."""
+        """Samples whose text was cut off."""
 
     def encode(self, event: Event) -> list[StoredEvent]:
-        """``Completed`` is encoded by :meth:`encode_completed`."""
+        """Encode an event other than ``Completed``; see :meth:`encode_completed`."""
         if isinstance(event, Failed):
             cancelled = isinstance(event.error, ReviewCancelled)
             number = self._highest if cancelled else next(self._numbers)
@@ -89,7 +89,7 @@ class EventEncoder:
         ]
 
     def encode_completed(self, review: str) -> StoredEvent:
-        """``review`` is the JSON of the whole resource."""
+        """Encode ``Completed``; ``review`` is the JSON of the review's resource."""
         return _completed_event(next(self._numbers), review)
 
     def _stream_events(self, event: Event) -> Iterator[StreamEvent]:
@@ -159,7 +159,7 @@ def _error_event(number: int, error: ReviewerError) -> StoredEvent:
 
 
 def pack(events: Sequence[StoredEvent]) -> bytes:
-    """For the row. Of ``review.completed`` only the number is kept: the row has the review."""
+    """Compress events for the row, without the review itself, which the row contains already."""
     kept = [
         (one.number, one.type, "" if one.type == "review.completed" else one.data) for one in events
     ]
@@ -167,7 +167,7 @@ def pack(events: Sequence[StoredEvent]) -> bytes:
 
 
 def unpack(row: ReviewRow) -> list[StoredEvent]:
-    """All events of a review that has ended; its columns ``review`` and ``events`` are loaded."""
+    """All events of a finished review. Its columns ``review`` and ``events`` must be loaded."""
     kept = json.loads(zlib.decompress(row.events)) if row.events else []
     events = [
         _completed_event(number, row.review or "")
@@ -182,7 +182,7 @@ def unpack(row: ReviewRow) -> list[StoredEvent]:
 
 
 class _StoredError(ReviewerError):
-    """An error as the row has it."""
+    """An error that was stored in a row."""
 
     def __init__(self, stored: dict[str, object]) -> None:
         super().__init__(str(stored["message"]), code=str(stored["code"]))
@@ -192,7 +192,7 @@ class _StoredError(ReviewerError):
 
 
 def error_of(row: ReviewRow) -> ReviewerError:
-    """Why a review that has ended was not completed."""
+    """The error of a review that ended without being completed."""
     return _StoredError(row.error) if row.error else cancelled()
 
 

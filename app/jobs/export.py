@@ -12,16 +12,16 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def markdown_of(review: Review) -> str:
-    """For a person: the verdict, the model's text, and what the paper holds of its points."""
+    """The review as Markdown: the verdict, the model's text, and the evidence for its points."""
     verdict = review.verdict
     parts = [f"# Review of “{review.paper.title}”"]
     if review.notice:
         parts.append(f"> {review.notice}")
-    told = f"**{verdict.decision or 'no decision'}**"
+    summary = f"**{verdict.decision or 'no decision'}**"
     if verdict.probability is not None:
-        told += f", probability of acceptance {verdict.probability:.2f}"
-        told += "" if verdict.calibrated else " (not calibrated)"
-    parts += [f"Verdict: {told}", review.text.strip()]
+        summary += f", probability of acceptance {verdict.probability:.2f}"
+        summary += "" if verdict.calibrated else " (not calibrated)"
+    parts += [f"Verdict: {summary}", review.text.strip()]
     points = [*review.review.strengths, *review.review.weaknesses] if review.review else []
     evidence = [line for point in points for line in _evidence(point)]
     if evidence:
@@ -41,7 +41,7 @@ def _evidence(point: Point) -> list[str]:
 
 
 def csv_of(review: Review) -> str:
-    """A head and one row, for a spreadsheet."""
+    """The review as CSV: a header and one row."""
     verdict, sections = review.verdict, review.review
     values = {
         "id": review.id,
@@ -71,5 +71,5 @@ def _lines(points: list[Point]) -> str:
 
 
 def _harmless(value: object) -> object:
-    """A text that a spreadsheet would take for a formula, and run, gets an apostrophe."""
+    """Prefix text that a spreadsheet would run as a formula with an apostrophe."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

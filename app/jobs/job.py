@@ -1,4 +1,4 @@
-"""One attempt at a review: what is to be done, and what is needed for it."""
+"""One attempt at a review, and what it needs."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from app.store.tables import ReviewRow
 
 @dataclass(frozen=True, slots=True)
 class WorkerContext:
-    """What all runs of a process share."""
+    """What all runs in a process share."""
 
     settings: Settings
     store: Store
     supervisor: Supervisor
     service: ReviewService
     cache_salt: Callable[[str], str | None]
-    """Of a tenant."""
+    """Returns a tenant's salt; see :meth:`app.api.auth.Keyring.cache_salt`."""
     metrics: Metrics
     traces: Traces
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedRequest:
-    """A request that suits the model, with its paper."""
+    """A request that was checked against the model, with its paper."""
 
     prepared: Prepared
     source: Source
@@ -41,11 +41,11 @@ class CheckedRequest:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One attempt.
+    """One attempt at a review.
 
-    A background review has its ``row`` alone. Paper and parameters are read from the store as the
-    first step of the attempt, so that a failure to do so is treated like every other. A review that
-    a client waits for has its ``request``.
+    A background review has only its ``row``. Paper and parameters are read from the store as the
+    first step of the attempt, so that a failure in this step is handled like any other. A review
+    with a waiting client has its ``request``.
     """
 
     claim: Claim
@@ -60,16 +60,16 @@ class Job:
 
     @property
     def suspect(self) -> bool:
-        """Whether it is tried alone; see ``app.failures``."""
+        """Whether it is being tried alone; see ``app.failures``."""
         return self.row is not None and self.row.suspect
 
 
 class StopReason(Enum):
-    """Why an attempt is stopped before it is done."""
+    """Why an attempt is stopped early."""
 
     CANCELLED = auto()
-    """By a client, or because no client waits for it any more."""
+    """A client cancelled it, or no client waits for it any more."""
     CLAIM_VOID = auto()
-    """Cancelled, deleted or claimed anew by way of another process."""
+    """Through another process it was cancelled, deleted or claimed again."""
     SHUTDOWN = auto()
-    """The service stops."""
+    """The service is stopping."""

@@ -1,4 +1,4 @@
-"""The events of one run, for all who follow it."""
+"""The events of one run, for all of its followers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.review.service import Failed
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """An event, and what clients get for it: nothing, or several events."""
+    """An event, and the encoded events that clients get for it (none, one or several)."""
 
     event: JobEvent
     encoded: Sequence[StoredEvent]
@@ -23,7 +23,7 @@ class LogEntry:
 
 
 class EventLog:
-    """Grows until it is closed. Each follower gets all of it, from the beginning on."""
+    """A list of events that grows until it is closed. Followers get all events from the first."""
 
     def __init__(self) -> None:
         self._entries: list[LogEntry] = []
@@ -57,6 +57,6 @@ class EventLog:
             await self._changed.wait()
 
     async def last(self) -> JobEvent | None:
-        """The event that it ends with; None if it has none."""
+        """Wait until the log is closed; returns its last event, None if it is empty."""
         await self._closed.wait()
         return self._entries[-1].event if self._entries else None

@@ -1,4 +1,4 @@
-"""What clients do with reviews: the use cases behind the routes."""
+"""The operations on reviews behind the routes: submit, follow, get, list, cancel, delete."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ from app.store.tables import ReviewRow
 
 
 class ReviewManager:
-    """Accepts reviews, and returns those that are there, each to its tenant alone.
+    """Accepts reviews and returns them; each tenant can access only its own.
 
-    Every method raises ``StoreUnavailable`` if the store can't be used, and ``ReviewNotFound`` for
-    an id that is not the tenant's.
+    All methods raise ``StoreUnavailable`` if the store can't be used, and ``ReviewNotFound`` for an
+    id that is not one of the tenant's.
     """
 
     def __init__(self, context: WorkerContext, registry: RunRegistry, workers: Workers) -> None:
@@ -53,12 +53,12 @@ class ReviewManager:
         self._workers = workers
 
     async def submit(self, submission: Submission) -> SubmissionResult:
-        """Accept a review: it is begun at once, or queued if it is a background one.
+        """Accept a review. It is started at once, or queued if it is a background review.
 
         Raises:
-            InvalidRequest: the parameters don't suit the model or the settings.
+            InvalidRequest: the parameters are not possible with the model or the settings.
             IdempotencyMismatch: the key was used for another request.
-            EngineUnavailable: no model is running now.
+            EngineUnavailable: no model is running.
             Overloaded: the queue is full.
         """
         settings, asked = self._context.settings, submission.parameters
@@ -95,7 +95,9 @@ class ReviewManager:
         return SubmissionResult(new.id, tenant)
 
     async def result(self, submitted: SubmissionResult) -> str:
-        """The JSON of the completed review. A caller that leaves early stops what only it wanted.
+        """Wait for the completed review; returns its JSON.
+
+        If the call is cancelled, and no other client waits for the review, it is stopped.
 
         Raises:
             ReviewerError: the review has failed, or was cancelled.
@@ -112,7 +114,7 @@ class ReviewManager:
         return await asyncio.to_thread(review.model_dump_json)
 
     async def review(self, submitted: SubmissionResult) -> Review:
-        """:meth:`result` as an object."""
+        """Like :meth:`result`, as an object."""
         try:
             async with aclosing(self.events(submitted)) as events:
                 async for event in events:
@@ -126,7 +128,7 @@ class ReviewManager:
         raise AssertionError("events end with Reviewed or Failed")
 
     async def events(self, submitted: SubmissionResult) -> AsyncGenerator[JobEvent, None]:
-        """The review's events; if it had ended before, its text is one event."""
+        """The review's events. If it had ended before, its whole text is one event."""
         async with aclosing(self._follow(submitted.id, submitted.tenant)) as found:
             async for one in found:
                 if isinstance(one, ReviewRow):
@@ -141,10 +143,7 @@ class ReviewManager:
     async def stream(
         self, review_id: str, tenant: str, after: int = -1
     ) -> AsyncGenerator[StoredEvent, None]:
-        """The events as clients get them, those after number ``after``, up to the last one.
-
-        They end early if the service stops.
-        """
+        """The encoded events after the number ``after``; they end early if the service stops."""
         async with aclosing(self._follow(review_id, tenant)) as found:
             async for one in found:
                 encoded = unpack(one) if isinstance(one, ReviewRow) else one.encoded
@@ -156,10 +155,10 @@ class ReviewManager:
     async def _follow(
         self, review_id: str, tenant: str
     ) -> AsyncGenerator[LogEntry | ReviewRow, None]:
-        """The events of each attempt that is made here; its row if it ends in another way.
+        """The events of each attempt in this process; the row if the review ends in another way.
 
-        Whoever leaves early stops a review that is made only for them. It ends without a last event
-        if the service stops.
+        If the generator is closed early, and no other client waits for the review, it is stopped.
+        It ends without a last event if the service stops.
         """
         attempt = 0
         while True:
@@ -189,7 +188,7 @@ class ReviewManager:
             await self._registry.wait_for_change(review_id)
 
     async def get(self, review_id: str, tenant: str, wait_s: float = 0.0) -> ReviewRow:
-        """The whole row, once the review has ended, or as it is after ``wait_s`` seconds."""
+        """The whole row, once the review has ended, but at most after ``wait_s`` seconds."""
         row = await self._reviews.get(review_id, tenant, whole=True)
         ends = time.monotonic() + wait_s
         while row.status in UNFINISHED and not self._registry.closed:
@@ -208,9 +207,10 @@ class ReviewManager:
         )
 
     async def cancel(self, review_id: str, tenant: str) -> ReviewRow:
-        """
+        """Cancel a review that has not ended.
+
         Raises:
-            ReviewFinished: it has been completed, or has failed.
+            ReviewFinished: it was completed, or has failed.
         """
         row = await self._reviews.cancel(review_id, tenant)
         if row.status != "cancelled":
@@ -219,7 +219,7 @@ class ReviewManager:
         return row
 
     async def delete(self, review_id: str, tenant: str) -> None:
-        """The row and its paper, at once; an attempt that is at work is stopped."""
+        """Delete a review and its paper; a running attempt is stopped."""
         await self._reviews.delete(review_id, tenant)
         self._stop(review_id)
 
@@ -229,32 +229,32 @@ class ReviewManager:
         self._registry.notify(review_id)
 
     async def paper(self, review_id: str, tenant: str) -> tuple[str, BinaryIO]:
-        """The file's hash, and the file, which is the caller's to close.
+        """The file's hash, and the open file, which the caller must close.
 
         Raises:
-            PaperNotStored: it came as text, or is not kept.
+            PaperNotStored: the paper was sent as text, or is not stored.
         """
         row = await self._reviews.get(review_id, tenant)
         if row.source == "file" and row.blob_sha256:
             file = await asyncio.to_thread(self._papers.open, row.blob_sha256)
             if file:
                 return row.blob_sha256, file
-        raise PaperNotStored("No file is stored of this review's paper.", param="review_id")
+        raise PaperNotStored("No file is stored for this review's paper.", param="review_id")
 
 
 async def _written(run: Run) -> None:
-    """Wait until a run that has ended without a last event has written what becomes of it."""
+    """Wait until a run that ended without a last event has written the review's new state."""
     await asyncio.wait([run.task])
 
 
 def _deleted(attempt: int) -> LogEntry:
-    """The end of a review that was deleted by way of another process, for those who follow it."""
+    """The last event for followers of a review that was deleted through another process."""
     event = Failed(cancelled())
     return LogEntry(event, EventEncoder(attempt).encode(event))
 
 
 def _events_of(row: ReviewRow, *, reused: bool) -> list[JobEvent]:
-    """Of a review that has ended."""
+    """The events of a review that has ended."""
     if row.status != "completed" or row.review is None:
         return [Failed(error_of(row))]
     review = Review.model_validate_json(row.review).model_copy(update={"reused": reused})

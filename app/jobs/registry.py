@@ -1,4 +1,4 @@
-"""The runs of this process, and who waits for a review that is made here or elsewhere."""
+"""The runs of this process, and notifications for clients that wait for a review."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from app.jobs.job import Job, WorkerContext
 from app.jobs.run import Run
 
 POLL_S = 1.0
-"""Between two looks at what other processes have done."""
+"""Interval at which changes by other processes are polled."""
 
 
 class RunRegistry:
-    """Wakes those who wait: at once for what happens here, within a second for the rest."""
+    """Runs by review id. Waiters are notified at once of changes in this process, and within a
+    second of changes by other processes.
+    """
 
     def __init__(self, context: WorkerContext) -> None:
         self._context = context
         self._runs: dict[str, Run] = {}
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self.closed = False
-        """Whether the service stops, and nobody may wait any longer."""
+        """Whether the service is stopping; waiting then ends immediately."""
 
     @property
     def runs(self) -> Collection[Run]:
@@ -32,7 +34,7 @@ class RunRegistry:
         return self._runs.get(review_id)
 
     def start(self, job: Job) -> Run:
-        """Begin an attempt that has been claimed."""
+        """Start an attempt that has been claimed."""
         run, review_id = Run(job, self._context), job.claim.id
 
         def ended() -> None:
@@ -46,7 +48,7 @@ class RunRegistry:
         return run
 
     async def wait_for_change(self, review_id: str, timeout_s: float | None = None) -> None:
-        """Until an attempt at it begins or ends here, or the review ends anywhere."""
+        """Wait until an attempt begins or ends in this process, or the review ends anywhere."""
         if self.closed:
             return
         changed = asyncio.Event()
@@ -68,7 +70,7 @@ class RunRegistry:
             self.notify(review_id)
 
     async def poll(self) -> None:
-        """Look at the reviews that are waited for and not made here, in one query."""
+        """Query the reviews that have waiters here and are made by other processes."""
         elsewhere = self._waiting.keys() - self._runs.keys()
         if elsewhere:
             for review_id in await self._context.store.reviews.finished_among(elsewhere):

@@ -1,4 +1,4 @@
-"""Rows as the API shows them."""
+"""Turns database rows into the API's resources."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.store.tables import ReviewRow
 
 
 def resource_of(row: ReviewRow) -> ReviewResource:
-    """A review that is not completed; a completed one's JSON stands in its row."""
+    """The resource of a review that is not completed. A completed one's JSON is in its row."""
     return ReviewResource.model_validate(
         {
             "id": row.id,
@@ -26,7 +26,7 @@ def resource_of(row: ReviewRow) -> ReviewResource:
 
 
 def json_of(row: ReviewRow, *, reused: bool = False) -> str:
-    """The whole resource, in whatever state it is."""
+    """The JSON of a review's resource, in any state."""
     if row.review and reused:
         return review_of(row).model_copy(update={"reused": True}).model_dump_json()
     return row.review or resource_of(row).model_dump_json()
@@ -55,9 +55,10 @@ def _error(row: ReviewRow) -> ErrorDetail | None:
 
 
 def review_of(row: ReviewRow) -> Review:
-    """
+    """The resource of a completed review.
+
     Raises:
-        ReviewNotCompleted: there is no review in it, or not yet.
+        ReviewNotCompleted: it is not completed.
     """
     if row.review is None:
         raise ReviewNotCompleted(f"The review is {row.status}.", param="review_id")

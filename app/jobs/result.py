@@ -1,4 +1,4 @@
-"""How an attempt at a review ends: what is written into its row, and what followers get."""
+"""Ends an attempt at a review: writes the result into its row, and sends the last event."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from app.store.tables import ReviewRow
 log = logging.getLogger(__name__)
 
 _RETRY_S = 1.0
-"""Between two tries to write a result while the store is away."""
+"""Pause between two tries to write a result while the store is unavailable."""
 
 Write = Callable[[], Awaitable[bool]]
 
@@ -28,16 +28,16 @@ Write = Callable[[], Awaitable[bool]]
 class ResultWriter:
     """Ends one attempt by one of the moves in :mod:`app.store.states`.
 
-    The result is written first and sent to followers then. If the store is away they get it at
-    once, and it is written later. If the claim is void, another process has decided about the
-    review, and nothing is sent: followers find in its row what has become of it.
+    The result is first written and then sent to followers. If the store is unavailable, followers
+    get it at once, and it is written later. If the claim is void, another process has changed the
+    review, and nothing is sent: followers read the new state from the row.
     """
 
     def __init__(self, job: Job, context: WorkerContext, events: EventLog) -> None:
         self.body: str | None = None
         """The completed review's JSON."""
         self.engine_is_away = False
-        """Whether the review went back into the queue because no engine could take it."""
+        """Whether the review was requeued because no engine was available."""
         self._job = job
         self._settings = context.settings
         self._queue = context.store.queue
@@ -45,7 +45,7 @@ class ResultWriter:
         self._encoder = EventEncoder(job.claim.attempt)
 
     def append(self, event: Event) -> None:
-        """Send an event that is not the last."""
+        """Send an event other than the last one."""
         self._events.append(event, self._encoder.encode(event))
 
     async def end(self, last: Completed | Failed) -> None:
@@ -68,7 +68,7 @@ class ResultWriter:
             await self._fail(ShuttingDown("The service has stopped before this was finished."))
 
     async def _retry(self, row: ReviewRow, error: ReviewerError) -> None:
-        """Back into the queue, unless that would be of no use; see ``app.failures``."""
+        """Requeue the review, unless ``app.failures`` says that it would fail again."""
         claim, retry = self._job.claim, policy_of(error).retry
         if retry is Retry.NEVER:
             await self._fail(error)
@@ -108,7 +108,7 @@ class ResultWriter:
         await self._write(write, reviewed, [last])
 
     def _encoded(self, report: ReviewReport) -> tuple[Reviewed, str, bytes, StoredEvent]:
-        """Takes milliseconds: not for the event loop."""
+        """Encode the result. Takes milliseconds: call it in a thread."""
         review = review_resource(report, background=self._job.background)
         body = review.model_dump_json()
         last = self._encoder.encode_completed(body)
@@ -122,7 +122,7 @@ class ResultWriter:
         await self._write(write, event, encoded)
 
     def _unless_discarded(self, write: Write) -> Write:
-        """Where the service keeps nothing, the row is deleted instead."""
+        """Delete the row instead if the service keeps no reviews."""
         if self._settings.keeps_reviews:
             return write
         return lambda: self._queue.discard(self._job.claim)

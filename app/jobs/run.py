@@ -1,4 +1,4 @@
-"""An attempt at a review at work, in a task of its own."""
+"""A running attempt at a review, in its own task."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class Run:
-    """Makes the review once it is started, and writes the result."""
+    """Makes a review, and writes the result."""
 
     def __init__(self, job: Job, context: WorkerContext) -> None:
         self.job = job
@@ -41,7 +41,7 @@ class Run:
         self._followers = 0
 
     def start(self, on_end: Callable[[], None]) -> None:
-        """Begin. ``on_end`` is called when all is done."""
+        """Start the task; ``on_end`` is called when it has ended."""
         self._task = asyncio.create_task(self._work(on_end), name=self.job.claim.id)
 
     @property
@@ -50,15 +50,17 @@ class Run:
         return self._task
 
     def stop(self, reason: StopReason) -> None:
-        """Abort the work, unless it is done and only the result is being written."""
+        """Abort the work, unless only the result has to be written."""
         if self._making and self._stopped is None:
             self._stopped = reason
-            if self._begun:  # cancelled before, the task would do nothing at all
+            if self._begun:  # a task that is cancelled before it begins never runs
                 self.task.cancel()
 
     @contextmanager
     def followed(self) -> Iterator[None]:
-        """While a client waits. When the last one leaves, a review only for them is stopped."""
+        """Hold while a client waits. A review that is not in the background is stopped when its
+        last client leaves.
+        """
         self._followers += 1
         try:
             yield
@@ -92,7 +94,7 @@ class Run:
                         self.result.append(event)
         except asyncio.CancelledError:
             if self._stopped is None:
-                raise  # not by us: the loop is closing
+                raise  # not cancelled by stop(): the event loop is closing
             return None
         return last
 
@@ -114,9 +116,10 @@ class Run:
                     context.supervisor.check_running(request.prepared.engine)
 
     async def _stored_request(self) -> CheckedRequest:
-        """
+        """The background review's request, read from the store.
+
         Raises:
-            ReviewerError: it can't be read, at all or now, or does not suit the model any more.
+            ReviewerError: it can't be read, or is not possible with the current model.
         """
         row, context = self.job.row, self._context
         assert row is not None  # noqa: S101  # or there is a request

@@ -1,4 +1,4 @@
-"""A paper as the store keeps it, and back."""
+"""Converts a paper's source to the form in the store, and back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from app.store.tables import ReviewRow
 
 @dataclass(frozen=True, slots=True)
 class StoredSource:
-    """``blob_sha256`` is the hash of ``data``; both are None for a link."""
+    """A source as it is stored. ``blob_sha256`` is the hash of ``data``; both are None for
+    links.
+    """
 
     kind: SourceKind
     name: str
@@ -25,12 +27,12 @@ class StoredSource:
 
     @property
     def sha256(self) -> str:
-        """Of a file; empty for a text, and for a link, which has not been fetched yet."""
+        """The file's hash; empty for a text, and for a link that has not been fetched yet."""
         return self.blob_sha256 or "" if self.kind == "file" else ""
 
 
 def store_source(source: Source, papers: PaperFiles | None, *, durable: bool) -> StoredSource:
-    """Write it into ``papers``, unless None. Takes a while for a large file: not for the loop.
+    """Write the source into ``papers`` (unless None). Blocking: call it in a thread.
 
     Raises:
         StorageFull: the disk is full.
@@ -54,12 +56,12 @@ def _stored_form(source: Source) -> StoredSource:
 
 
 def read_source(row: ReviewRow, papers: PaperFiles) -> Source:
-    """Blocking.
+    """Read a review's source from the store. Blocking: call it in a thread.
 
     Raises:
-        PaperNotStored: the folder of papers has lost it.
+        PaperNotStored: the paper is missing in the folder.
         StoreUnavailable: the folder can't be read.
-        StoredRequestUnreadable: another version of this code wrote it in another form.
+        StoredRequestUnreadable: another version wrote it in a form that this one can't read.
     """
     if row.source == "link":
         return Link(row.name)
@@ -72,6 +74,6 @@ def read_source(row: ReviewRow, papers: PaperFiles) -> Source:
         return msgspec.json.decode(data, type=Paper)
     except msgspec.MsgspecError as error:
         raise StoredRequestUnreadable(
-            "The paper's text can't be read any more: another version of the service wrote it. "
+            "The stored text of the paper can't be read: another version of the service wrote it. "
             "Send the request again."
         ) from error

@@ -1,10 +1,10 @@
-"""What the database keeps of a request: a form of its own, so that the API's may change.
+"""A request's parameters in the database. Their schema is independent of the API's.
 
-A row may be read by a later version of the code than the one that wrote it. What can't be read any
-more has failed, once, with ``StoredRequestUnreadable``.
+A row may be read by a later version of the code than the one that wrote it. A review whose row
+can't be read fails with ``StoredRequestUnreadable``.
 
-Version 1 had no number. It was the API's request as it came, with ``stream``, ``background`` and
-``reuse``, which say nothing of how a review is made.
+Version 1 had no number: it was the API's request, with ``stream``, ``background`` and ``reuse``,
+which don't influence how a review is made.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _NOT_STORED = ("stream", "background", "reuse")
 
 
 class StoredParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Version 2. A field that is added needs a default, and a new number where old rows change
-    their meaning by it.
+    """Version 2. A new field needs a default; the version must be raised if the field changes the
+    meaning of old rows.
     """
 
     version: Literal[2]
@@ -41,7 +41,7 @@ class StoredParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def stored_parameters(asked: ReviewParameters) -> dict[str, Any]:
-    """As JSON holds them."""
+    """The parameters as JSON values, for the row."""
     kept = StoredParameters(
         version=VERSION,
         blind=asked.blind,
@@ -64,7 +64,7 @@ def read_parameters(stored: dict[str, Any]) -> ReviewParameters:
     """The parameters of a background review.
 
     Raises:
-        StoredRequestUnreadable: no version that this code knows of has written them.
+        StoredRequestUnreadable: they were written by an unknown version.
     """
     if "version" not in stored:
         kept = {name: value for name, value in stored.items() if name not in _NOT_STORED}
@@ -87,11 +87,11 @@ def read_parameters(stored: dict[str, Any]) -> ReviewParameters:
         )
     except (msgspec.ValidationError, ValidationError) as error:
         raise StoredRequestUnreadable(
-            "What was asked for can't be read any more: another version of the service wrote it. "
+            "The stored request can't be read: another version of the service wrote it. "
             "Send the request again."
         ) from error
 
 
 def mode_of(stored: dict[str, Any]) -> Literal["review", "verdict"]:
-    """For showing a row; of one that can't be read, what most have asked for."""
+    """The mode, for display; ``review`` if the row can't be read."""
     return "verdict" if stored.get("mode") == "verdict" else "review"

@@ -1,4 +1,4 @@
-"""A request for a review, and the row that it becomes."""
+"""A request for a review, and its row in the database."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.store.records import NewReview
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """``key`` is the client's Idempotency-Key."""
+    """A request for a review. ``key`` is the client's Idempotency-Key."""
 
     source: Source
     parameters: ReviewParameters
@@ -30,23 +30,23 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class SubmissionResult:
-    """The review for a submission: a new one, or one that was there."""
+    """The review for a submission: a new one, or an existing one."""
 
     id: str
     tenant: str
     reused: bool = False
-    """It is of the same paper, by the same model, with the same parameters."""
+    """It exists already: the same paper, model and parameters."""
     replayed: bool = False
-    """The client's key stands for it already."""
+    """It was submitted before with the same idempotency key."""
 
 
 def new_review(
     submission: Submission, prepared: Prepared, source: StoredSource, *, keeps: bool
 ) -> NewReview:
-    """The row, not stored yet; ``keeps`` as in ``Settings.keeps_reviews``."""
+    """The new row, not stored yet; ``keeps`` is ``Settings.keeps_reviews``."""
     model, plan = prepared.engine.model, prepared.plan
     asked, answer_format = submission.parameters, submission.answer_format
-    # A chat completion's request has its messages beside these, with the paper in them.
+    # Only a review's parameters: a chat's request has other fields.
     fields = asked.model_dump(mode="json", include=set(ReviewParameters.model_fields))
     kind, blob = source.kind, source.blob_sha256
     same = [kind, blob, _suffix(source.name), model.name, plan.fingerprint]
@@ -74,7 +74,7 @@ def new_review(
 
 
 def _suffix(name: str) -> str:
-    """Tells LaTeX from Markdown."""
+    """The suffix of a file's name, which distinguishes LaTeX from Markdown."""
     return name.rpartition(".")[2].lower()
 
 

@@ -1,4 +1,4 @@
-"""Works through the queue in the service's own process, and keeps its claims alive."""
+"""Claims queued reviews, makes them in this process, and renews the claims."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from app.tasks import EssentialTasks, repeat
 log = logging.getLogger(__name__)
 
 _EMPTY_WITHIN_S = 120.0
-"""Longest that all new requests wait for the engine to be empty, so that a suspect can be tried."""
+"""Most seconds that new requests wait until the engine is empty and a suspect can be tried."""
 _LONGEST_ALONE_S = 300.0
-"""Longest that they wait for a suspect; from then on it goes on beside them."""
+"""Most seconds that a suspect has the engine alone; then other requests are admitted again."""
 _CLOSING_S = 5.0
-"""For writing that reviews were stopped."""
+"""Most seconds at shutdown for writing that reviews were stopped."""
 
 
 class Workers:
-    """Claims background reviews, a number at a time, and renews the claims of all runs here."""
+    """Claims and runs background reviews, and renews the claims of all runs in this process."""
 
     def __init__(
         self,
@@ -42,9 +42,9 @@ class Workers:
         limiter: ConcurrencyLimiter,
         stopping: asyncio.Event,
     ) -> None:
-        """``stopping`` is set when the service is to stop."""
+        """``stopping`` is set when the service has been asked to stop."""
         self.owner = uuid.uuid4().hex
-        """This process, as its claims name it."""
+        """The id of this process in its claims."""
         self._context = context
         self._registry = registry
         self._supervisor = context.supervisor
@@ -53,16 +53,16 @@ class Workers:
         self._work = asyncio.Event()
         self._stopping = stopping
         self._done = asyncio.Event()
-        """Set once nothing runs here any more."""
+        """Set once no run is left in this process."""
         self.tasks = EssentialTasks()
         self._claiming: list[asyncio.Task[None]] = []
         self._keeping: list[asyncio.Task[None]] = []
         self._expire_from = 0.0
-        """By the loop's clock: until then no other process counts as dead."""
+        """Loop time before which no other process counts as dead."""
         self._suspects_from = 0.0
-        """By the loop's clock: until then no suspect is tried."""
+        """Loop time before which no suspect is tried."""
         self._ends = math.inf
-        """By the loop's clock: when runs have to be finished, once the service is to stop."""
+        """Loop time by which runs must have finished when the service stops."""
 
     def start(self) -> None:
         renew_s = self._context.settings.lease_s / 3
@@ -79,11 +79,11 @@ class Workers:
         ]
 
     def wake(self) -> None:
-        """Look at the queue now: there is a new review, or a free worker."""
+        """Check the queue now, because there is a new review or a free worker."""
         self._work.set()
 
     async def _begin_shutdown(self) -> None:
-        """Once the service is to stop: claim nothing more, and let no client wait any longer."""
+        """Wait for the request to stop; then end claiming, and the waiting of clients."""
         await self._stopping.wait()
         settings = self._context.settings
         grace_s = settings.shutdown_delay_s + settings.shutdown_grace_s
@@ -92,9 +92,9 @@ class Workers:
         self._registry.close()
 
     async def stop(self) -> None:
-        """Let runs finish in the time that is left; the others go back into the queue.
+        """Let runs finish in the remaining time; requeue the others.
 
-        Clients that still wait get an error.
+        Clients that are still waiting get an error.
         """
         self._stopping.set()
         await end(self._claiming, _CLOSING_S)
@@ -108,7 +108,7 @@ class Workers:
             run.stop(StopReason.SHUTDOWN)
         if unfinished:
             _, stuck = await asyncio.wait([run.task for run in unfinished], timeout=_CLOSING_S)
-            for task in stuck:  # the store is away: the claims will run out
+            for task in stuck:  # the store is unavailable; the claims will expire
                 task.cancel()
         self._done.set()
         await end(self._keeping, _CLOSING_S)
@@ -133,11 +133,11 @@ class Workers:
         await wait_for(self._work, POLL_S)
 
     def _is_ready(self) -> bool:
-        """Whether a review that is begun now can be made and stored."""
+        """Whether a review could be made and stored now."""
         return not (self._supervisor.unready or self._storage.unready)
 
     async def _try_suspect(self, without: Collection[str]) -> None:
-        """Alone in an engine that has just answered: if it fails now, this review is the reason."""
+        """Try a suspect alone, after the engine has answered: if it fails, it is the cause."""
         queue, settings = self._context.store.queue, self._context.settings
         try:
             async with self._supervisor.gate.alone(_EMPTY_WITHIN_S):
@@ -148,11 +148,11 @@ class Workers:
                 if row:
                     await self._end_of(self._begin(row))
         except TimeoutError:
-            log.warning("a request stays in the engine; no suspect is tried for a while")
+            log.warning("the engine did not become empty; suspects are tried again later")
             self._suspects_from = asyncio.get_running_loop().time() + _EMPTY_WITHIN_S
 
     async def _end_of(self, run: Run) -> None:
-        """Wait until it has ended, has had enough time alone, or the service is to stop."""
+        """Wait until a suspect's run has ended, its time alone is over, or the service stops."""
         stopping = asyncio.create_task(self._stopping.wait())
         await asyncio.wait(
             (run.task, stopping), timeout=_LONGEST_ALONE_S, return_when=asyncio.FIRST_COMPLETED
@@ -172,11 +172,11 @@ class Workers:
         )
 
     def run(self, job: Job) -> Run:
-        """Begin an attempt that has been claimed."""
+        """Start an attempt that has been claimed."""
         run = self._registry.start(job)
 
         def ended(_: object) -> None:
-            # If the engine can't take this one, there is no hurry to try the next.
+            # If the engine was unavailable for this one, the next can wait for the next poll.
             if job.background and not run.result.engine_is_away:
                 self.wake()
 
@@ -184,9 +184,9 @@ class Workers:
         return run
 
     async def _keep_alive(self) -> None:
-        """Renew our claims, then expire those of dead processes, in this order.
+        """Renew our claims, then expire those of dead processes.
 
-        While the store is away nobody can renew anything. Once it is back, all processes get the
+        While the store is unavailable no process can renew its claims. When it is back, all get
         time to do so before any of them counts as dead.
         """
         loop, settings = asyncio.get_running_loop(), self._context.settings

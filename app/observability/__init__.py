@@ -1,1 +1,1 @@
-"""Logs, metrics and traces; none of them holds what a client or a paper says."""
+"""Logs, metrics and traces. None of them contains text from a client or a paper."""

@@ -1,6 +1,7 @@
-"""One pipeline for all logs: ours, uvicorn's and vLLM's, as JSON or for a person.
+"""Logging for the service, uvicorn and vLLM, as JSON or human-readable.
 
-Exceptions are logged by their types and places alone: their messages may hold a paper's text.
+Of exceptions only types and tracebacks' locations are logged, as messages may contain a paper's
+text.
 """
 
 from __future__ import annotations
@@ -31,30 +32,30 @@ Entry = MutableMapping[str, Any]
 log = logging.getLogger(__name__)
 
 START_REPORT = "SCIENTIFIC_REVIEWER_START_REPORT"
-"""Environment variable: where a process of the engine's reports why it does not start."""
+"""Environment variable with the file in which engine processes report why they fail to start."""
 _WORDS_ONLY = re.compile(r"[:<(]")
 
 
 def configure_logging(level: str, log_format: LogFormat | None) -> None:
-    """Everything that is logged in this process goes to standard error, in one form."""
+    """Send all logs of this process to standard error, in one format."""
     terminal = sys.stderr.isatty()
     handler = logging.StreamHandler()
     handler.setFormatter(_formatter(log_format or ("console" if terminal else "json"), terminal))
     logging.root.handlers = [handler]
-    # What libraries say at DEBUG may be what they were given.
+    # At DEBUG, libraries may log their input.
     logging.root.setLevel(max(logging.INFO, logging.getLevelName(level.upper())))
     logging.getLogger("app").setLevel(level.upper())
     logging.captureWarnings(True)
-    # Else a message that can't be put together is printed with what it was to be made of.
+    # Otherwise logging prints a message's arguments if it can't format the message.
     logging.raiseExceptions = False
-    # Each request that the upstream engine sends would be a line.
+    # httpx logs each request, and so each request to an upstream.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     threading.excepthook = _thread_died
 
 
 def configure_engine_process() -> None:
-    """A plugin of vLLM's (``vllm.general_plugins``): the same form in the engine's processes, and a
-    report of a failing start where the service asks for one (``app.engine.start_report``).
+    """A plugin for vLLM (``vllm.general_plugins``): the same log format in the engine's processes,
+    and a report of a failed start if the service asks for it (``app.engine.start_report``).
     """
     if multiprocessing.parent_process() and START_REPORT in os.environ:
         logging.getLogger("vllm").addHandler(StartReport(Path(os.environ[START_REPORT])))
@@ -66,8 +67,8 @@ def configure_engine_process() -> None:
 
 
 class StartReport(logging.Handler):
-    """Appends the exceptions of errors to a file that is there as long as the start takes, as lines
-    of JSON: name of the class, text; the outermost first.
+    """Appends logged exceptions to a file, if it exists, as JSON lines of class name and text, the
+    outermost exception first.
     """
 
     def __init__(self, path: Path) -> None:
@@ -85,7 +86,7 @@ class StartReport(logging.Handler):
 
 
 def error_chain(error: BaseException | None) -> Iterator[tuple[str, str]]:
-    """Class names and texts of the exception and of those behind it, the outermost first."""
+    """Class names and texts of an exception and its causes, the outermost first."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -96,14 +97,16 @@ def error_chain(error: BaseException | None) -> Iterator[tuple[str, str]]:
 
 
 def log_loop_faults() -> None:
-    """Faults that no task waits for; asyncio's own words for them hold the exception's text."""
+    """Log unhandled exceptions of the event loop; asyncio's message contains the exception's
+    text.
+    """
 
-    def told(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    def log_fault(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         log.error("a fault in the event loop: %s", _WORDS_ONLY.split(context["message"])[0])
         if error := context.get("exception"):
-            log.error("it was", exc_info=error)
+            log.error("its exception", exc_info=error)
 
-    asyncio.get_running_loop().set_exception_handler(told)
+    asyncio.get_running_loop().set_exception_handler(log_fault)
 
 
 def _thread_died(died: threading.ExceptHookArgs) -> None:
@@ -137,7 +140,7 @@ def _name_process(_: Any, __: str, entry: Entry) -> Entry:
 
 
 def _without_nothing(_: Any, __: str, entry: Entry) -> Entry:
-    # uvicorn says the same again, with escape sequences for a terminal.
+    # color_message is uvicorn's message again, with escape sequences for a terminal.
     return {
         name: value
         for name, value in entry.items()
@@ -146,7 +149,7 @@ def _without_nothing(_: Any, __: str, entry: Entry) -> Entry:
 
 
 def _without_messages(_: Any, __: str, entry: Entry) -> Entry:
-    """The exception, and those behind it, as types and places."""
+    """Replace the exception and its causes by their types and locations."""
     exc_info = entry.pop("exc_info", None)
     error = exc_info[1] if isinstance(exc_info, tuple) else exc_info
     if isinstance(error, BaseException):
@@ -155,7 +158,7 @@ def _without_messages(_: Any, __: str, entry: Entry) -> Entry:
 
 
 def _without_credentials(_: Any, __: str, entry: Entry) -> Entry:
-    """Libraries say which address does not answer as it was given to them."""
+    """Remove passwords from URLs, which libraries log in error messages."""
     return {
         name: without_credentials(value) if isinstance(value, str) else value
         for name, value in entry.items()
@@ -176,5 +179,5 @@ def _outline(error: BaseException | None, seen: set[int]) -> Iterator[str]:
 
 
 def _short(filename: str) -> str:
-    """The file below the folder that it is installed in."""
+    """The last three parts of a path."""
     return "/".join(Path(filename).parts[-3:])

@@ -1,7 +1,7 @@
 """The service's own metrics; one registry per application.
 
-No label holds what a client, a paper or an upstream chose: everything that is not on a list here
-counts as ``other``.
+No label contains text from a client, a paper or an upstream: values that are not listed here count
+as ``other``.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _TENTHS = tuple(tenth / 10 for tenth in range(1, 11))
 
 
 class Metrics:
-    """What is counted, and what it is called on ``/metrics``."""
+    """The metrics on ``/metrics``."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -69,79 +69,79 @@ class Metrics:
         self.errors = self._counter("errors", "Requests answered with an error.", "code")
         self.requests = self._counter(
             "http_requests",
-            "Requests answered; 499 where the client left first.",
+            "Requests answered; status 499 if the client disconnected first.",
             "method",
             "route",
             "status",
         )
         self.request_seconds = self._histogram(
-            "http_request_seconds", "Time to the end of the answer.", _REQUEST_SECONDS, "route"
+            "http_request_seconds", "Time until the end of the answer.", _REQUEST_SECONDS, "route"
         )
         self.extraction = self._histogram(
-            "extraction_seconds", "Time to read a paper, waiting for a worker included.", _SECONDS
+            "extraction_seconds", "Time to read a paper, including the wait for a worker.", _SECONDS
         )
         self.extraction_failures = self._counter(
             "extraction_failures", "Papers that could not be read.", "code"
         )
-        self.stage = self._gauge("reviews_in_stage", "Reviews being worked on.", "stage")
+        self.stage = self._gauge("reviews_in_stage", "Reviews in each stage.", "stage")
         for name in STAGES:
             self.stage.labels(stage=name)
         self._unfinished = self._gauge(
             "unfinished_reviews",
-            "Reviews that wait or are made, by all processes that share the database.",
+            "Queued and running reviews of all processes that share the database.",
             "status",
         )
         self.background_wait = self._histogram(
-            "background_wait_seconds", "From a background review's POST to its beginning.", _WAITS
+            "background_wait_seconds", "Time from a background review's POST to its start.", _WAITS
         )
-        self.places = self._gauge("places", "Reviews, papers and chats taken at the same time.")
-        self.places_taken = self._gauge("places_taken", "How many there are now.")
+        self.places = self._gauge("places", "Most reviews, papers and chats at the same time.")
+        self.places_taken = self._gauge("places_taken", "Reviews, papers and chats in progress.")
         self.queue_wait = self._histogram(
-            "queue_seconds", "From the prompt's sending to its first token.", _SECONDS
+            "queue_seconds", "Time from sending a prompt to its first token.", _SECONDS
         )
         self.generation = self._histogram(
-            "generation_seconds", "From a review's first token to its last.", _SECONDS
+            "generation_seconds", "Time from a review's first token to its last.", _SECONDS
         )
         self.tokens = self._counter(
-            "tokens", "Tokens of finished reviews: cached ones are part of the prompts.", "kind"
+            "tokens", "Tokens of finished reviews; cached tokens are part of the prompts.", "kind"
         )
         self.probability = self._histogram(
             "verdict_probability", "Probabilities of acceptance.", _TENTHS
         )
         self.truncated = self._counter(
-            "truncated_reviews", "Reviews of papers of which the model saw only a part."
+            "truncated_reviews", "Reviews whose prompt contained only a part of the paper."
         )
         self.unconstrained = self._counter(
             "unconstrained_reviews",
-            "Reviews that the engine could not hold to their format to the end.",
+            "Reviews that the engine could not keep to their format to the end.",
         )
         self.hidden_text = self._counter(
             "hidden_text", "Pieces of hidden text in reviewed papers.", "kind"
         )
 
     def page(self) -> bytes:
-        """Prometheus' text format."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
     def count_unfinished(self, by_status: Mapping[str, int]) -> None:
-        """As the store has it now; empty where it can't say."""
+        """Set the numbers of unfinished reviews; empty if the store is unavailable."""
         self._unfinished.clear()
         for status, count in by_status.items():
             self._unfinished.labels(status=status).set(count)
 
     def failed(self, error: ReviewerError) -> None:
-        """A request, or the stream that answered it, ended with an error."""
+        """Count a request, or a stream, that ended with an error."""
         self.errors.labels(code=code_of(error)).inc()
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
-        """``route`` is a template of the application's, never a path as it was asked for."""
+        """Count an answered request. ``route`` is the route's template, not the requested path."""
         known = method if method in _METHODS else "other"
         self.requests.labels(method=known, route=route, status=str(status)).inc()
         self.request_seconds.labels(route=route).observe(seconds)
 
     @contextmanager
     def extracting(self) -> Iterator[None]:
-        """Times the reading of a paper, and counts it where it fails."""
+        """Measure the reading of a paper, and count failures."""
         started = time.perf_counter()
         try:
             yield
@@ -165,7 +165,7 @@ class Metrics:
 
 
 def code_of(error: ReviewerError) -> str:
-    """The error's code, if it is one of ours: an upstream's, or a hijacked worker's, may be any."""
+    """The error's code if it is known, otherwise its class's: an upstream may send any code."""
     known = error.code in _OWN_CODES or error.code in _CLASS_CODES
     return error.code if known else type(error).code
 

@@ -1,4 +1,4 @@
-"""OpenTelemetry, where ``otlp_endpoint`` asks for it: a span for each review and its stages."""
+"""OpenTelemetry spans for reviews and their stages, if ``otlp_endpoint`` is set."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Traces(Protocol):
     def review(self) -> ReviewTrace: ...
 
     def close(self) -> None:
-        """Send what has not been sent; blocks for some seconds where nobody takes it."""
+        """Send the remaining spans; blocks for some seconds if the collector does not answer."""
         ...
 
 
@@ -48,7 +48,7 @@ NO_TRACES: Traces = _NoTraces()
 
 
 def traces_to(endpoint: str | None) -> Traces:
-    """Spans to an OTLP collector (HTTP, protobuf), or nowhere.
+    """Spans that are sent to an OTLP collector (HTTP, protobuf); without one, no spans.
 
     Raises:
         ConfigurationError: OpenTelemetry is not installed.
@@ -66,7 +66,7 @@ def traces_to(endpoint: str | None) -> Traces:
             param="otlp_endpoint",
         ) from error
     resource = Resource.create({"service.name": "scientific-reviewer"})
-    # Not the global provider: vLLM has settings of its own for that one.
+    # Not the global provider, which vLLM configures.
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     exporter = OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", timeout=_TIMEOUT_S)
     provider.add_span_processor(BatchSpanProcessor(exporter))
@@ -88,7 +88,7 @@ class _OtlpTraces:
 
 
 class _OtlpReview:
-    """No attribute holds anything of the paper or the review."""
+    """Spans of one review. Attributes contain nothing from the paper or the review."""
 
     def __init__(self, provider: TracerProvider) -> None:
         from opentelemetry.trace import set_span_in_context

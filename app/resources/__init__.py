@@ -1,1 +1,1 @@
-"""What the API shows, made from the objects of paper/ and review/."""
+"""Makes the API's resources from the objects of ``app.paper`` and ``app.review``."""

@@ -1,4 +1,4 @@
-"""Papers as the API shows them."""
+"""Makes the API's resource of a paper."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from app.engine.base import Tokenizer
 from app.paper.model import Paper, Section
 
 _JOINT = len("\n\n")
-"""What stands between two paragraphs of a section's text."""
+"""Length of the separator between two paragraphs of a section's text."""
 
 
 def paper_resource(paper: Paper, tokenizer: Tokenizer | None) -> PaperResource:
-    """The whole paper; without a tokenizer its sections' ``tokens`` are null."""
+    """The paper's resource; without a tokenizer the sections' ``tokens`` are null."""
     counts: Sequence[int | None] = [None] * len(paper.sections)
     if tokenizer:
         counts = tokenizer.count_each(
@@ -74,7 +74,7 @@ def _paragraphs(section: Section) -> Iterator[ParagraphInfo]:
 
 
 def paper_markdown(paper: Paper) -> str:
-    """The paper's text with its headings, for a person or another program."""
+    """The paper as Markdown."""
     parts = [f"# {paper.title}", "## Abstract", paper.abstract]
     for section in paper.sections:
         if section.heading:

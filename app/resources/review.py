@@ -1,4 +1,4 @@
-"""A finished review as the API shows it."""
+"""Makes the API's resource of a finished review."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ TRIAL_NOTICE = (
     "Written by a tiny model that is there to try the service. This review and its verdict are "
     "worth nothing."
 )
-NO_EVIDENCE_NOTICE = "The paper could not be searched for evidence: no point was checked."
+NO_EVIDENCE_NOTICE = "The search for evidence in the paper failed: no point was checked."
 
 
 def review_resource(report: ReviewReport, *, background: bool = False) -> Review:
-    """``background``: no client waited for it."""
+    """The review's resource. ``background`` is whether it was made in the background."""
     times, usage = report.times, report.usage
     written = report.mode == "review"
     return Review(
@@ -65,7 +65,7 @@ def review_resource(report: ReviewReport, *, background: bool = False) -> Review
 
 
 def _notice(report: ReviewReport) -> str | None:
-    """What a reader must know."""
+    """Warnings for readers of the review."""
     notices = [TRIAL_NOTICE] if report.model.for_trial else []
     if report.supports is None:
         notices.append(NO_EVIDENCE_NOTICE)
@@ -82,7 +82,7 @@ def _integrity_of(report: ReviewReport) -> Integrity:
 
 
 def prompt_integrity(paper: Paper, prompt: Prompt) -> Integrity:
-    """What is odd about the paper, and what the model does not see of it."""
+    """The paper's findings, and the sections that are not fully in the prompt."""
     return Integrity(
         **dict(paper_integrity(paper)),
         truncated=[
@@ -98,7 +98,7 @@ def prompt_integrity(paper: Paper, prompt: Prompt) -> Integrity:
 
 
 def _sections(parsed: ParsedReview, supports: Mapping[str, Support]) -> ReviewSections:
-    """The sections by their fields; ``supports`` has what was found of each point's text."""
+    """The sections by field, their points with the evidence in ``supports``."""
     other: dict[str, str | list[str]] = {
         field: text for field, text in parsed.prose.items() if field not in PROSE
     }

@@ -1,1 +1,1 @@
-"""Reviews at rest: rows in a database, papers in a folder. Knows nothing of how they are made."""
+"""Stores reviews in a database and papers in a folder."""

@@ -1,4 +1,4 @@
-"""The part of the store that removes: reviews, and papers that no review needs any more."""
+"""Removes reviews, and papers that no review needs any more."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Cleanup:
         self._papers = papers
 
     async def remove_finished(self, before: float, limit: int) -> int:
-        """Remove up to ``limit`` reviews that were accepted before then and have ended."""
+        """Remove up to ``limit`` finished reviews that were created before ``before``."""
         query = (
             select(ReviewRow.id, ReviewRow.blob_sha256)
             .where(ReviewRow.status.in_(FINISHED), ReviewRow.created < before)
@@ -35,24 +35,24 @@ class Cleanup:
         return len(rows)
 
     async def remove(self, review_id: str, blob_sha256: str | None) -> bool:
-        """A review, and its paper unless another review needs it; False if there is none.
+        """Remove a review, and its paper unless another review needs it; False if there is none.
 
-        The paper goes once it is certain that the row has gone: a review whose deletion could not
-        be written down still has its paper. Where that fails it is left to ``Storage.sweep``.
+        The paper is removed after the row's deletion has been committed. If that fails,
+        ``Storage.sweep`` removes the paper later.
         """
         gone = delete(ReviewRow).where(ReviewRow.id == review_id).returning(ReviewRow.blob_sha256)
         async with self._database.write(guarding=blob_lock(blob_sha256)) as session:
             row = (await session.execute(gone)).first()
-        # A link may have become a file since it was read.
+        # The paper of a link may have been fetched and stored in the meantime.
         for stored in {blob_sha256, row.blob_sha256 if row else None} - {None}:
             try:
                 await self.remove_unused(str(stored))
             except StoreUnavailable as error:
-                log.warning("the paper of a removed review is still there: %s", error.code)
+                log.warning("the paper of a deleted review could not be removed: %s", error.code)
         return row is not None
 
     async def remove_unused(self, blob_sha256: str) -> None:
-        """A paper, unless a review needs it."""
+        """Remove a paper, unless a review needs it."""
         used = select(ReviewRow.id).where(ReviewRow.blob_sha256 == blob_sha256).limit(1)
         async with self._database.write(guarding=blob_lock(blob_sha256)) as session:
             if await session.scalar(used) is None:

@@ -1,4 +1,4 @@
-"""One database, SQLite or PostgreSQL: its connections, transactions and faults."""
+"""Connections, transactions and errors of the database, SQLite or PostgreSQL."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ from app.errors import ConfigurationError, StorageFull, StoreUnavailable, is_ful
 from app.store.migrate import migrate
 
 _BUSY_S = 10.0
-"""Longest that SQLite waits for another process's transaction."""
+"""Most seconds that SQLite waits for another process's transaction."""
 _CONNECT_S = 5.0
 _STATEMENT_S = 30.0
 _PROBE = 2**16
-"""Bytes: more than a page of SQLite's, and than what a disk that is as good as full has left."""
-_NO_FAULT_OF_OURS = ("08", "53", "57", "58")
-"""PostgreSQL's classes of errors: connection, resources, intervention by an operator, system."""
+"""Bytes to write as a test for a full disk; more than a page of SQLite."""
+_UNAVAILABLE = ("08", "53", "57", "58")
+"""PostgreSQL's error classes: connection, resources, operator intervention, system."""
 
 
 _FAULTS = (exc.SQLAlchemyError, asyncpg.PostgresError, sqlite3.Error, OSError, TimeoutError)
 
 
 class epoch(FunctionElement[float]):  # noqa: N801  # an SQL function
-    """Unix time in seconds by the database's clock, which all its processes share."""
+    """SQL function: Unix time in seconds by the database's clock, which all processes share."""
 
     type = Double()
     inherit_cache = True
@@ -61,12 +61,13 @@ def _epoch_sqlite(*_: object, **__: object) -> str:
 
 
 class Database:
-    """Connections to one database. Every fault of it is raised as ``StoreUnavailable``."""
+    """Connections to one database. Its errors are raised as ``StoreUnavailable``."""
 
     def __init__(self, url: str | None, folder: Path) -> None:
-        """
+        """Without ``url``, use SQLite in ``folder``.
+
         Raises:
-            ConfigurationError: this is not a URL, or names another kind of database.
+            ConfigurationError: the URL is invalid, or of another kind of database.
         """
         self._url = _url(url, folder)
         self._sqlite = self._url.get_backend_name() == "sqlite"
@@ -74,15 +75,14 @@ class Database:
         self._engine = _sqlite_engine(self._url) if self._sqlite else _postgresql_engine(self._url)
         self._writing = asyncio.Lock()
         self._revision = ""
-        """Of its form, once it has that of this code."""
+        """The schema's revision, once the database has been migrated to it."""
 
     async def check(self) -> None:
-        """Bring it to the form of this code if it is not known to have that; it may have been
-        away, and be another one now.
+        """Migrate the schema if necessary; also after an outage, as the database may be another.
 
         Raises:
-            ConfigurationError: newer code has migrated it further.
-            StoreUnavailable: it does not answer.
+            ConfigurationError: a newer version has migrated the database further.
+            StoreUnavailable: the database can't be reached.
         """
         if self._revision:
             async with self.read() as session:
@@ -105,14 +105,14 @@ class Database:
     ) -> AsyncGenerator[AsyncSession, None]:
         """A transaction, committed at the end.
 
-        With ``durable`` it outlasts a power cut, which costs SQLite a wait for the disk; without,
-        only the end of the process. Those that are ``guarding`` the same name run one after
-        another, whichever process they are in.
+        With ``durable`` it survives a power cut, for which SQLite has to wait for the disk;
+        without, only the end of the process. Transactions ``guarding`` the same name exclude each
+        other, also across processes.
         """
         self._ready()
         async with self._write(durable=durable) as session:
             if not self._sqlite:
-                for name in sorted(guarding):  # in one order, so that nobody waits in a circle
+                for name in sorted(guarding):  # in a fixed order, to avoid deadlocks
                     lock = func.pg_advisory_xact_lock(func.hashtextextended(name, 0))
                     await session.execute(select(lock))
             yield session
@@ -127,7 +127,7 @@ class Database:
             async with self._transaction() as session:
                 yield session
             return
-        # SQLite has one writer at a time: they wait here in order, not there by polling.
+        # SQLite has one writer at a time. Waiting for a lock here is fair; SQLite would poll.
         async with self._writing, self._transaction(immediate=True, durable=durable) as session:
             yield session
 
@@ -150,8 +150,8 @@ def _url(given: str | None, folder: Path) -> URL:
         url = make_url(given)
         backend = url.get_backend_name()
     except exc.ArgumentError as error:
-        # Neither the URL nor the exception's text, which may hold a password.
-        raise ConfigurationError("database_url is no URL.", param="database_url") from error
+        # The URL and the exception's text may contain a password.
+        raise ConfigurationError("database_url is not a URL.", param="database_url") from error
     if backend in ("postgresql", "postgres"):
         query = dict(url.query)
         if "sslmode" in query:  # libpq's name of what asyncpg calls ssl
@@ -160,14 +160,14 @@ def _url(given: str | None, folder: Path) -> URL:
     if backend == "sqlite" and url.database:
         return url.set(drivername="sqlite+aiosqlite")
     raise ConfigurationError(
-        "database_url has to begin with postgresql:// or sqlite:///.", param="database_url"
+        "database_url must begin with postgresql:// or sqlite:///.", param="database_url"
     )
 
 
 def _postgresql_engine(url: URL) -> AsyncEngine:
     return create_async_engine(
         url,
-        # A connection that a restart of the database has cut is noticed before it is used.
+        # Notice connections that a restart of the database has closed before using them.
         pool_pre_ping=True,
         pool_timeout=_CONNECT_S,
         connect_args={"timeout": _CONNECT_S, "command_timeout": _STATEMENT_S},
@@ -179,14 +179,14 @@ def _sqlite_engine(url: URL) -> AsyncEngine:
         url,
         connect_args={"timeout": _BUSY_S},
         pool_timeout=_CONNECT_S,
-        # Every transaction is ended before its connection goes back; a second time costs a thread's
-        # turn, as each call of this driver does.
+        # All transactions are ended explicitly. A rollback on return would cost another call in
+        # the driver's thread.
         pool_reset_on_return=None,
     )
 
     @event.listens_for(engine.sync_engine, "connect")
     def set_up(connection: Any, _: object) -> None:
-        # Transactions begin where we say so, not where the driver guesses.
+        # Begin transactions explicitly and not by the driver's rules.
         connection.isolation_level = None
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode=WAL")
@@ -203,21 +203,21 @@ def _sqlite_engine(url: URL) -> AsyncEngine:
         if durable != connection.info.get("durable", False):
             _execute(connection, f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             connection.info["durable"] = durable
-        # Begun as a reader it could not go on as a writer: what it has read may be outdated.
+        # A transaction that begins with a read may not be able to write later.
         _execute(connection, "BEGIN IMMEDIATE")
 
     return engine
 
 
 def _execute(connection: Connection, statement: str) -> None:
-    """In one call of the driver, where a cursor would take three."""
+    """Execute a statement in one call of the driver; a cursor would need three."""
     adapted = cast(AdaptedConnection, connection.connection.dbapi_connection)
     adapted.run_async(lambda driver: driver.execute(statement))
 
 
 @contextmanager
 def _driver_errors_as_ours(folder: Path) -> Iterator[None]:
-    """Turns the drivers' exceptions into ours, unless they tell of a mistake in a statement.
+    """Turn the drivers' exceptions into ours, except for errors in a statement.
 
     ``folder`` is that of SQLite's file.
     """
@@ -229,7 +229,7 @@ def _driver_errors_as_ours(folder: Path) -> Iterator[None]:
         if _is_full(error, folder):
             raise StorageFull("The database's disk is full.") from error
         if _is_out(error):
-            raise StoreUnavailable("The database can't be reached now.") from error
+            raise StoreUnavailable("The database can't be reached.") from error
         raise
 
 
@@ -240,10 +240,10 @@ def _is_out(error: Exception) -> bool:
             isinstance(error, exc.OperationalError | exc.InterfaceError)
             or error.connection_invalidated
             or isinstance(error.orig, sqlite3.DatabaseError)
-            or sqlstate.startswith(_NO_FAULT_OF_OURS)
+            or sqlstate.startswith(_UNAVAILABLE)
         )
-    # Those of the drivers come from connecting (a wrong password, a database that is not there),
-    # and from beginning to write in SQLite.
+    # The drivers' own exceptions are raised when connecting (wrong password, missing database)
+    # and when SQLite begins to write.
     return not isinstance(error, exc.SQLAlchemyError) or isinstance(error, exc.TimeoutError)
 
 
@@ -252,7 +252,7 @@ def _is_full(error: Exception, folder: Path) -> bool:
         return True
     cause = error.orig if isinstance(error, exc.DBAPIError) else error
     code = getattr(cause, "sqlite_errorcode", None) or 0
-    # For all but a full disk SQLite has one code, and does not pass on the system's: a used-up
+    # SQLite has one code for all I/O errors except a full disk, and hides the system's: an exceeded
     # quota looks like a broken disk.
     return code & 0xFF == sqlite3.SQLITE_IOERR and _is_out_of_room(folder)
 

@@ -1,4 +1,4 @@
-"""Brings the database to the form that this code knows, under a lock."""
+"""Migrates the database's schema, under a lock."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from app.errors import ConfigurationError
 
 _FOLDER = Path(__file__).with_name("migrations")
 _LOCK = 0x7265766965776572
-"""Of PostgreSQL's advisory locks, the one that whoever migrates holds."""
+"""The key of PostgreSQL's advisory lock for migrations."""
 
 
 def migrate(connection: Connection) -> str:
-    """In the connection's transaction; one process at a time, the others wait.
+    """Migrate in the connection's transaction; other processes wait meanwhile.
 
     Returns:
-        The revision that it is at now.
+        The schema's revision.
 
     Raises:
-        ConfigurationError: newer code has migrated it already.
+        ConfigurationError: a newer version has migrated the database already.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
@@ -36,14 +36,14 @@ def migrate(connection: Connection) -> str:
     if unknown:
         raise ConfigurationError(
             f"The database is at revision {', '.join(sorted(unknown))}, which this version does "
-            "not know: a newer one has migrated it. Run that one, or restore a backup."
+            "not know: a newer version has migrated it. Run that version, or restore a backup."
         )
     command.upgrade(config, "head")
     return str(scripts.get_current_head())
 
 
 def config_for(connection: Connection) -> Config:
-    """Alembic's, without a file."""
+    """Alembic's configuration, without a file."""
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
     config.set_main_option("path_separator", "os")

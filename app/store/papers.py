@@ -1,4 +1,4 @@
-"""Papers in a folder, each under the SHA-256 of its bytes: the same one is stored once."""
+"""Stores papers in a folder under the SHA-256 of their bytes, so that each is stored once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.errors import StorageFull, StoreUnavailable, is_full_disk
 
 _UNFINISHED = ".part"
 _MARK = "this-is-the-folder-of-papers"
-"""A file in it. A folder without is an empty mount point, or was made by somebody else."""
+"""A file in the folder. A folder without it may be an empty mount point, or another folder."""
 
 
 def sha256_of(data: bytes) -> str:
@@ -24,14 +24,14 @@ def sha256_of(data: bytes) -> str:
 
 
 class PaperFiles:
-    """The folder. Everything in it is readable by the service's user alone. Blocking."""
+    """The folder of papers. Its files are readable only by the service's user. Methods block."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.mark = folder / _MARK
 
     def create(self) -> None:
-        """Make the folder, and mark it, unless it is there.
+        """Create the folder with its marker file, unless they exist.
 
         Raises:
             StorageFull: the disk is full.
@@ -42,10 +42,11 @@ class PaperFiles:
             self.mark.touch(mode=0o600)
 
     def check(self) -> None:
-        """
+        """Check that the folder can be written to.
+
         Raises:
             StorageFull: the disk is full.
-            StoreUnavailable: the folder is not there, or can't be written to.
+            StoreUnavailable: the folder is missing, or can't be written to.
         """
         self._check_there()
         probe = self._folder / f"{uuid.uuid4().hex}{_UNFINISHED}"
@@ -57,10 +58,10 @@ class PaperFiles:
 
     def _check_there(self) -> None:
         if not self.is_marked():
-            raise StoreUnavailable("The folder of papers is not there.")
+            raise StoreUnavailable("The folder of papers is missing.")
 
     def is_marked(self) -> bool:
-        """Whether it is the folder that was made once, and not an empty mount point, say."""
+        """Whether the marker file exists, which an empty mount point does not have."""
         with _os_errors_as_ours():
             return self.mark.exists()
 
@@ -72,7 +73,7 @@ class PaperFiles:
         return self._folder / blob_sha256[:2] / blob_sha256
 
     def save(self, blob_sha256: str, data: bytes, *, durable: bool = False) -> None:
-        """All of it or nothing. With ``durable`` it survives a power cut.
+        """Store a paper atomically. With ``durable`` it survives a power cut.
 
         Raises:
             StorageFull: the disk is full.
@@ -96,7 +97,7 @@ class PaperFiles:
                 _sync(path.parent)
 
     def open(self, blob_sha256: str) -> BinaryIO | None:
-        """None where the folder is there and this paper is not. It can be read on if it is removed.
+        """Open a paper; None if it does not exist. It stays readable if it is removed meanwhile.
 
         Raises:
             StoreUnavailable: the folder can't be read.
@@ -109,7 +110,7 @@ class PaperFiles:
                 return None
 
     def load(self, blob_sha256: str) -> bytes | None:
-        """The whole of it; otherwise as :meth:`open`."""
+        """Read a whole paper; otherwise like :meth:`open`."""
         file = self.open(blob_sha256)
         if file is None:
             return None
@@ -124,7 +125,7 @@ class PaperFiles:
             self.path(blob_sha256).unlink(missing_ok=True)
 
     def untouched(self, seconds: float) -> Iterator[str]:
-        """Hashes of papers stored so long ago; unfinished files of that age are removed."""
+        """Hashes of papers older than ``seconds``. Incomplete files of that age are removed."""
         before = time.time() - seconds
         for path in self._folder.glob("??/*"):
             try:
@@ -152,4 +153,4 @@ def _os_errors_as_ours() -> Iterator[None]:
     except OSError as error:
         if is_full_disk(error):
             raise StorageFull("The data folder's disk is full.") from error
-        raise StoreUnavailable("The data folder can't be used now.") from error
+        raise StoreUnavailable("The data folder can't be used.") from error

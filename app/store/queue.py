@@ -1,4 +1,4 @@
-"""The part of the store that workers use: claims on reviews, and what they do with them."""
+"""The store's queue for workers: claims on reviews, and results."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _DEAD_OWNERS = (
     .having(func.max(COLUMNS.lease_until) < epoch())
 )
 _TOO_FAR = epoch() + 10 * bindparam("lease_s", type_=Double())
-"""A lease never lasts so long: the database's clock was set back."""
+"""A lease beyond this time shows that the database's clock was set back."""
 _SUSPICIOUS_LEASE = (
     select(COLUMNS.id)
     .where(
@@ -65,8 +65,8 @@ _SHORTEN_LEASES = (
 
 
 class Queue:
-    """Whoever works on a review has a claim on it; methods that take a claim do nothing, and return
-    False, once it is void. :mod:`app.store.states` has all of this on one page.
+    """The queue. A process that makes a review has a claim on it. Once the claim is void, methods
+    that take it do nothing and return False. See :mod:`app.store.states`.
     """
 
     def __init__(self, database: Database, papers: PaperFiles) -> None:
@@ -84,9 +84,8 @@ class Queue:
     ) -> ReviewRow | None:
         """Claim the oldest queued review; None if there is none for this owner now.
 
-        Suspects come first, and only to an owner that asks for one to try ``alone``. Nothing else
-        is given out while a suspect waits, except ``past_suspects``. Reviews of the tenants
-        ``without`` are passed over.
+        Suspects are claimed only with ``alone``. While a suspect waits, other reviews are claimed
+        only with ``past_suspects``. Reviews of the tenants in ``without`` are skipped.
         """
         waiting = _waiting(without, suspects=alone).order_by(ReviewRow.created).limit(1)
         # SQLite has no row locks; its transactions run one after another.
@@ -111,13 +110,13 @@ class Queue:
             return row
 
     async def suspects_wait(self, without: Collection[str] = ()) -> bool:
-        """Whether a suspect is next, and all others have to wait for it."""
+        """Whether a suspect is waiting, for which all other reviews have to wait."""
         query = select(exists(_waiting(without, suspects=True)))
         async with self._database.read() as session:
             return bool(await session.scalar(query))
 
     async def renew(self, claims: Collection[Claim], lease_s: float) -> set[Claim]:
-        """Prolong the leases of one owner's claims; returns those claims that are void."""
+        """Extend the leases of one owner's claims; returns the claims that are void."""
         owners = {claim.owner for claim in claims}
         renewed = (
             update(REVIEWS)
@@ -161,11 +160,11 @@ class Queue:
         suspect: bool | None = None,
         pause_s: float | None = None,
     ) -> bool:
-        """Put it back into the queue, at its old place.
+        """Put a review back into the queue, at its old place.
 
         Args:
             failed: count this as a failed attempt.
-            suspect: whether it is a suspect from now on; None leaves that as it is.
+            suspect: whether it is a suspect from now on; None keeps the current value.
             pause_s: seconds before it may be claimed again.
         """
         values: dict[str, Any] = {"failed_attempts": COLUMNS.failed_attempts + int(failed)}
@@ -176,7 +175,7 @@ class Queue:
         return await self._end_claim(claim, REQUEUE, values)
 
     async def _end_claim(self, claim: Claim, move: Move, values: dict[str, Any]) -> bool:
-        # Expressions are part of the statement, plain values go along as its parameters.
+        # Expressions become part of the statement, other values its parameters.
         computed = {k: v for k, v in values.items() if isinstance(v, ClauseElement)}
         plain = {k: v for k, v in values.items() if k not in computed} | {"status": move.target}
         statement = _END_CLAIM.values(computed) if computed else _END_CLAIM
@@ -184,14 +183,14 @@ class Queue:
             return await affects_a_row(session, statement, _claim_values(claim) | plain)
 
     async def discard(self, claim: Claim) -> bool:
-        """Delete the row, as if it had never been."""
+        """Delete the row."""
         async with self._database.write() as session:
             return await affects_a_row(
                 session, delete(REVIEWS).where(_CLAIMED), _claim_values(claim)
             )
 
     async def keep_paper(self, claim: Claim, blob_sha256: str, name: str, data: bytes) -> bool:
-        """Store the file that a link led to."""
+        """Store the file that was fetched from a link."""
         await asyncio.to_thread(self._papers.save, blob_sha256, data)
         kept = update(REVIEWS).where(_CLAIMED)
         values = {
@@ -210,8 +209,8 @@ class Queue:
     async def expire(self, lease_s: float, max_attempts: int) -> Sequence[str]:
         """End the claims of dead processes; returns the ids of their reviews.
 
-        A process is dead once all its leases have run out: were its reviews judged one by one, the
-        last of them would seem to have been alone.
+        A process counts as dead once all of its leases have expired. If its reviews were handled
+        one by one, the last one would seem to have been the only one.
         """
         async with self._database.read() as session:
             if await session.scalar(_SUSPICIOUS_LEASE, {"lease_s": lease_s}) is None:
@@ -244,7 +243,7 @@ def _waiting(without: Collection[str], *, suspects: bool) -> Select[str]:
     pause_over = or_(
         ReviewRow.not_before.is_(None),
         ReviewRow.not_before <= epoch(),
-        # The database's clock was set back.
+        # A later time shows that the database's clock was set back.
         ReviewRow.not_before > epoch() + LONGEST_PAUSE_S,
     )
     return select(ReviewRow.id).where(
@@ -256,16 +255,16 @@ def _waiting(without: Collection[str], *, suspects: bool) -> Select[str]:
 
 
 def _after_death(row: ReviewRow, max_attempts: int) -> dict[str, Any]:
-    """What becomes of a review whose process has died."""
+    """The new values of a review whose process has died."""
     if not row.background:
         return _failed(
             Interrupted(
-                f"The process that worked on the review {row.id} has ended. Send the request again."
+                f"The process that made the review {row.id} has ended. Send the request again."
             )
         )
     if not row.suspect:
         return {"status": REQUEUE.target, "suspect": True}
-    # A suspect is tried alone: this one it is that ends processes.
+    # A suspect runs alone, so it is the cause of the process's end.
     failed = row.failed_attempts + 1
     if failed >= max_attempts:
         return _failed(exhausted(max_attempts, "the process that worked on it ended"))

@@ -1,4 +1,4 @@
-"""What goes into the store, and how its lists are asked for."""
+"""Values that the store accepts and returns, and the cursors of its lists."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ SourceKind = Literal["file", "text", "link"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewReview:
-    """A review that has been accepted; see :class:`app.store.tables.ReviewRow`.
+    """A review to be stored; see :class:`app.store.tables.ReviewRow`.
 
-    ``data`` is what is stored of the source, under its hash ``blob_sha256``.
+    ``data`` is the source's content, which is stored under its hash ``blob_sha256``.
     """
 
     id: str
@@ -39,13 +39,13 @@ class NewReview:
     model: str
     template: str
     key: str | None
-    """The client's, for this request; None where it sent none."""
+    """The client's idempotency key, if it sent one."""
     fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
 class ExistingReview:
-    """The review that answers a request already, so that none is stored for it."""
+    """A stored review that answers the request, so that no new one is stored."""
 
     id: str
     by_key: bool
@@ -54,7 +54,7 @@ class ExistingReview:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to write a review's result; void once somebody else has it."""
+    """The right to write a review's result; void once another process has claimed the review."""
 
     id: str
     owner: str
@@ -76,11 +76,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """Which reviews a list holds. Times are Unix times in seconds; both ends are exclusive."""
+    """Filters of a list. Times are Unix times in seconds; both ends are exclusive."""
 
     status: Status | None = None
     decision: str | None = None
-    """``none`` for completed ones without a decision."""
+    """``none`` selects completed reviews without a decision."""
     created_after: float | None = None
     created_before: float | None = None
     sha256: str | None = None
@@ -90,18 +90,19 @@ class Filters:
 class Page:
     rows: Sequence[ReviewRow]
     next: str | None
-    """The cursor of the page that follows; None on the last one."""
+    """The cursor of the next page; None on the last page."""
 
 
 def cursor_after(row: ReviewRow) -> str:
-    """The position behind ``row``; it stays valid when the row is deleted."""
+    """A cursor for the position after ``row``; it stays valid if the row is deleted."""
     return base64.urlsafe_b64encode(f"{row.created!r} {row.id}".encode()).decode().rstrip("=")
 
 
 def position_of(cursor: str) -> tuple[float, str]:
-    """
+    """The time and id in a cursor.
+
     Raises:
-        InvalidRequest: this is no cursor of ours.
+        InvalidRequest: it is not a valid cursor.
     """
     try:
         padded = cursor + "=" * (-len(cursor) % 4)

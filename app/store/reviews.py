@@ -1,4 +1,4 @@
-"""The part of the store that clients use: reviews accepted, shown, listed, cancelled, deleted."""
+"""The store's operations for clients: accept, get, list, cancel and delete reviews."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ from app.store.states import CANCEL, UNFINISHED
 from app.store.tables import IdempotencyKey, ReviewRow
 
 _SERVER_ERROR = 500
-"""Errors from this status on are not the request's fault: its key may be used again."""
+"""After an error with this status or higher, the request's key may be used again."""
 
 _OF_NEW = [field.name for field in fields(NewReview) if field.name in COLUMNS]
 
-# What every review needs is put together once: that takes as long as SQLite does.
+# These statements are built once, as building one takes as long as SQLite takes to execute it.
 _NEW = {
     name: bindparam(name, type_=COLUMNS[name].type)
     for name in (*_OF_NEW, "status", "owner", "attempt", "failed_attempts", "suspect", "title")
@@ -69,7 +69,7 @@ _INSERT_UNLESS_SAME = insert(REVIEWS).from_select(
 
 
 class Reviews:
-    """Whatever a client asks for is looked up with its tenant."""
+    """Reviews; all methods for clients select by tenant."""
 
     def __init__(self, database: Database, papers: PaperFiles, cleanup: Cleanup) -> None:
         self._database = database
@@ -79,16 +79,16 @@ class Reviews:
     async def accept(
         self, new: NewReview, claim: Claim | None, *, lease_s: float, most_queued: int
     ) -> ExistingReview | None:
-        """Store a review: with the claim of the process that makes it now, or in the queue.
+        """Store a new review: with the claim of the process that makes it, or in the queue.
 
-        Its paper is in the folder already, and is removed if the review is not stored.
+        Its paper must be in the folder already; it is removed if the review is not stored.
 
         Returns:
-            The review that answers the request already. Then nothing is stored, but the client's
-            key stands for that review from now on.
+            An existing review that answers the request, or None. If there is one, no new review is
+            stored, and the client's key refers to the existing one from now on.
 
         Raises:
-            IdempotencyMismatch: the key came with another request.
+            IdempotencyMismatch: the key was used for another request.
             Overloaded: the queue is full.
         """
         try:
@@ -118,7 +118,7 @@ class Reviews:
             if new.key and (by_key := await _by_key(session, new)):
                 return ExistingReview(by_key, by_key=True)
             if not await affects_a_row(session, _INSERT_UNLESS_SAME, values):
-                # It can't have been deleted since: that needs the lock of its paper.
+                # It can't have been deleted in between, as that needs the paper's lock.
                 same: str = (await session.execute(_NEWEST_SAME, values)).scalar_one()
                 if new.key:
                     await session.execute(_key(new, same))
@@ -128,15 +128,15 @@ class Reviews:
             if new.key:
                 await session.execute(_key(new, new.id))
             if new.blob_sha256 and new.data is not None and not self._papers.has(new.blob_sha256):
-                # It was removed since with the last review that needed it.
+                # The paper was removed in between, with the last review that needed it.
                 self._papers.save(new.blob_sha256, new.data)
         return None
 
     async def get(self, review_id: str, tenant: str, *, whole: bool = False) -> ReviewRow:
-        """The row; ``review`` and ``events`` only with ``whole``.
+        """The row; with ``whole`` including the columns ``review`` and ``events``.
 
         Raises:
-            ReviewNotFound: there is none of this tenant.
+            ReviewNotFound: the tenant has no such review.
         """
         query = _of_tenant(review_id, tenant)
         if whole:
@@ -147,7 +147,8 @@ class Reviews:
     async def page(
         self, tenant: str, filters: Filters, *, limit: int, newest_first: bool, cursor: str | None
     ) -> Page:
-        """
+        """A page of the tenant's reviews.
+
         Raises:
             InvalidRequest: the cursor is not valid.
         """
@@ -166,10 +167,10 @@ class Reviews:
         return Page(rows[:limit], cursor_after(rows[limit - 1]) if more else None)
 
     async def cancel(self, review_id: str, tenant: str) -> ReviewRow:
-        """Its owner notices at the next renewal of the claim. One that has ended stays as it is.
+        """Cancel a review that has not ended. Its owner notices when it renews the claim.
 
         Raises:
-            ReviewNotFound: there is none of this tenant.
+            ReviewNotFound: the tenant has no such review.
         """
         async with self._database.write() as session:
             await session.execute(
@@ -185,23 +186,23 @@ class Reviews:
             return _found(row, review_id)
 
     async def delete(self, review_id: str, tenant: str) -> None:
-        """The row, and its paper unless another review needs it.
+        """Delete the row, and its paper unless another review needs it.
 
         Raises:
-            ReviewNotFound: there is none of this tenant.
+            ReviewNotFound: the tenant has no such review.
         """
         row = await self.get(review_id, tenant)
         if not await self._cleanup.remove(row.id, row.blob_sha256):
             raise _not_found(review_id)
 
     async def finished_among(self, ids: Collection[str]) -> set[str]:
-        """Which of them have ended, or have been deleted."""
+        """The ids among ``ids`` whose reviews have ended or were deleted."""
         query = select(ReviewRow.id).where(ReviewRow.id.in_(ids), ReviewRow.status.in_(UNFINISHED))
         async with self._database.read() as session:
             return set(ids) - set(await session.scalars(query))
 
     async def counts(self) -> Mapping[str, int]:
-        """How many reviews are queued and how many in progress."""
+        """The numbers of reviews that are queued and in progress, by status."""
         query = (
             select(ReviewRow.status, func.count())
             .where(ReviewRow.status.in_(UNFINISHED))
@@ -250,15 +251,15 @@ def _key(new: NewReview, review_id: str) -> Insert:
 
 
 async def _queued(session: AsyncSession) -> int:
-    """Reviews in the queue of all tenants."""
+    """Number of queued reviews of all tenants."""
     query = select(func.count()).where(ReviewRow.status == "queued")
     return (await session.execute(query)).scalar_one()
 
 
 async def _by_key(session: AsyncSession, new: NewReview) -> str | None:
-    """The review that the client's key stands for.
+    """The id of the review that the client's key refers to.
 
-    A key is free again if its review ended without an answer through no fault of the request.
+    A key is released if its review was cancelled, or failed for a reason other than the request.
     """
     query = (
         select(IdempotencyKey, ReviewRow)

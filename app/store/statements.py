@@ -1,4 +1,4 @@
-"""What the three parts of the store share of SQL."""
+"""SQL that several modules of the store share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.store.database import epoch
 from app.store.tables import ReviewRow
 
 REVIEWS = cast(Table, ReviewRow.__table__)
-"""Written to without the ORM, which would look for objects to keep in step."""
+"""The table, for writes without the ORM, which would synchronise objects in the session."""
 COLUMNS = REVIEWS.c
 LEASE = epoch() + bindparam("lease_s", type_=Double())
 
@@ -25,7 +25,7 @@ async def affects_a_row(
 
 
 def blob_lock(blob_sha256: str | None) -> list[str]:
-    """The lock, if any, under which a paper's file is stored and removed."""
+    """Names of the locks for storing and removing a paper's file; empty without a paper."""
     return [f"content {blob_sha256}"] if blob_sha256 else []
 
 

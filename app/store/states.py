@@ -1,4 +1,4 @@
-"""The states of a review, and every move between them. Nothing else changes a row's status.
+"""The states of a review, and all transitions between them.
 
                     accept (background)
                           |
@@ -10,25 +10,25 @@
         |                                            |                        ^
         +---------------- requeue, expire -----------+----- expire -----------+
 
-Who makes a move, and what it costs the review:
+Who makes a transition, and what it costs the review:
 
 ========  =====================================================================================
-accept    The client's request. One that a client waits for is claimed at once by its process.
+accept    The client's request. If a client waits for it, it is claimed at once by its process.
 claim     A process with a free worker: ``owner``, ``lease_until`` and ``attempt`` are its claim.
           A suspect is claimed only by a process that tries it alone (``app.failures``).
-complete  The claim's owner. Like all that an owner does it is void once the claim is.
-fail      The claim's owner, where ``app.failures`` says that trying again is of no use, or after
+complete  The claim's owner. It has no effect once the claim is void, as all actions of an owner.
+fail      The claim's owner, if ``app.failures`` says that trying again is of no use, or after
           ``max_attempts`` failed attempts.
-requeue   The claim's owner. A failed attempt where the failure may be the review's own; nothing
-          where engine or store were away, the service stops, or the review is a new suspect.
+requeue   The claim's owner. Costs a failed attempt if the review may be the cause; nothing if the
+          engine or the store was unavailable, the service stops, or it becomes a suspect.
 cancel    The client, at any time; the owner, once no client waits for the review any more.
-expire    Any process, once the owner is dead: all its leases have run out. A background review
-          becomes a suspect; one that was a suspect has failed an attempt; one that a client
-          waited for has failed with ``interrupted``.
+expire    Any process, once the owner is dead (all its leases have expired). A background review
+          becomes a suspect; for a suspect it costs a failed attempt; a review with a waiting
+          client has failed with ``interrupted``.
 ========  =====================================================================================
 
-A review is deleted in any state by its client; once it has ended, by ``retention``; and as soon as
-it ends where the service keeps nothing (``discard``).
+A client can delete its review in any state. Finished reviews are also deleted by ``retention``, and
+immediately if the service keeps no reviews (``discard``).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ FINISHED: tuple[Status, ...] = ("completed", "failed", "cancelled")
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """From any of ``sources`` to ``target``."""
+    """A transition from any of ``sources`` to ``target``."""
 
     sources: tuple[Status, ...]
     target: Status

@@ -1,4 +1,4 @@
-"""The store of one process: opened at start, watched, opened again when it was away, swept."""
+"""The store of one process: opens it, checks it regularly, and removes old reviews."""
 
 from __future__ import annotations
 
@@ -18,74 +18,77 @@ from app.tasks import EssentialTasks, repeat
 
 log = logging.getLogger(__name__)
 
-_LOOK_S = 2.0
-"""Between two looks at database and folder."""
+_CHECK_S = 2.0
+"""Interval of checks of the database and the folder."""
 _SWEEP_S = 60.0
 _CLOSING_S = 5.0
-"""For what the database is doing for us when it is to be closed."""
+"""Most seconds at shutdown for running database calls."""
 _SWEPT_AT_ONCE = 100
 _ORPHANED_S = 3600.0
-"""Age from which a paper without a row is one that nobody is about to store a row for."""
+"""Age from which a paper without a row is removed; a younger one's row may be about to be
+stored."""
 
 
 class Storage:
-    """Owns the store's connections; everybody else borrows ``store``."""
+    """Owns the store's connections; other code uses ``store``."""
 
     def __init__(self, settings: Settings) -> None:
-        """
+        """Does not connect yet.
+
         Raises:
-            ConfigurationError: the database's URL is none.
+            ConfigurationError: the database's URL is invalid.
         """
         self._settings = settings
         url = settings.database_url
         self._database = Database(url.get_secret_value() if url else None, settings.data_dir)
         self.store = Store(self._database, PaperFiles(settings.data_dir / "papers"))
         self._opened = False
-        """Whether the folder of papers has been found, or made, since this process began."""
+        """Whether this process has found or created the folder of papers."""
         self.unready: StoreUnavailable | None = StoreUnavailable("It has not been opened.")
-        """Why nothing can be stored now; None when it can."""
+        """Why the store can't be used now; None when it can."""
         self.tasks = EssentialTasks()
-        self._duties: list[asyncio.Task[None]] = []
+        self._running: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
 
     def check(self) -> None:
-        """
+        """Check that the store can be used.
+
         Raises:
-            StorageFull: its disk is full.
-            StoreUnavailable: the database can't be reached now, or the folder of papers.
+            StorageFull: the disk is full.
+            StoreUnavailable: the database or the folder of papers can't be reached.
         """
         if self.unready:
             raise type(self.unready)(f"The store is not ready: {self.unready.message}")
 
     async def start(self) -> None:
-        """Open it; where the database can't be reached, go on trying in the background.
+        """Open the store. If the database can't be reached, keep trying in the background.
 
         Raises:
-            ConfigurationError: it will never work: a folder that can't be written to, a database
-                of a newer version.
+            ConfigurationError: the folder can't be written to, or the database belongs to a newer
+                version.
         """
         _check_folder(self._settings.data_dir)
         try:
-            await self._look()
+            await self._check()
         except ConfigurationError:
             await self._database.close()
             raise
-        watching = repeat(self._watch, _LOOK_S, self._stopping)
+        checking = repeat(self._check_again, _CHECK_S, self._stopping)
         sweeping = repeat(self.sweep, _SWEEP_S, self._stopping)
-        self._duties = [
-            self.tasks.start("watch over the database", watching, self._stopping),
+        self._running = [
+            self.tasks.start("watch over the database", checking, self._stopping),
             self.tasks.start("removal of old reviews", sweeping, self._stopping),
         ]
 
     async def stop(self) -> None:
         self._stopping.set()
-        await end(self._duties, _CLOSING_S)
+        await end(self._running, _CLOSING_S)
         await self._database.close()
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         try:
             await self._database.check()
-            await self._look_at_papers()
+            await self._check_papers()
         except StoreUnavailable as error:
             self._fail(error, error.__cause__)
         else:
@@ -93,23 +96,23 @@ class Storage:
                 log.info("the store is ready")
             self.unready = None
 
-    async def _look_at_papers(self) -> None:
+    async def _check_papers(self) -> None:
         papers = self.store.papers
         if not self._opened and not await asyncio.to_thread(papers.is_marked):
             if await asyncio.to_thread(papers.is_empty) and await self.store.cleanup.any_papers():
                 raise StoreUnavailable(
-                    "The folder of papers is empty, and the database knows of papers in it. Mount "
-                    f"it, or make an empty file {papers.mark.name!r} in it to go on without them."
+                    "The folder of papers is empty, but the database refers to papers in it. Mount "
+                    f"it, or create a file {papers.mark.name!r} in it to continue without them."
                 )
             await asyncio.to_thread(papers.create)
         self._opened = True
         await asyncio.to_thread(papers.check)
 
-    async def _watch(self) -> None:
+    async def _check_again(self) -> None:
         try:
-            await self._look()
+            await self._check()
         except ConfigurationError as error:
-            # The service has begun without it, and its other duties go on.
+            # The service is running already; it reports that it is not ready.
             self._fail(StoreUnavailable(error.message))
 
     def _fail(self, error: StoreUnavailable, cause: BaseException | None = None) -> None:
@@ -118,7 +121,7 @@ class Storage:
         self.unready = error
 
     async def sweep(self) -> None:
-        """Remove what is older than ``retention`` allows, and papers that have lost their row."""
+        """Remove reviews that are older than ``retention``, and papers without a review."""
         before = time.time() - self._settings.kept_s
         while await self.store.cleanup.remove_finished(before, _SWEPT_AT_ONCE) == _SWEPT_AT_ONCE:
             if self._stopping.is_set():
@@ -131,7 +134,7 @@ class Storage:
 
 
 async def check_store(settings: Settings) -> None:
-    """Try the store before the service starts, to tell at once what will never work.
+    """Open and close the store, to report permanent errors before the service starts.
 
     Raises:
         ConfigurationError: see :meth:`Storage.start`.

@@ -1,4 +1,4 @@
-"""Every review of all tenants, with their papers: the store's three parts side by side."""
+"""The store of all reviews and papers."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from app.store.reviews import Reviews
 
 
 class Store:
-    """All methods of its parts raise ``StoreUnavailable`` if database or folder can't be used."""
+    """The store's parts. Their methods raise ``StoreUnavailable`` if database or folder can't be
+    used.
+    """
 
     def __init__(self, database: Database, papers: PaperFiles) -> None:
         self.papers = papers
         self.cleanup = Cleanup(database, papers)
         self.reviews = Reviews(database, papers, self.cleanup)
-        """What clients do with reviews, and see of them."""
+        """Operations for clients."""
         self.queue = Queue(database, papers)
-        """What those do that make the reviews."""
+        """Operations for workers."""

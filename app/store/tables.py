@@ -1,4 +1,4 @@
-"""The database's tables. ``migrations/`` makes them; a test holds the two together."""
+"""The database's tables. ``migrations/`` creates them; a test compares the two."""
 
 from __future__ import annotations
 
@@ -33,65 +33,64 @@ class ReviewRow(Base):
 
     id: Mapped[str] = mapped_column(primary_key=True)
     tenant: Mapped[str]
-    """Whose it is; empty where there are no keys."""
+    """The name of the client's API key; empty if the service has no keys."""
     created: Mapped[float]
-    """Unix time in seconds, by the process that accepted it."""
+    """Unix time in seconds, by the clock of the process that accepted it."""
     status: Mapped[str]
     """See :mod:`app.store.states`."""
     background: Mapped[bool]
 
     owner: Mapped[str | None]
-    """The process that works on it."""
+    """The id of the process that has claimed it."""
     lease_until: Mapped[float | None]
     """Unix time in seconds, by the database's clock."""
     attempt: Mapped[int] = mapped_column(default=0)
-    """How often work on it has begun. Only the owner of the latest attempt may write its result."""
+    """Number of attempts so far. Only the owner of the latest attempt may write the result."""
     failed_attempts: Mapped[int] = mapped_column(default=0)
-    """Attempts that have failed by what may be this review's own fault; see ``app.failures``."""
+    """Failed attempts that this review may have caused; see ``app.failures``."""
     suspect: Mapped[bool] = mapped_column(default=False)
-    """Whether a process or an engine has died while it worked on this one, and perhaps on others:
-    it is tried again alone."""
+    """Whether a process or an engine died during an attempt at it: it is tried again alone."""
     not_before: Mapped[float | None]
-    """Unix time in seconds, by the database's clock: until then it waits in the queue."""
+    """Unix time in seconds, by the database's clock, before which it may not be claimed."""
 
     source: Mapped[str]
     """``file``, ``text`` or ``link``."""
     name: Mapped[str]
     """The file's name, or the link."""
     blob_sha256: Mapped[str | None]
-    """Of what is stored of the source in the folder of papers; None where nothing is."""
+    """The hash of the source's content in the folder of papers; None if it is not stored."""
     parameters: Mapped[dict[str, Any]]
     """See :mod:`app.jobs.stored_request`."""
     answer_format: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     reuse_key: Mapped[str | None]
-    """The same for whatever would get the same review."""
+    """Equal for requests that would get the same review."""
 
     model: Mapped[str]
     template: Mapped[str]
     sha256: Mapped[str]
-    """Of the paper's file, as the API shows it; empty until it is known, and for a text."""
+    """Of the paper's file; empty until it is known, and for a text."""
     title: Mapped[str]
     decision: Mapped[str | None]
     probability: Mapped[float | None]
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     """``status``, ``message``, ``type``, ``param`` and ``code`` of the error that ended it."""
 
-    # Last in the row and read on demand: SQLite keeps what is long on pages of its own.
+    # Last in the row and loaded on demand, as SQLite stores long values on separate pages.
     review: Mapped[str | None] = mapped_column(deferred=True, deferred_raiseload=True)
     """The whole resource as JSON."""
     events: Mapped[bytes | None] = mapped_column(
         LargeBinary, deferred=True, deferred_raiseload=True
     )
-    """Its events as clients get them; see :mod:`app.jobs.events`."""
+    """The encoded events; see :mod:`app.jobs.events`."""
 
 
 class IdempotencyKey(Base):
-    """A client's key, and the review that it stands for."""
+    """A client's idempotency key, and the review that it refers to."""
 
     __tablename__ = "idempotency_keys"
 
     tenant: Mapped[str] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
     fingerprint: Mapped[str]
-    """Of the request that came with it."""
+    """A hash of the request."""
     review_id: Mapped[str] = mapped_column(ForeignKey(ReviewRow.id, ondelete="CASCADE"), index=True)

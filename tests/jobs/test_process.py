@@ -128,7 +128,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
     ("environment", "told"),
     [
         ({"REVIEWER_DATA_DIR": "/proc/nobodys"}, "can't be written to"),
-        ({"REVIEWER_DATABASE_URL": "oracle://x"}, "has to begin with postgresql://"),
+        ({"REVIEWER_DATABASE_URL": "oracle://x"}, "must begin with postgresql://"),
     ],
 )
 def test_a_store_that_cannot_work_ends_the_start(

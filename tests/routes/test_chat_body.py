@@ -189,7 +189,7 @@ def test_an_upstream_gets_none_of_it_either(listener: Listener) -> None:
     """What is refused is not sent on: the engine that passes chats on is never asked."""
     chat = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": listener.url}}]}
     limits = BodyLimits.of(Settings(engine="upstream", upstream_url=listener.url))
-    with pytest.raises(Exception, match="nothing is fetched"):
+    with pytest.raises(Exception, match="URLs, images and audio are not supported"):
         read_chat(json.dumps({"messages": [chat]}).encode(), limits)
 
 

@@ -113,9 +113,9 @@ async def test_a_database_of_a_newer_version_is_refused(database_url: SecretStr 
 @pytest.mark.parametrize(
     ("url", "told"),
     [
-        ("mysql://root:secret@host/name", "has to begin with postgresql"),
+        ("mysql://root:secret@host/name", "must begin with postgresql"),
         ("secret nonsense", "no URL"),
-        ("sqlite://", "has to begin with"),
+        ("sqlite://", "must begin with"),
     ],
 )
 async def test_a_url_of_no_database(url: str, told: str) -> None:
@@ -173,10 +173,10 @@ async def test_a_full_disk_of_postgresql(postgres: Postgres) -> None:
 async def test_a_full_disk_is_why_the_service_is_not_ready() -> None:
     async with opened(Settings()) as storage:
         with no_room():
-            await storage._look()
+            await storage._check()
             with pytest.raises(StorageFull, match=r"The store is not ready: .* disk is full\."):
                 storage.check()
-        await storage._look()
+        await storage._check()
         storage.check()
 
 

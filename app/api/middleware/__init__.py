@@ -1,1 +1,1 @@
-"""What surrounds every request: its id and log line, keys and limits, the size of its body."""
+"""ASGI middleware: request ids and log lines, API keys and limits, sizes of bodies."""

@@ -1,4 +1,4 @@
-"""Each request's id, its line in the log, its place in the metrics, and its last resort."""
+"""Request ids, log lines, request metrics, and the handling of unexpected exceptions."""
 
 from __future__ import annotations
 
@@ -30,10 +30,9 @@ CLIENT_LEFT = 499
 
 
 class Access:
-    """ASGI middleware, around all others.
+    """The outermost ASGI middleware.
 
-    A fault that no handler knows ends here: above it, Starlette and uvicorn would log the
-    exception's text.
+    Unexpected exceptions are handled here: Starlette and uvicorn would log their text.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, application: FastAPI) -> None:
@@ -59,7 +58,7 @@ class Access:
             try:
                 await self._app(scope, receive, named)
             except asyncio.CancelledError:
-                # The time that running requests have to finish after SIGTERM is over.
+                # The time for running requests after SIGTERM is over.
                 if status is not None:
                     raise
                 late = ShuttingDown("The service has stopped before this was finished.")
@@ -68,7 +67,7 @@ class Access:
                 failure = unexpected(error)
                 if status is None:
                     await respond_early(failure, scope, receive, named, linger=None)
-                # Else the answer stays without an end, and uvicorn closes the connection.
+                # If the answer has begun, it is left incomplete, and uvicorn disconnects.
             finally:
                 self._note(scope, status or CLIENT_LEFT, time.perf_counter() - started)
 
@@ -79,7 +78,7 @@ class Access:
         if error is not None:
             self._metrics.failed(error)
         self._metrics.answered(scope["method"], route, status, seconds)
-        # What a client chose, its path and its query among it, is not in the log.
+        # The path and the query come from the client and are not logged.
         log.log(
             logging.DEBUG if route in _ASKED_ALL_THE_TIME else logging.INFO,
             "request",
@@ -94,7 +93,7 @@ class Access:
         )
 
     def _route(self, scope: Scope) -> str:
-        """The template of the route; also where the request was refused before it got there."""
+        """The route's template, also for requests that were refused before routing."""
         for route in self._application.routes:
             if route.matches(scope)[0] is not Match.NONE:
                 return str(getattr(route, "path", "other"))
@@ -102,6 +101,6 @@ class Access:
 
 
 def _request_id(scope: Scope) -> str:
-    """The client's own, if it is one; else a new one."""
+    """The client's id if it is valid, otherwise a new one."""
     given = dict(scope["headers"]).get(b"x-request-id", b"")
     return given.decode() if _SANE_ID.fullmatch(given) else f"req_{uuid.uuid4().hex}"

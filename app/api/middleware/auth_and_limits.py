@@ -1,4 +1,4 @@
-"""Who may ask how much, decided by a request's head: its body is not read before that."""
+"""Checks API keys and rate limits by a request's head, before its body is read."""
 
 from __future__ import annotations
 
@@ -24,17 +24,16 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 OPEN = frozenset({"/livez", "/readyz", "/version", "/docs", "/openapi.json"})
-"""Paths that need no key; every other does, also one that leads nowhere."""
+"""Paths that need no key. All others do, also unknown ones."""
 
 
 class AuthAndLimits:
-    """ASGI middleware: 401 without a key, 429 for a key that asks too much, 503 when all is busy.
+    """ASGI middleware: 401 without a valid key, 429 for a key over its limit, 503 if all are busy.
 
-    Places are taken by ``app.api.middleware.bodies``, when a body is there: who comes when all are
-    taken need not send one.
+    ``app.api.middleware.bodies`` takes a place once a body is complete. The check here saves a
+    client from sending a body when all places are taken.
 
-
-    ``request.state.tenant`` is the key's name afterwards; empty where the service has no keys.
+    Sets ``request.state.tenant`` to the key's name; empty if the service has no keys.
     """
 
     def __init__(
@@ -77,7 +76,7 @@ class AuthAndLimits:
 
 
 class _Rate:
-    """So many requests a minute for each tenant, in a bucket that fills again evenly."""
+    """Limits each tenant's requests per minute (GCRA, which refills evenly)."""
 
     def __init__(self, settings: Settings) -> None:
         self._buckets: GCRARateLimiter | None = None
@@ -86,18 +85,18 @@ class _Rate:
             burst = settings.rate_limit_burst or settings.rate_limit_rpm
             self._buckets = GCRARateLimiter(Quota(rate, burst), MemoryStore())
 
-    def spend(self, tenant: str, told: dict[str, str]) -> None:
-        """Count one request; ``told`` gets OpenAI's headers.
+    def spend(self, tenant: str, headers: dict[str, str]) -> None:
+        """Count one request; adds OpenAI's rate limit headers to ``headers``.
 
         Raises:
-            RateLimited: it is one too many.
+            RateLimited: the limit is exceeded.
         """
         if self._buckets is None:
             return
         result = self._buckets.limit(tenant)
-        told["x-ratelimit-limit-requests"] = str(result.state.limit)
-        told["x-ratelimit-remaining-requests"] = str(result.state.remaining)
-        told["x-ratelimit-reset-requests"] = f"{math.ceil(result.state.reset_after)}s"
+        headers["x-ratelimit-limit-requests"] = str(result.state.limit)
+        headers["x-ratelimit-remaining-requests"] = str(result.state.remaining)
+        headers["x-ratelimit-reset-requests"] = f"{math.ceil(result.state.reset_after)}s"
         if result.limited:
             wait = max(1, math.ceil(result.state.retry_after))
             raise RateLimited(f"Too many requests; try again in {wait} s.", wait)

@@ -1,4 +1,4 @@
-"""Bodies of requests while they arrive: how large, how fast, how much of all of them at once."""
+"""Limits on request bodies while they are received: size, speed, and all bodies together."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 WORK = frozenset({"/v1/reviews", "/v1/papers", "/v1/chat/completions"})
-"""A POST to one of these takes one of ``max_reviews`` places, from when its body is there."""
+"""A POST to one of these counts towards ``max_reviews`` once its body has been received."""
 
 
 class _Refused(Exception):
-    """Unwinds the application; the client has its answer already."""
+    """Ends the application's call after the client has been answered."""
 
 
 class Bodies:
-    """ASGI middleware: 413 for a body that is too large, 408 for one that hardly comes, 503 where
-    too much arrives at once, or all places are taken when it is there.
+    """ASGI middleware: 413 for a body that is too large, 408 for one that is too slow, 503 if too
+    much is received at once, or all places are taken once the body is complete.
 
-    A client that sends a byte now and then keeps nobody out: it holds a byte, and no place.
+    A slow client does not block others: until its body is complete it takes no place.
     """
 
     def __init__(
@@ -76,17 +76,17 @@ class Bodies:
 
 @dataclass(slots=True)
 class _Arrivals:
-    """Bytes of all bodies that are not whole yet, and what is asked of each."""
+    """Bytes of all incomplete bodies, and the limits for them."""
 
     most: int
     window_s: float
     least: float
-    """Bytes that have to come in so many seconds of waiting for them."""
-    held: int = 0
+    """Fewest bytes of a body in ``window_s`` seconds of waiting for it."""
+    received: int = 0
 
 
 class _Body:
-    """One body. ``receive`` is the ASGI channel; ``most`` and what is held are bytes."""
+    """One body. ``receive`` is the ASGI channel; ``most`` is in bytes."""
 
     def __init__(
         self, arrivals: _Arrivals, receive: Receive, most: int, too_large: ReviewerError
@@ -95,33 +95,34 @@ class _Body:
         self._receive = receive
         self.most = most
         self.too_large = too_large
-        self.whole = False
-        self._held = 0
-        self._came = 0
+        self.complete = False
+        self._received = 0
+        self._in_window = 0
         self._waited_s = 0.0
 
     async def receive(self) -> Message:
-        """
+        """The next ASGI message.
+
         Raises:
-            BodyTooSlow: less came than has to.
-            ReviewerError: it is too large, or too much arrives at once.
+            BodyTooSlow: the body is too slow.
+            ReviewerError: the body, or all bodies together, are too large.
         """
         message = await self._next()
         size = len(message.get("body", b""))
-        self._came += size
-        self._held += size
-        self._arrivals.held += size
-        if self._held > self.most:
+        self._in_window += size
+        self._received += size
+        self._arrivals.received += size
+        if self._received > self.most:
             raise self.too_large
-        if self._arrivals.held > self._arrivals.most:
-            raise Overloaded("More is being sent to the service than it takes at the same time.")
+        if self._arrivals.received > self._arrivals.most:
+            raise Overloaded("The service is receiving more data than it can take; try again.")
         if not message.get("more_body", False):
-            self.whole = True
+            self.complete = True
             self.close()
         return message
 
     async def _next(self) -> Message:
-        # The time that it is waited for counts: with a slow disk, the client need not hurry.
+        # Only the time of waiting counts, not that of the application between two pieces.
         began = time.monotonic()
         while True:
             left = self._arrivals.window_s - self._waited_s - (time.monotonic() - began)
@@ -133,21 +134,21 @@ class _Body:
             else:
                 self._waited_s += time.monotonic() - began
                 return message
-            if self._came < self._arrivals.least:
+            if self._in_window < self._arrivals.least:
                 kb_s = self._arrivals.least / self._arrivals.window_s / 1e3
                 raise BodyTooSlow(
-                    f"The body came slower than {kb_s:g} kB/s for {self._arrivals.window_s:g} s."
+                    f"The body was slower than {kb_s:g} kB/s for {self._arrivals.window_s:g} s."
                 )
-            self._came, self._waited_s, began = 0, 0.0, time.monotonic()
+            self._in_window, self._waited_s, began = 0, 0.0, time.monotonic()
 
     def close(self) -> None:
-        """What it held is held no more by what arrives."""
-        self._arrivals.held -= self._held
-        self._held = 0
+        """Stop counting this body among the incomplete ones."""
+        self._arrivals.received -= self._received
+        self._received = 0
 
 
 class _Exchange:
-    """One request and its answer; ``limiter`` is None where it takes no place."""
+    """One request and its answer; ``limiter`` is None if the request takes no place."""
 
     def __init__(
         self,
@@ -169,21 +170,21 @@ class _Exchange:
         self._lingering = lingering
 
     async def receive(self) -> Message:
-        if self._body.whole:
+        if self._body.complete:
             return await self._receive()
         try:
             message = await self._body.receive()
-            if self._body.whole and self._limiter:
+            if self._body.complete and self._limiter:
                 self._limiter.take(self._tenant)
                 self._placed = True
         except ReviewerError as error:
             slow = isinstance(error, BodyTooSlow)
-            await self.refuse(error, sending=not (self._body.whole or slow))
+            await self.refuse(error, sending=not (self._body.complete or slow))
             raise _Refused from error
         return message
 
     async def send(self, message: Message) -> None:
-        # Frameworks answer 400 to an exception while they read; the client has its answer.
+        # The framework answers 400 after an exception in receive(); the client was answered.
         if not self._refused:
             await self._send(message)
 

@@ -1,4 +1,4 @@
-"""Answers in the place of the application, before it has read a request's body."""
+"""Error answers that are sent before a request's body has been read."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from app.errors import ReviewerError
 
 LINGERING = 8
-"""Refused requests whose bodies are read off at the same time."""
+"""Most refused requests whose bodies are read at the same time."""
 _LINGER_S = 2.0
+"""Most seconds of reading a refused body."""
 _WAIT_S = 10.0
-"""Longest for one of the places, and all in all."""
+"""Most seconds of waiting for one of these places and reading."""
 
 
 async def respond_early(
@@ -27,11 +28,11 @@ async def respond_early(
     *,
     linger: asyncio.Semaphore | None,
 ) -> None:
-    """Answer at once; with ``linger``, read on for a moment before the connection is closed.
+    """Answer with ``error``. With ``linger``, go on reading for a moment before closing.
 
-    Closed at once, with the client still sending, TCP would reset the connection, and the client
-    might never see the answer. What is read is thrown away. ``linger`` has a place for each that
-    reads: a thousand at once would leave the event loop no time for anybody else.
+    If the connection were closed while the client is sending, TCP would reset it, and the client
+    might never see the answer. What is read is discarded. ``linger`` limits the number of requests
+    that read, as a thousand at once would occupy the event loop.
     """
     scope.setdefault("state", {})["error"] = error
     body = json.dumps(error.envelope()).encode()
@@ -59,11 +60,11 @@ async def respond_early(
 
 
 def has_body(scope: Scope) -> bool:
-    """Whether the request's head announces one."""
+    """Whether the request's head announces a body."""
     headers = dict(scope["headers"])
     return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
 
 
 def is_sending(scope: Scope) -> bool:
-    """Whether it is on its way: who expects "100 Continue" has not begun to send, and need not."""
+    """Whether the client is sending its body: with "Expect: 100-continue" it has not begun."""
     return has_body(scope) and b"expect" not in dict(scope["headers"])

@@ -1,1 +1,1 @@
-"""HTTP: one file per resource. Handlers translate; what they translate to lives elsewhere."""
+"""The routes, one module per resource. Handlers only translate between HTTP and other packages."""

@@ -1,4 +1,4 @@
-"""The paper that is attached to a chat completion, and what is asked of it."""
+"""Reads the paper that is attached to a chat completion, and the review's parameters."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "max_tokens": (None,),
     "seed": (None,),
 }
-"""What clients send without meaning anything by it: parameters, and values as if they were not."""
+"""Parameters with values that mean the same as leaving them out. Clients send such defaults."""
 _PDF = "application/pdf"
 _PIECE = 2**18
-"""Characters of base64 that are decoded at a time: other threads get a turn between two."""
+"""Characters of base64 that are decoded at a time; other threads can run in between."""
 
 
 class _File(msgspec.Struct):
-    """OpenAI's. There are no file ids here."""
+    """OpenAI's file object. File ids are not supported."""
 
     file_data: str | None = None
     filename: str | None = None
 
 
 def paper_request(chat: ChatBody, limits: BodyLimits) -> tuple[PaperChatRequest, File] | None:
-    """The request and its paper; None where there is none, and the engine is to answer.
+    """The request and its paper; None without a paper, so that the engine answers the chat.
 
     Raises:
-        InvalidRequest: what is attached is no PDF, or the request can't be met with one.
+        InvalidRequest: the attachment is not a PDF, or a parameter is not possible with one.
     """
     if not chat.files:
         return None
@@ -64,18 +64,18 @@ def paper_request(chat: ChatBody, limits: BodyLimits) -> tuple[PaperChatRequest,
     given = {name: value for name, value in sent.items() if value not in _NEUTRAL.get(name, ())}
     asked = validated(PaperChatRequest, given)
     if len(chat.files) > 1:
-        raise InvalidRequest("Attach one paper, not two.", "messages", "too_many_files")
+        raise InvalidRequest("Attach one paper only.", "messages", "too_many_files")
     part: FilePart = chat.files[0]
     if part.role != "user" or part.message != len(chat.messages or ()) - 1:
         raise InvalidRequest(
-            "A paper belongs into the last message, and that is the user's: questions about a "
-            "review are not answered.",
+            "Attach the paper to the last message, with the role 'user'. Questions about a review "
+            "are not supported.",
             param="messages",
         )
     if asked.stream and asked.samples > 1:
         raise InvalidRequest(
-            "Which of several samples is the answer is known only in the end: it can't be "
-            "streamed. /v1/reviews streams them side by side.",
+            "A chat with several samples can't be streamed, as the answer is chosen at the end. "
+            "/v1/reviews streams all samples.",
             param="samples",
         )
     if asked.max_tokens is None:
@@ -87,20 +87,19 @@ def _file(raw: Raw | UnsetType, limits: BodyLimits) -> File:
     part = _File() if isinstance(raw, UnsetType) else decoded(raw, _File, "file_data")
     if part.file_data is None:
         raise InvalidRequest(
-            "A file part needs file.file_data, a data URL; files are not kept here, so there are "
-            "no file ids.",
+            "A file part needs file.file_data, a data URL; file ids are not supported.",
             param="file_data",
             code="missing_field",
         )
     url = _DATA_URL.match(part.file_data)
     if not url or not url["base64"]:
         raise InvalidRequest(
-            f"file_data is no data URL: it has to begin with 'data:{_PDF};base64,'.",
+            f"file_data is not a data URL: it must begin with 'data:{_PDF};base64,'.",
             param="file_data",
         )
     if url["type"].lower() != _PDF:
         raise InvalidRequest(
-            f"The file is of the type {url['type'][:80]!r}; attach an {_PDF}.",
+            f"The file has the type {url['type'][:80]!r}; only {_PDF} is supported.",
             param="file_data",
             code="unsupported_file_type",
         )
@@ -110,9 +109,9 @@ def _file(raw: Raw | UnsetType, limits: BodyLimits) -> File:
 
 
 def _decoded_base64(text: str, start: int) -> bytes:
-    """What stands behind ``start``, a piece at a time: fifty megabytes take a second."""
+    """Decode the text after ``start`` piece by piece: fifty megabytes take a second."""
     if any(space in text for space in "\n\r \t"):
-        # MIME's lines are 76 characters long.
+        # MIME breaks base64 into lines.
         text, start = "".join(text[start:].split()), 0
     pieces = []
     try:
@@ -120,7 +119,7 @@ def _decoded_base64(text: str, start: int) -> bytes:
             pieces.append(base64.b64decode(text[at : at + _PIECE], validate=True))
             if at + _PIECE < len(text) and len(pieces[-1]) < _PIECE * 3 // 4:
                 raise binascii.Error("Excess data after padding")
-    except ValueError as error:  # of which binascii.Error is one
+    except ValueError as error:  # includes binascii.Error
         raise InvalidRequest(
             f"file_data is not valid base64: {error}.", param="file_data", code="invalid_base64"
         ) from error

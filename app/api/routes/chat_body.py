@@ -1,10 +1,10 @@
-"""The body of a chat completion: what it may hold, by name, and that its messages are text.
+"""Validates the body of a chat completion: only known parameters, and only text in messages.
 
-An engine fetches what a content part points to (``image_url``, ``audio_url``, ``video_url``), loads
-tensors (``image_embeds``, ``prompt_embeds``) and renders a template that comes with the request:
-ways into the host and its network. So what is not known here to be harmless is refused, and what
-goes on is written anew from what was checked. Names after vLLM 0.32's ``ChatCompletionRequest`` and
-``renderers/chat_utils.py``; a test compares them.
+An engine may fetch URLs in content parts (``image_url``, ``audio_url``, ``video_url``), load
+tensors (``image_embeds``, ``prompt_embeds``) and render a template from the request. All of these
+are ways into the host and its network. So only what is known to be harmless is accepted, and the
+engine gets a body that is encoded anew from the checked parts. The names are those of vLLM 0.32's
+``ChatCompletionRequest`` and ``renderers/chat_utils.py``; a test compares them.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ _WITHOUT_EFFECT = """
 FOR_THE_ENGINE = frozenset(
     f"model messages cache_salt {_SAMPLING} {_ANSWER} {_PROMPT} {_WITHOUT_EFFECT}".split()
 )
-"""What a chat without a paper may hold."""
+"""Parameters of a chat without a paper."""
 _KNOWN = FOR_THE_ENGINE | set(PaperChatRequest.model_fields)
 
 _MOST_MESSAGES = 1024
-"""And content parts. vLLM checks each of them on the event loop."""
+"""Most messages and content parts. vLLM checks each of them on the event loop."""
 _MOST_OBJECTS = 100_000
 _MOST_PARAMETERS = 1_000_000
-"""Bytes of tools, schemas, tool calls: of all that is passed on without being looked into."""
+"""Most bytes of what is passed on unread: tools, schemas, tool calls."""
 
 
 class _Part(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -60,7 +60,7 @@ class _Part(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class _Message(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """OpenAI's; what an answer has beside its text (``audio``, ``annotations``) may come back."""
+    """OpenAI's message. Fields of an answer (``audio``, ``annotations``) may be sent back."""
 
     role: str
     content: Raw | UnsetType = UNSET
@@ -77,7 +77,7 @@ class _Message(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
-    """Where a file stands, and what its part holds."""
+    """A file part, with the index and the role of its message."""
 
     message: int
     role: str
@@ -86,22 +86,22 @@ class FilePart:
 
 @dataclass(frozen=True, slots=True)
 class ChatBody:
-    """A checked body. ``parameters`` are all but its messages, as they were sent."""
+    """A checked body. ``parameters`` are all fields but the messages, as raw JSON."""
 
     parameters: dict[str, Raw]
     messages: list[_Message] | None
     files: list[FilePart]
 
     def for_engine(self, cache_salt: str | None) -> bytes:
-        """What the engine gets, with that salt if there is one.
+        """The body for the engine, with ``cache_salt`` if it is given.
 
         Raises:
-            InvalidRequest: a parameter is a review's.
+            InvalidRequest: a parameter is only for reviews.
         """
         for name in self.parameters:
             if name not in FOR_THE_ENGINE:
                 raise InvalidRequest(
-                    f"{name} is a parameter of a review, and no paper is attached.",
+                    f"{name} is a parameter of reviews, but no paper is attached.",
                     name,
                     code="unknown_field",
                 )
@@ -114,16 +114,16 @@ class ChatBody:
 
 
 def read_chat(body: bytes, limits: BodyLimits) -> ChatBody:
-    """Takes a millisecond for each megabyte: off the loop.
+    """Decode and check a chat's body. Takes a millisecond per megabyte: call it in a thread.
 
     Raises:
-        InvalidRequest: it is no chat, or one that the service does not let through.
-        RequestTooLarge: it holds more than a chat needs.
+        InvalidRequest: the body is not a valid chat, or not allowed.
+        RequestTooLarge: the body is too large.
     """
     if b'"file"' not in body:
         limits.check_json(len(body))
     if body.count(b"{") > _MOST_OBJECTS:
-        raise RequestTooLarge(f"A chat may hold {_MOST_OBJECTS:,} objects.")
+        raise RequestTooLarge(f"A chat may have at most {_MOST_OBJECTS:,} JSON objects.")
     parameters = fields_of(body, _KNOWN)
     raw = parameters.pop("messages", None)
     messages = None if raw is None else decoded(raw, list[_Message], "messages")
@@ -136,24 +136,28 @@ def read_chat(body: bytes, limits: BodyLimits) -> ChatBody:
 
 
 def _checked(messages: list[_Message]) -> Iterator[FilePart]:
-    """The file parts; every other part is text."""
+    """The file parts. All other parts are checked to be text."""
     count = len(messages)
     for number, message in enumerate(messages):
         parts = _parts_of(number, message)
         count += len(parts)
         if count > _MOST_MESSAGES:
             raise InvalidRequest(
-                f"A chat may hold {_MOST_MESSAGES} messages and content parts.", "messages"
+                f"A chat may have at most {_MOST_MESSAGES} messages and content parts.",
+                "messages",
             )
         for part in parts:
             if part.type == "file" and part.text is UNSET:
                 yield FilePart(number, message.role, part.file)
             elif part.type != "text" or part.file is not UNSET or part.text is UNSET:
-                raise _unsupported(number, f"this is one of the type {part.type[:80]!r}.")
+                raise _unsupported(number, f"this part has the type {part.type[:80]!r}.")
 
 
 def _parts_of(number: int, message: _Message) -> list[_Part]:
-    """Content that is a text has none. What is checked is what goes on, and no second reading."""
+    """The content parts of a message; none if its content is a text.
+
+    The parts are encoded again, so that the engine reads exactly what was checked.
+    """
     if isinstance(message.content, UnsetType):
         return []
     kind: Any = str | list[_Part] | None
@@ -172,8 +176,8 @@ def _parts_of(number: int, message: _Message) -> list[_Part]:
 
 def _unsupported(number: int, what: str) -> InvalidRequest:
     return InvalidRequest(
-        "A content part is {'type': 'text', 'text': ...}, or a file part with a PDF; nothing is "
-        f"fetched, and there are no pictures and no sounds: {what}",
+        "A content part must be {'type': 'text', 'text': ...}, or a file part with a PDF; URLs, "
+        f"images and audio are not supported: {what}",
         param=f"messages.{number}.content",
         code="unsupported_content_part",
     )
@@ -188,16 +192,16 @@ def _check_amount(parameters: dict[str, Raw], messages: list[_Message]) -> None:
     )
     if beside > _MOST_PARAMETERS:
         raise RequestTooLarge(
-            f"Beside its messages a chat may hold {_MOST_PARAMETERS / 1e6:g} MB: tools, schemas, "
-            "tool calls."
+            f"A chat's tools, schemas and tool calls may have at most {_MOST_PARAMETERS / 1e6:g} "
+            "MB."
         )
 
 
 def _check_template(raw: Raw | None) -> None:
-    """The template's switches (``enable_thinking``); no template, and nothing to load one with."""
+    """Allow the chat template's switches (``enable_thinking``), but not a template."""
     kind: Any = dict[str, Scalar] | None
     given = decoded(raw, kind, "chat_template_kwargs") if raw is not None else None
     if given and "chat_template" in given:
         raise InvalidRequest(
-            "The chat template is the model's own.", "chat_template_kwargs", code="unknown_field"
+            "The chat template can't be replaced.", "chat_template_kwargs", code="unknown_field"
         )

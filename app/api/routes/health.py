@@ -1,4 +1,4 @@
-"""Is it up, can it answer, what is it, how is it doing."""
+"""Liveness, readiness, version and metrics."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ router = APIRouter(tags=["service"])
 
 @router.get("/livez", responses=errors(503))
 async def livez(state: StateDep) -> Readiness:
-    """The process answers, and no task that the service depends on has ended; where this fails,
-    only a new process helps.
+    """The process answers, and all of its background tasks are running. If this fails, the process
+    must be restarted.
     """
     state.check_alive()
     return Readiness()
@@ -28,8 +28,8 @@ async def livez(state: StateDep) -> Readiness:
 
 @router.get("/readyz", responses=errors(503))
 async def readyz(state: StateDep) -> Readiness:
-    """The model has answered, its engine and the store can be reached, and the service is not about
-    to end; otherwise 503 with the reason.
+    """The model answers, the database can be reached, and the service is not stopping. Otherwise
+    503 with the reason.
     """
     state.check_ready()
     return Readiness()

@@ -1,7 +1,7 @@
-"""JSON of strangers: decoded straight into what is expected, so that nothing else is ever built.
+"""Decodes untrusted JSON directly into the expected types, so that no other objects are created.
 
-Twelve megabytes of ``[],[],...`` would be four million lists. A value that is not looked into stays
-a slice of the body (``msgspec.Raw``).
+Twelve megabytes of ``[],[],...`` would become four million lists. Values that are not examined stay
+slices of the body (``msgspec.Raw``).
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ Scalar = str | int | float | bool | None
 _UNKNOWN = re.compile(r"Object contains unknown field `(.{1,80})")
 _LONGEST_MESSAGE = 300
 _MOST_BRACKETS = 500_000
-"""Also to skip millions of lists takes a fifth of a second, in which no other thread runs. Brackets
-in a text count too: two megabytes of LaTeX have a hundred thousand."""
+"""Even skipping millions of lists takes a fifth of a second, in which no other thread runs.
+Brackets within strings count too: two megabytes of LaTeX have a hundred thousand."""
 
 
 def decoded(body: bytes | msgspec.Raw, kind: type[T], param: str | None = None) -> T:
-    """``body`` as ``kind``. Large bodies take milliseconds: off the loop.
+    """Decode ``body`` as ``kind``. Large bodies take milliseconds: call it in a thread.
 
     Raises:
-        InvalidRequest: it is no JSON, or holds something else.
+        InvalidRequest: the body is not JSON, or not of this kind.
     """
     try:
         return msgspec.json.decode(body, type=kind)
@@ -47,14 +47,14 @@ def decoded(body: bytes | msgspec.Raw, kind: type[T], param: str | None = None) 
 
 
 def fields_of(body: bytes, names: Iterable[str]) -> dict[str, msgspec.Raw]:
-    """The values of an object that may hold these names, each as it was sent.
+    """The fields of a JSON object, as raw JSON. Only ``names`` are allowed.
 
     Raises:
-        RequestTooLarge: it holds more than any request needs.
-        InvalidRequest: it is no JSON object, or holds another name.
+        RequestTooLarge: the body has too many lists and objects.
+        InvalidRequest: the body is not a JSON object, or has another field.
     """
     if body.count(b"[") + body.count(b"{") > _MOST_BRACKETS:
-        raise RequestTooLarge(f"JSON may hold {_MOST_BRACKETS:,} lists and objects.")
+        raise RequestTooLarge(f"JSON may have at most {_MOST_BRACKETS:,} lists and objects.")
     whole = decoded(body, _object_of(frozenset(names)))
     values = msgspec.structs.asdict(whole)
     return {name: value for name, value in values.items() if value is not msgspec.UNSET}
@@ -68,12 +68,12 @@ def _object_of(names: frozenset[str]) -> type[msgspec.Struct]:
 
 
 def scalars_of(body: bytes, names: Iterable[str]) -> dict[str, Any]:
-    """An object of texts, numbers and booleans, and of nothing that holds others.
+    """The fields of a JSON object whose values are strings, numbers, booleans or null.
 
     Raises:
-        InvalidRequest: it is something else, or holds another name.
+        InvalidRequest: the body is anything else, or has another field.
     """
     fields = fields_of(body, names)
-    # Scalar is a union, which is no type to mypy.
+    # mypy does not accept a union as type[T].
     kind: Any = Scalar
     return {name: decoded(raw, kind, name) for name, raw in fields.items()}

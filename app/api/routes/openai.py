@@ -1,4 +1,4 @@
-"""``/v1/models`` and ``/v1/chat/completions``: the engine's own, and reviews of attached papers."""
+"""``/v1/models`` and ``/v1/chat/completions``: served by the engine, except for attached papers."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _CHAT_BODY = {
                         "model": {"type": "string"},
                         "messages": {"type": "array", "items": {"type": "object"}},
                     },
-                    "description": "OpenAI's; vLLM's own parameters of sampling, too.",
+                    "description": "OpenAI's parameters, and vLLM's sampling parameters.",
                 }
             }
         },
@@ -91,11 +91,10 @@ async def create_chat_completion(
 ) -> Response:
     """OpenAI's chat completions.
 
-    Where the last message holds a `file` part with a PDF, the paper is put into the reviewer's
-    prompt, and the answer is its review, with the whole review resource as `review` beside it.
-    Parameters of a review (`samples`, `template`, `blind`, ...) go along. Text beside the file is
-    not read: the template asks. Everything else is answered by the model as it is: messages are
-    text, nothing is fetched.
+    If the last message has a `file` part with a PDF, the answer is a review of that paper, with the
+    whole review resource as `review` beside it. Parameters of a review (`samples`, `template`,
+    `blind`, ...) are accepted. Text beside the file is ignored, as the prompt comes from the
+    template. All other chats are answered by the model directly; messages may contain only text.
     """
     chat = await asyncio.to_thread(read_chat, await request.body(), state.limits)
     asked = await asyncio.to_thread(paper_request, chat, state.limits)
@@ -119,14 +118,14 @@ def _openai_server(supervisor: Supervisor) -> OpenAIServer:
     engine = supervisor.engine()
     if not isinstance(engine, OpenAIServer):
         raise ChatNotServed(
-            "This service's engine answers no chats of its own. It reviews papers: attach one as a "
+            "This service's engine does not answer chats. To get a review, attach a paper as a "
             "`file` part, or send it to /v1/reviews."
         )
     return engine
 
 
 class _EngineAnswer(Response):
-    """The engine's own answer to a request whose body has been read."""
+    """The engine's answer to a request whose body has been read already."""
 
     def __init__(self, supervisor: Supervisor, body: bytes, *, generates: bool = True) -> None:
         super().__init__()
@@ -144,17 +143,17 @@ class _EngineAnswer(Response):
 
 
 def _salt(chat: ChatBody, state: State, tenant: str) -> str | None:
-    """The tenant's own ``cache_salt``; the client's tells apart its users."""
+    """The tenant's cache salt, combined with the one that the client sent."""
     within = bytes(chat.parameters.get("cache_salt", b"null"))
     return state.keyring.cache_salt(tenant, within.decode("utf-8", "surrogateescape"))
 
 
 def _answer_format(asked: ResponseFormat | None) -> dict[str, Any] | None:
-    """A structural tag that holds the answer to the JSON schema that was asked for."""
+    """A structural tag for the requested JSON schema."""
     if asked is None or asked.type == "text":
         return None
     schema = asked.json_schema.json_schema_ if asked.json_schema else {"type": "object"}
-    # Without a bound, small models loop on white space.
+    # Without a limit, small models may repeat white space endlessly.
     content = {"type": "json_schema", "json_schema": schema, "max_whitespace_cnt": 2}
     return {"type": "structural_tag", "format": content}
 
@@ -186,7 +185,7 @@ def _completion(review: Review) -> ChatCompletion:
 async def _chunks(
     events: AsyncGenerator[JobEvent, None], *, with_usage: bool
 ) -> AsyncGenerator[bytes, None]:
-    """The completion as OpenAI streams it; an error is its last event."""
+    """The completion as OpenAI's chunks; an error is sent as the last event."""
     begun = ChatChunk(id="", created=0, model="", choices=[])
 
     def chunk(**delta: str) -> ChatChunk:

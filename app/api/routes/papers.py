@@ -1,4 +1,4 @@
-"""``/v1/papers``: a paper as it is read, without a review."""
+"""``/v1/papers``: reads a paper without reviewing it."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ async def create_paper(
     request: Request,
     state: StateDep,
     overlay: Annotated[
-        bool, Query(description="Answer the PDF with what was recognised drawn on it.")
+        bool, Query(description="Return the PDF with the recognised blocks drawn on its pages.")
     ] = False,
 ) -> Response:
-    """Read a paper: its title, abstract and sections, and what is odd about it. No model works."""
+    """Read a paper: title, abstract, sections, and findings such as hidden text. Uses no model."""
     source, parameters = await read_paper_submission(request)
     with state.metrics.extracting():
         if overlay:

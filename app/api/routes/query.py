@@ -1,4 +1,4 @@
-"""Query parameters that a route does not have are refused, and not silently ignored."""
+"""Refuses unknown query parameters, which FastAPI would silently ignore."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from app.errors import InvalidRequest
 
 
 async def only_known_parameters(request: Request) -> None:
-    """A dependency of every router under ``/v1``: what the OpenAPI document names is known.
+    """A dependency of all routers under ``/v1``. Parameters in the OpenAPI document are known.
 
     Raises:
-        InvalidRequest: the request's query has another one.
+        InvalidRequest: the query has an unknown parameter.
     """
     if not request.query_params:
         return

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of errors."""
+"""Error responses for the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _HEADERS: dict[int, dict[str, Any]] = {
 
 
 def errors(*statuses: int) -> Responses:
-    """Each of them with the envelope that all errors come in."""
+    """Responses with the error envelope for these statuses."""
     return {
         status: {"model": ErrorEnvelope, "headers": _HEADERS.get(status, {})} for status in statuses
     }
 
 
 OF_ALL = errors(400, 401, 429, 500, 503)
-"""What anything under ``/v1`` may answer."""
+"""Errors of all routes under ``/v1``."""
 EVENTS: dict[str, Any] = {"text/event-stream": {}}

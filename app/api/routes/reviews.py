@@ -1,4 +1,4 @@
-"""``POST /v1/reviews``, and the reviews that are there: one, its events, its paper, all of them."""
+"""``/v1/reviews``: create, get, list, cancel, delete and export reviews."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ IdempotencyKey = Annotated[
         alias="Idempotency-Key",
         min_length=1,
         max_length=LONGEST_KEY,
-        description="The same key with the same request is answered with the same review.",
+        description="A repeated request with the same key gets the same review.",
     ),
 ]
 
@@ -45,7 +45,7 @@ IdempotencyKey = Annotated[
 _ONE: Responses = {200: {"model": ReviewResource, "content": EVENTS}, **errors(404)}
 _POST: Responses = {
     200: {"model": ReviewResource, "content": EVENTS},
-    202: {"model": ReviewResource, "description": "It is made in the background."},
+    202: {"model": ReviewResource, "description": "The review is made in the background."},
     **errors(404, 409, 413, 415, 422, 502, 504, 507),
 }
 
@@ -54,10 +54,12 @@ _POST: Responses = {
 async def create_review(
     request: Request, state: StateDep, tenant: TenantDep, key: IdempotencyKey = None
 ) -> Response:
-    """Review a paper. A client that hangs up ends the work, unless it is in the `background`.
+    """Review a paper. If the client disconnects, the review is cancelled, unless `background` is
+    set.
 
-    With `stream`, server-sent events: `review.created`, `review.extracted`, `review.delta`,
-    `review.section.completed`, `review.verdict`, `review.completed`, or `error` as the last one.
+    With `stream`, the answer is server-sent events: `review.created`, `review.extracted`,
+    `review.delta`, `review.section.completed`, `review.verdict`, and last `review.completed` or
+    `error`.
     """
     source, parameters = await read_review_submission(request)
     submitted = await state.manager.submit(Submission(source, parameters, tenant, key))
@@ -111,14 +113,14 @@ async def get_review(
     tenant: TenantDep,
     wait: Annotated[
         float,
-        Query(ge=0, le=LONGEST_WAIT_S, description="Seconds to wait for its end, at most."),
+        Query(ge=0, le=LONGEST_WAIT_S, description="Most seconds to wait for the review's end."),
     ] = 0,
-    stream: Annotated[bool, Query(description="Its events, from the first one on.")] = False,
+    stream: Annotated[bool, Query(description="Return its events, from the first one.")] = False,
     starting_after: Annotated[
-        int, Query(ge=-1, lt=2**63, description="`sequence_number` of the last event you have.")
+        int, Query(ge=-1, lt=2**63, description="`sequence_number` of the last event received.")
     ] = -1,
 ) -> Response:
-    """A review in whatever state it is; with `stream` the events that `POST` would have sent."""
+    """A review in any state; with `stream` the same events as from `POST`."""
     row = await state.manager.get(review_id, tenant, 0 if stream else wait)
     if stream:
         return _events(state, review_id, tenant, starting_after)
@@ -127,13 +129,13 @@ async def get_review(
 
 @router.post("/{review_id}/cancel", responses=errors(404, 409))
 async def cancel_review(review_id: str, state: StateDep, tenant: TenantDep) -> ReviewResource:
-    """End a review that is queued or being made, in the engine too."""
+    """Cancel a review that is queued or in progress."""
     return resource_of(await state.manager.cancel(review_id, tenant))
 
 
 @router.delete("/{review_id}", responses=errors(404))
 async def delete_review(review_id: str, state: StateDep, tenant: TenantDep) -> ReviewDeleted:
-    """Remove a review and its paper, at once; one that is being made ends."""
+    """Delete a review and its paper immediately; a review in progress is cancelled."""
     await state.manager.delete(review_id, tenant)
     return ReviewDeleted(id=review_id)
 
@@ -158,7 +160,7 @@ async def get_paper(review_id: str, state: StateDep, tenant: TenantDep) -> Respo
 
 
 async def _pieces(piece: bytes, file: BinaryIO) -> AsyncGenerator[bytes, None]:
-    """A file from its first piece on: it is never in memory whole, however slowly it is read."""
+    """The file piece by piece, so that it is never in memory as a whole."""
     with file:
         while piece:
             yield piece
@@ -179,7 +181,7 @@ async def export_review(
     tenant: TenantDep,
     form: Annotated[Literal["md", "json", "csv"], Query(alias="format")] = "md",
 ) -> Response:
-    """A completed review as a file: for a person, a program or a spreadsheet."""
+    """A completed review as a file: Markdown, JSON or CSV."""
     review = review_of(await state.manager.get(review_id, tenant))
     if form == "json":
         body, kind = await asyncio.to_thread(review.model_dump_json, indent=2), "application/json"
@@ -199,7 +201,9 @@ def _file(data: bytes, name: str, kind: str) -> Response:
 
 
 def _saved_as(name: str) -> dict[str, str]:
-    """Only ever saved, never shown: what is in it came from strangers."""
+    """Headers that make browsers save the file and never display it, as its content is
+    untrusted.
+    """
     return {
         "Content-Disposition": f'attachment; filename="{name}"',
         "X-Content-Type-Options": "nosniff",

@@ -7,6 +7,6 @@ from fastapi.security import HTTPBearer
 
 bearer_key = HTTPBearer(
     scheme_name="API key",
-    description="Needed where the service has API keys.",
+    description="Required if the service has API keys.",
     auto_error=False,
 )

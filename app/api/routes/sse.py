@@ -1,4 +1,4 @@
-"""Server-sent events that stop their work when the client hangs up."""
+"""Server-sent events whose work is cancelled when the client disconnects."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
 KEEP_ALIVE_S = 15.0
-"""A proxy may cut a connection that is silent for longer; reading a long paper can take minutes."""
+"""Proxies may close connections that are silent for longer; a long paper can take minutes."""
 
 
 class EventStream(StreamingResponse):
-    """``content`` as ``text/event-stream``, a comment now and then while there is none.
+    """Sends ``content`` as ``text/event-stream``, with comments in between to keep it alive.
 
-    FastAPI's own event streams are for handlers that do nothing else, and Starlette notices a
-    client that has left only by the next thing it sends. ``content`` is closed in any case.
+    FastAPI's event streams can't be returned from such handlers, and Starlette notices that a
+    client has left only when it sends something. ``content`` is closed in any case.
     """
 
     media_type = "text/event-stream"
@@ -73,7 +73,7 @@ def _body(content: bytes) -> Message:
 
 
 def server_event(data: str, event: str | None = None, event_id: int | None = None) -> bytes:
-    """One event, as it stands on the wire."""
+    """One encoded event."""
     return format_sse_event(
         data_str=data, event=event, id=None if event_id is None else str(event_id)
     )

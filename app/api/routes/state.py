@@ -1,4 +1,4 @@
-"""What the lifespan makes and the handlers use."""
+"""The application's state: created at startup, used by the handlers."""
 
 from __future__ import annotations
 
@@ -35,23 +35,25 @@ class State:
     keyring: Keyring
     limits: BodyLimits
     stopping: asyncio.Event
-    """Set once the service is to stop."""
+    """Set once the service has been asked to stop."""
     tasks: tuple[EssentialTasks, ...]
 
     def check_alive(self) -> None:
-        """
+        """Check the background tasks.
+
         Raises:
-            TaskEnded: something has ended that only a new process brings back.
+            TaskEnded: one has ended; the process must be restarted.
         """
         for tasks in self.tasks:
             tasks.check()
 
     def check_ready(self) -> None:
-        """
+        """Check that the service can make reviews.
+
         Raises:
-            ShuttingDown: the service is to stop.
-            StoreUnavailable: the database can't be reached now.
-            EngineUnavailable: no model is running now; ModelNotStarted says what kept it.
+            ShuttingDown: the service is stopping.
+            StoreUnavailable: the database or the data folder can't be reached.
+            EngineUnavailable: no model is running; ModelNotStarted gives the reason.
         """
         if self.stopping.is_set():
             raise ShuttingDown("The service is stopping.")
@@ -61,7 +63,7 @@ class State:
     async def counted(
         self, events: AsyncGenerator[StoredEvent, None]
     ) -> AsyncGenerator[StoredEvent, None]:
-        """For an answer whose status is sent before its work is done: an error is an event."""
+        """The events; errors among them are counted, as the status is sent before they occur."""
         async with aclosing(events) as all_events:
             async for event in all_events:
                 if event.error:
@@ -71,7 +73,7 @@ class State:
     async def counted_events(
         self, events: AsyncGenerator[JobEvent, None]
     ) -> AsyncGenerator[JobEvent, None]:
-        """The same, for events as they are."""
+        """Like :meth:`counted`, for events that are not encoded."""
         async with aclosing(events) as all_events:
             async for event in all_events:
                 if isinstance(event, Failed):
@@ -88,7 +90,7 @@ StateDep = Annotated[State, Depends(_state)]
 
 
 def _tenant(request: Request) -> str:
-    """Name of the request's API key; empty where the service has no keys."""
+    """The name of the request's API key; empty if the service has no keys."""
     tenant: str = request.state.tenant
     return tenant
 

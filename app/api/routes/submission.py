@@ -1,4 +1,4 @@
-"""The bodies of ``POST /v1/reviews`` and ``/v1/papers``: a file in a form, or a paper as JSON."""
+"""Reads the bodies of ``POST /v1/reviews`` and ``/v1/papers``: a form with a file, or JSON."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ Body = TypeVar("Body", bound=BaseModel)
 _CODES = {"missing": "missing_field", "extra_forbidden": "unknown_field"}
 _MOST_FIELDS = 32
 _LONGEST_FIELD = 64 * 1024
-"""In bytes: a form's fields are parameters, and no papers."""
+"""Most bytes of a form field; fields are parameters, not papers."""
 
 
 def _request_body(form: type[BaseModel], *bodies: type[BaseModel]) -> dict[str, Any]:
-    """For the OpenAPI document, which can't see that a handler reads two kinds of body."""
+    """The OpenAPI description of the body, which FastAPI can't derive from the handler."""
     file = {"type": "string", "format": "binary", "description": "PDF, LaTeX, Markdown or text."}
     fields = {
         "type": "object",
@@ -55,10 +55,10 @@ REVIEW_BODY = _request_body(ReviewParameters, ReviewTextRequest, ReviewUrlReques
 
 
 async def read_paper_submission(request: Request) -> tuple[File | Link, PaperParameters]:
-    """Where the paper is, and how to read it.
+    """The paper's source, and how to read it.
 
     Raises:
-        InvalidRequest: with a code that says what is wrong.
+        InvalidRequest: the body is invalid.
     """
     if _kind(request) == "multipart/form-data":
         file, fields = await _received_form(request)
@@ -68,10 +68,10 @@ async def read_paper_submission(request: Request) -> tuple[File | Link, PaperPar
 
 
 async def read_review_submission(request: Request) -> tuple[Source, ReviewParameters]:
-    """Where the paper is, and how to review it.
+    """The paper's source, and how to review it.
 
     Raises:
-        InvalidRequest: with a code that says what is wrong.
+        InvalidRequest: the body is invalid.
     """
     if _kind(request) == "multipart/form-data":
         file, fields = await _received_form(request)
@@ -97,9 +97,9 @@ async def _received_form(request: Request) -> tuple[File, Mapping[str, Any]]:
     try:
         return await _read_form(request)
     except OSError as error:
-        # Larger files lie on the disk while they arrive.
+        # Larger files are stored on the disk while they are received.
         if is_full_disk(error):
-            raise StorageFull("There is no room on the disk for this file.") from error
+            raise StorageFull("The disk is too full for this file.") from error
         raise
 
 
@@ -113,7 +113,7 @@ async def _read_form(request: Request) -> tuple[File, Mapping[str, Any]]:
                 "The form has no part named 'file'.", param="file", code="missing_field"
             )
         if not isinstance(file, UploadFile):
-            raise InvalidRequest("The part 'file' is no file: give it a filename.", param="file")
+            raise InvalidRequest("The part 'file' needs a filename.", param="file")
         fields = {name: value for name, value in form.multi_items() if name != "file"}
         return File(await file.read(), file.filename or ""), fields
 
@@ -124,10 +124,10 @@ async def _read_json(request: Request, *kinds: type[BaseModel]) -> dict[str, Any
 
 
 def validated(model: type[Body], values: Any) -> Body:
-    """The values as the model has them.
+    """Validate ``values`` by a pydantic model.
 
     Raises:
-        InvalidRequest: with the parameter, and a code that says what is wrong with it.
+        InvalidRequest: names the first invalid parameter.
     """
     try:
         return model.model_validate(values)

@@ -1,1 +1,1 @@
-"""HTTP bodies: pydantic models; they share the paper's vocabulary."""
+"""Pydantic models of request and response bodies."""

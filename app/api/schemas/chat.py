@@ -1,4 +1,4 @@
-"""OpenAI's chat completions, where a paper is attached."""
+"""Chat completions with an attached paper."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class ChatStreamOptions(RequestBody):
 
 
 class JsonSchemaFormat(BaseModel):
-    """OpenAI's; what else it holds (`name`, `strict`, ...) changes nothing here."""
+    """OpenAI's object; its other fields (`name`, `strict`, ...) are ignored."""
 
     json_schema_: dict[str, Any] = Field(alias="schema")
 
@@ -28,14 +28,16 @@ class ResponseFormat(RequestBody):
     @model_validator(mode="after")
     def _schema_comes_with_its_type(self) -> ResponseFormat:
         if (self.type == "json_schema") != (self.json_schema is not None):
-            raise ValueError("json_schema belongs to type 'json_schema', and is needed there")
+            raise ValueError(
+                "json_schema is required for type 'json_schema', and only allowed there"
+            )
         return self
 
 
 class PaperChatRequest(ReviewParameters):
     """A chat completion whose last message attaches a paper.
 
-    Beside OpenAI's parameters it takes those of a review.
+    Accepts the parameters of a review in addition to OpenAI's.
     """
 
     mode: Literal["review"] = "review"
@@ -44,9 +46,9 @@ class PaperChatRequest(ReviewParameters):
     response_format: ResponseFormat | None = None
     stream_options: ChatStreamOptions | None = None
     n: Literal[1] = 1
-    """One answer; `samples` draws several reviews and answers the one nearest their mean."""
+    """Always 1. `samples` generates several reviews, and returns the one nearest their mean."""
     user: Any = None
-    """As the next three: taken, and of no effect."""
+    """Accepted without effect, as are the next three."""
     metadata: Any = None
     store: Any = None
     service_tier: Any = None
@@ -76,7 +78,7 @@ class ChatUsage(Resource):
 
 
 class ChatCompletion(Resource):
-    """OpenAI's, with the whole review beside it."""
+    """OpenAI's object, with the whole review in addition."""
 
     id: str
     object: Literal["chat.completion"] = "chat.completion"
@@ -100,7 +102,7 @@ class ChatChunkChoice(Resource):
 
 
 class ChatChunk(Resource):
-    """OpenAI's. The chunk with the finish reason has the whole review beside it."""
+    """OpenAI's object. The chunk with the finish reason has the whole review in addition."""
 
     id: str
     object: Literal["chat.completion.chunk"] = "chat.completion.chunk"

@@ -1,4 +1,4 @@
-"""Every error, in OpenAI's form."""
+"""Errors in OpenAI's format."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ class ErrorDetail(Resource):
     param: str | None
     code: str | int | None
     request_id: str | None = None
-    """As in the header `X-Request-Id` and in the log; null in errors of vLLM's own chat."""
+    """The same as in the header `X-Request-Id` and in the log; null in errors of vLLM's chat."""
 
 
 class ErrorEnvelope(Resource):
-    """Every error, in OpenAI's form."""
+    """An error in OpenAI's format."""
 
     error: ErrorDetail

@@ -1,4 +1,4 @@
-"""What a streamed review sends."""
+"""The server-sent events of a review."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.api.schemas.review import Integrity, PaperInfo, Review, Verdict
 
 class _StreamEvent(Resource):
     sequence_number: int
-    """Counts the events of a stream, from 0; also the event's `id`."""
+    """The event's number in its stream, from 0; also the event's `id`."""
 
 
 class ReviewCreated(_StreamEvent):
@@ -23,7 +23,7 @@ class ReviewCreated(_StreamEvent):
 
 
 class ReviewExtracted(_StreamEvent):
-    """The paper is read and packed into the prompt; the model begins."""
+    """The paper has been read and the prompt is ready; the model begins."""
 
     type: Literal["review.extracted"] = "review.extracted"
     paper: PaperInfo
@@ -31,14 +31,14 @@ class ReviewExtracted(_StreamEvent):
 
 
 class ReviewDelta(_StreamEvent):
-    """The next piece of a section's text, as the model writes it."""
+    """The next piece of a section's text."""
 
     type: Literal["review.delta"] = "review.delta"
     sample: int
-    """Which of the samples writes, from 0."""
+    """The sample that the text belongs to, from 0."""
     section: str
-    """The section's field; `preamble` before the first heading, `verdict` below the last one,
-    `other` below one that is of no section."""
+    """The section's field; `preamble` before the first heading, `verdict` under the last one,
+    `other` under a heading that is not a section's."""
     text: str
 
 
@@ -47,7 +47,7 @@ class ReviewSectionCompleted(_StreamEvent):
     sample: int
     section: str
     value: str | list[str]
-    """Its text, or its points, as the finished review has them."""
+    """The section's text or points, as in the finished review."""
 
 
 class ReviewVerdict(_StreamEvent):

@@ -1,4 +1,4 @@
-"""What the service says of itself."""
+"""Bodies of the health routes."""
 
 from __future__ import annotations
 

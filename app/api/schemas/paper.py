@@ -1,4 +1,4 @@
-"""A paper as the API shows it."""
+"""A paper in the API."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from app.paper.model import BBox, ParagraphKind, SectionKind
 
 
 class Finding(Resource):
-    """A piece of a page's text that is not what it seems."""
+    """A piece of text that was flagged; `kind` says why."""
 
     page: int
     kind: str
@@ -19,25 +19,25 @@ class Finding(Resource):
 
 class PaperIntegrity(Resource):
     hidden_text: list[Finding]
-    """What a reader of the rendered page can't see. It is not part of the paper's text."""
+    """Text that is invisible on the rendered page. It is not part of the paper's text."""
     visible_instructions: list[Finding]
-    """What speaks to a reviewing system, in plain sight. It stays part of the paper's text."""
+    """Visible text that addresses a reviewing system. It stays part of the paper's text."""
     blinded: list[str]
-    """Kinds of what was dropped because it tells who wrote the paper or what became of it."""
+    """Kinds of text that were removed because they reveal authors, venue or decision."""
     blinded_characters: int = 0
-    """How many characters of the paper's text that was."""
+    """Number of characters that blinding removed."""
     dropped: dict[str, int]
-    """Lines that are no text, by kind: running heads, page and line numbers, margin notes, ..."""
+    """Number of dropped lines by kind: running heads, page and line numbers, margin notes, ..."""
     repaired: bool
-    """Whether the PDF was damaged: text may be missing."""
+    """Whether the PDF was damaged and had to be repaired; text may be missing."""
     ocr_pages: list[int]
-    """Pages without text of their own, read by optical character recognition."""
+    """Scanned pages that were read by optical character recognition."""
     unread: list[str] = []
-    """What the paper has and this text has not: scanned pages ("page 3"), files it includes."""
+    """Parts of the paper that could not be read: scanned pages ("page 3"), included files."""
 
 
 class LineBox(Resource):
-    """Where the characters `start` to `end` of the section's text stand."""
+    """The position of the characters `start` to `end` of the section's text: one line of a page."""
 
     start: int
     end: int
@@ -46,7 +46,7 @@ class LineBox(Resource):
 
 
 class ParagraphInfo(Resource):
-    """The characters `start` to `end` of the section's text."""
+    """A paragraph: the characters `start` to `end` of the section's text."""
 
     kind: ParagraphKind
     start: int
@@ -57,18 +57,18 @@ class ParagraphInfo(Resource):
 class PaperSection(Resource):
     heading: str
     level: int
-    """1 for a section, 2 for its subsections, 4 for a bold beginning of a paragraph."""
+    """1 for a section, 2 for a subsection, 4 for a heading at the start of a paragraph."""
     page: int
-    """Where it begins, from 1; 0 for a paper that has no pages."""
+    """Page on which it begins, from 1; 0 for a paper without pages."""
     kind: SectionKind
     text: str
     tokens: int | None
-    """Of heading and text, by the served model's tokenizer; null while no model is ready."""
+    """Number of tokens of heading and text; null while no model is ready."""
     paragraphs: list[ParagraphInfo]
 
 
 class PaperResource(Resource):
-    """A paper as it is read: what a review would be made of."""
+    """A paper as the service reads it."""
 
     object: Literal["paper"] = "paper"
     title: str

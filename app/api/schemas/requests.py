@@ -1,4 +1,4 @@
-"""What is asked for."""
+"""Parameters of requests."""
 
 from __future__ import annotations
 
@@ -13,53 +13,53 @@ class PaperParameters(RequestBody):
     """How to read a paper."""
 
     blind: bool = True
-    """Drop authors, venue, status and thanks."""
+    """Remove authors, venue, decision and acknowledgements."""
 
 
 class PaperUrlRequest(PaperParameters):
-    """A paper to be fetched."""
+    """A paper to be fetched by its URL."""
 
     url: str = Field(min_length=1, max_length=2_000)
-    """An arXiv id, or an https address on one of the hosts that the service fetches from."""
+    """An arXiv id, or an https URL on one of the service's allowed hosts."""
 
 
 class ReviewParameters(PaperParameters):
-    """How to write the review; everything has a default."""
+    """How to review the paper; all parameters have defaults."""
 
     model: str | None = None
-    """A name of the served model; only to make sure that it is the one you mean."""
+    """The name of the served model; a request for another model is refused."""
     mode: Literal["review", "verdict"] = "review"
-    """`verdict` writes no review: it asks for the verdict alone, by one token, for triage."""
+    """`verdict` generates no review, only the verdict, from one token; useful for triage."""
     template: str = "default"
-    """What the review is asked for with: `default` is the prompt that the published model was tuned
-    on; `iclr`, `neurips`, `acl` and the operator's own ask for other sections."""
+    """The prompt: `default` is the one that the published model was tuned on; `iclr`, `neurips`,
+    `icml`, `acl` and templates of the operator ask for other sections."""
     format: Literal["structured", "free"] | None = None
-    """`structured` holds the model to the sections and the verdict line; `free` lets it write."""
+    """`structured` makes the engine keep to the sections and the verdict line; `free` does not."""
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
     top_k: int | None = Field(None, ge=0, le=2**31 - 1)
-    """Sample among so many of the likeliest tokens; 0 for all. By default the model's own."""
+    """Number of likeliest tokens to sample from; 0 for all. By default the model's own value."""
     max_tokens: int | None = Field(None, ge=1)
-    """Most tokens of the review. What the context leaves is the prompt's budget."""
+    """Most tokens of the review. The rest of the context is the prompt's budget."""
     seed: int | None = Field(None, ge=-(2**63), le=2**63 - 1)
-    """Same seed, same review. Not on the CPU engine."""
+    """The same seed gives the same review. Not supported on a CPU."""
     samples: int = Field(1, ge=1, le=16)
-    """Reviews to draw from the one prompt. The one whose probability is nearest their mean is
-    returned, and the verdict's probability is the mean."""
+    """Number of reviews to generate from the prompt. The one whose probability is nearest to their
+    mean is returned, and the verdict's probability is the mean."""
     check_injection: bool = False
-    """Where text is hidden in the paper, also tell the verdict that the paper would get with it. As
-    much work as the review again."""
+    """If the paper has hidden text, also return the verdict that it would get with that text. Takes
+    as much work as the review again."""
     stream: bool = False
     """Answer with server-sent events while the review is written."""
     background: bool = False
-    """Answer 202 with the review's id at once, and make it without a client that waits."""
+    """Answer 202 with the review's id immediately, and make the review in the background."""
     reuse: bool = True
-    """Answer with a stored review of yours where the same file or text was reviewed by the same
-    model with the same parameters. `false` makes a new one."""
+    """Return your stored review if the same file or text was reviewed before by the same model
+    with the same parameters. `false` always makes a new one."""
 
 
 class ReviewUrlRequest(ReviewParameters, PaperUrlRequest):
-    """A paper to be fetched and reviewed."""
+    """A paper to be fetched by its URL and reviewed."""
 
 
 class ReviewTextRequest(ReviewParameters):

@@ -1,4 +1,4 @@
-"""A review as the API shows it."""
+"""A review in the API."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from app.paper.model import BBox, SectionKind
 class SectionInfo(Resource):
     heading: str
     level: int
-    """1 for a section, 2 for its subsections, 4 for a bold beginning of a paragraph."""
+    """1 for a section, 2 for a subsection, 4 for a heading at the start of a paragraph."""
     page: int
-    """Where it begins, from 1; 0 for a paper that has no pages."""
+    """Page on which it begins, from 1; 0 for a paper without pages."""
     kind: SectionKind
     tokens: int
     included: bool
-    """Whether the model saw any of it."""
+    """Whether any of it is in the prompt."""
 
 
 class PaperInfo(Resource):
@@ -27,7 +27,7 @@ class PaperInfo(Resource):
     abstract: str
     pages: int
     sha256: str
-    """Of the PDF; empty for a paper that was sent as text."""
+    """Of the file; empty for a paper that was sent as text."""
     sections: list[SectionInfo]
 
 
@@ -43,13 +43,13 @@ class Point(Resource):
 
     text: str
     evidence: list[Evidence] = []
-    """Passages of the paper that it speaks of, the best first."""
+    """Passages of the paper about this point, the best first."""
     unsupported: list[str] = []
-    """What it names that is not found in the paper: tables, figures, numbers, names, quotes."""
+    """Tables, figures, numbers, names and quotes in the point that are not found in the paper."""
 
 
 class ReviewSections(Resource):
-    """Empty where the review's template has no such section, or the model left it out."""
+    """Fields are empty if the template has no such section, or the model left it out."""
 
     summary: str = ""
     strengths: list[Point] = []
@@ -58,11 +58,11 @@ class ReviewSections(Resource):
     clarity: str = ""
     significance: str = ""
     other: dict[str, str | list[str]] = {}
-    """Sections of the template beyond these, by their fields: texts, and lists of points."""
+    """The template's other sections, by field: texts, or lists of points."""
 
 
 class Mass(Resource):
-    """How much of the next token's whole probability each label has."""
+    """The probability of each label as the next token, among all tokens."""
 
     accept: float
     reject: float
@@ -70,27 +70,27 @@ class Mass(Resource):
 
 class Verdict(Resource):
     decision: Literal["accept", "reject", "undecided"] | None
-    """`undecided` where the probability lies in the operator's abstain band."""
+    """`undecided` if the probability lies in the operator's abstain band."""
     probability: float | None
-    """Of acceptance: the samples' mean, mapped by the calibration where there is one. None where
-    the engine can't tell."""
+    """Probability of acceptance: the samples' mean, mapped by the calibration if there is one. Null
+    if the engine returns no probabilities."""
     mass: Mass | None
-    """A small sum of the two means that the model wanted to write something else."""
+    """If the sum of both is small, the model would rather have written something else."""
     calibrated: bool = False
     calibration: str | None = None
-    """Name of the calibration that mapped the probability."""
+    """Name of the calibration that was applied."""
     source: Literal["review_line", "probe"] | None
-    """`review_line`: the decision stands in the review. `probe`: the review has no verdict line, or
-    two that disagree, or none was written, and the decision is the likelier label."""
+    """`review_line`: the review states the decision. `probe`: it does not, or contradicts itself,
+    or no review was generated; the decision is the likelier label."""
     samples: list[float] = []
-    """Each sample's probability of acceptance among the two labels, as the model has it."""
+    """Each sample's probability of acceptance among the two labels, not calibrated."""
     mean: float | None = None
     spread: float | None = None
     """Standard deviation of the samples; null for fewer than two."""
 
 
 class Truncation(Resource):
-    """A section of which the model saw only the beginning, or nothing."""
+    """A section that is not in the prompt, or only in part."""
 
     heading: str
     page: int
@@ -101,15 +101,14 @@ class Truncation(Resource):
 class Integrity(PaperIntegrity):
     truncated: list[Truncation]
     verdict_with_hidden_text: Verdict | None = None
-    """The verdict had the hidden text been read along: where `check_injection` asked for it, and
-    text is hidden."""
+    """The verdict on the paper with its hidden text, if `check_injection` is set and text is
+    hidden."""
     cut_sections: list[str] = []
     """Fields of the review's sections that ran out of tokens. They end with their last whole
-    sentence or point; `text` has all that was written."""
+    sentence or point; `text` contains everything. Known once the review is written."""
     repeated_points: int = 0
-    """How many points are left out because they stand, word for word, earlier in the review: a
-    weakness that was a strength, for instance. Known once the review is written, as is
-    `cut_sections`."""
+    """Number of points that were left out because they repeat an earlier point word for word.
+    Known once the review is written."""
 
 
 class TokenUsage(Resource):
@@ -121,7 +120,7 @@ class TokenUsage(Resource):
 class Timings(Resource):
     extract_s: float
     queue_s: float
-    """From the prompt's sending to its first token's arrival: waiting and reading."""
+    """From sending the prompt to the first token: waiting, and processing the prompt."""
     generate_s: float
 
 
@@ -129,7 +128,7 @@ Status = Literal["queued", "in_progress", "completed", "failed", "cancelled"]
 
 
 class ReviewResource(Resource):
-    """A review in any of its states. What is not known yet, or never will be, is null."""
+    """A review in any state. Fields that are not known (yet) are null."""
 
     id: str
     object: Literal["review"] = "review"
@@ -137,16 +136,16 @@ class ReviewResource(Resource):
     """Unix time in seconds."""
     status: Status
     background: bool = False
-    """Whether it is made without a client that waits."""
+    """Whether it is made in the background."""
     reused: bool = False
-    """Whether the request got a review that was stored already."""
+    """Whether this is a stored review of an earlier request."""
     model: str
     mode: Literal["review", "verdict"]
     template: str
     error: ErrorDetail | None = None
-    """Why there is no review: of a `failed` one."""
+    """The reason, if the status is `failed`."""
     notice: str | None = None
-    """What a reader of this review must know: that a trial model wrote it, for instance."""
+    """A warning for readers of this review, for instance that a trial model wrote it."""
     paper: PaperInfo | None = None
     review: ReviewSections | None = None
     """Null in mode `verdict`."""
@@ -155,15 +154,14 @@ class ReviewResource(Resource):
     usage: TokenUsage | None = None
     timings: Timings | None = None
     finish_reason: str | None = None
-    """`stop`, or `length` where the review was cut off by `max_tokens`; `error` where the engine
-    could hold it to its format no further, and not go on without either."""
+    """`stop`; `length` if the review was cut off by `max_tokens`; `error` if the engine could
+    neither keep it to its format nor continue without one."""
     text: str | None = None
-    """The model's markdown, whole."""
+    """The model's whole Markdown."""
     constrained: bool | None = None
-    """Whether the engine held the text, and each further sample's, to its format to the end: the
-    template's headings and verdict line, or the JSON schema of a chat. `false`: it was asked for,
-    but the engine could not, and the text is finished without; it may lack sections. Null where
-    the format is `free`."""
+    """Whether every sample keeps to the requested format to its end: the template's headings and
+    verdict line, or the JSON schema of a chat. `false` if the engine failed to apply the format:
+    the text was finished without it, and sections may be missing. Null for the format `free`."""
 
 
 class Review(ReviewResource):
@@ -182,7 +180,7 @@ class Review(ReviewResource):
 
 
 class ReviewSummary(Resource):
-    """A review as it stands in a list."""
+    """A review in a list."""
 
     id: str
     object: Literal["review.summary"] = "review.summary"
@@ -193,9 +191,9 @@ class ReviewSummary(Resource):
     model: str
     template: str
     title: str | None
-    """Of the paper; null until it has been reviewed."""
+    """The paper's title; null until it has been reviewed."""
     sha256: str
-    """Of the paper's file; empty for a text."""
+    """Of the paper's file; empty for a paper sent as text."""
     decision: str | None
     probability: float | None
     error: ErrorDetail | None
@@ -206,7 +204,7 @@ class ReviewList(Resource):
     data: list[ReviewSummary]
     has_more: bool
     next: str | None
-    """The `cursor` of the next page; null on the last one."""
+    """The `cursor` of the next page; null on the last page."""
 
 
 class ReviewDeleted(Resource):

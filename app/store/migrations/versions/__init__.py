@@ -1,1 +1,1 @@
-"""One file per step."""
+"""One module per migration."""

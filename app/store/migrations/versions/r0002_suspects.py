@@ -1,4 +1,4 @@
-"""Suspects, which are tried again alone, and pauses between tries."""
+"""Adds suspects, which are tried again alone, and pauses between attempts."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ VERSION: Final = 2
 _NOT_STORED = ("stream", "background", "reuse")
 
 
-class StoredParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class StoredParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Version 2. A new field needs a default; the version must be raised if the field changes the
     meaning of old rows.
     """
@@ -38,6 +38,7 @@ class StoredParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int | None
     samples: int
     check_injection: bool
+    top_k: int | None = None
 
 
 def stored_parameters(asked: ReviewParameters) -> dict[str, Any]:
@@ -55,6 +56,7 @@ def stored_parameters(asked: ReviewParameters) -> dict[str, Any]:
         seed=asked.seed,
         samples=asked.samples,
         check_injection=asked.check_injection,
+        top_k=asked.top_k,
     )
     stored: dict[str, Any] = msgspec.to_builtins(kept)
     return stored
@@ -83,6 +85,7 @@ def read_parameters(stored: dict[str, Any]) -> ReviewParameters:
             seed=read.seed,
             samples=read.samples,
             check_injection=read.check_injection,
+            top_k=read.top_k,
             background=True,
         )
     except (msgspec.ValidationError, ValidationError) as error:

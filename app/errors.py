@@ -42,6 +42,7 @@ ReviewerError                      500  internal_error
 │   ├── EngineDied                 503  engine_died
 │   ├── EngineOverloaded           503  engine_overloaded
 │   └── UpstreamError              502  upstream_error
+│       └── UpstreamRefused        503  upstream_refused
 ├── StoreUnavailable               503  store_unavailable
 │   └── StorageFull                507  storage_full
 ├── Interrupted                    503  interrupted
@@ -363,6 +364,14 @@ class UpstreamError(EngineError):
 
     status = 502
     code = "upstream_error"
+
+
+class UpstreamRefused(UpstreamError):
+    """It refuses the service's own key: that is for whoever runs the service to mend."""
+
+    status = 503
+    code = "upstream_refused"
+    retry_after = 60
 
 
 class StoreUnavailable(ReviewerError):

@@ -84,6 +84,7 @@ POLICIES: dict[type[e.ReviewerError], Policy] = {
     # Another server: the engine's upstream, the host of a paper
     # Either the upstream or this one request is the cause; its next answers show which.
     e.UpstreamError: Policy(Cause.UPSTREAM, _ALONE),
+    e.UpstreamRefused: Policy(Cause.UPSTREAM, _WHEN_BACK),
     e.FetchFailed: Policy(Cause.NETWORK, _BACKOFF),
     e.FetchRefused: Policy(Cause.PAPER, _NEVER),
     e.BodyTooSlow: Policy(Cause.NETWORK, _BACKOFF),

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from platformdirs import user_cache_path, user_data_path
-from pydantic import Field, HttpUrl, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, HttpUrl, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from app.errors import ConfigurationError
 
@@ -84,7 +84,8 @@ class Settings(BaseSettings):
     """Folder for models that this service converts. Hub downloads go to `HF_HOME`."""
 
     upstream_url: HttpUrl | None = None
-    """Base URL of the upstream, up to and including its `/v1`."""
+    """Base URL of the upstream, up to and including its `/v1`. A query (`?api-version=...`) goes
+    along with every request."""
     upstream_api_key: SecretStr | None = None
     """Sent to the upstream as a bearer token."""
     upstream_tokenizer: str | None = None
@@ -216,6 +217,25 @@ class Settings(BaseSettings):
     """URL of an OpenTelemetry collector (OTLP over HTTP) that receives a trace of each review.
     Needs the extra `otel`."""
 
+    @field_validator("upstream_api_key")
+    @classmethod
+    def _key_can_be_sent(cls, key: SecretStr | None) -> SecretStr | None:
+        """Without the line break that a key from a file has at its end."""
+        bare = key.get_secret_value().strip() if key else ""
+        if not (bare.isascii() and bare.isprintable()):
+            raise ValueError("it contains characters that no key has")
+        return SecretStr(bare) if bare else None
+
+    @model_validator(mode="after")
+    def _upstream_has_one_key(self) -> Settings:
+        url = self.upstream_url
+        if url and (url.username or url.password) and self.upstream_api_key:
+            raise ValueError(
+                "upstream_url has a user or password, and upstream_api_key is set: only one of "
+                "them can be sent"
+            )
+        return self
+
     @model_validator(mode="after")
     def _upstream_has_a_url(self) -> Settings:
         if self.engine == "upstream" and self.upstream_url is None:
@@ -265,6 +285,13 @@ def load_settings(**overrides: object) -> Settings:
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
         return Settings(**given)  # type: ignore[arg-type]  # pydantic checks the values
+    except SettingsError as error:
+        name = str(error).partition('"')[2].partition('"')[0]
+        raise ConfigurationError(
+            f"{PREFIX}{name.upper()}: it has to be JSON, as its default is: "
+            f"{Settings.model_fields[name].default}",
+            param=name,
+        ) from error
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])

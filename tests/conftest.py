@@ -130,15 +130,15 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield running
 
 
-Serve = Callable[[Engine, Settings], httpx.Client]
+Serve = Callable[[Engine | None, Settings], httpx.Client]
 
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Serves the real application around an engine double, over real sockets."""
+    """Serves the real application over real sockets, around an engine double if there is one."""
     with contextlib.ExitStack() as stack:
 
-        def start(engine: Engine, settings: Settings) -> httpx.Client:
+        def start(engine: Engine | None, settings: Settings) -> httpx.Client:
             port = free_port()
             server = uvicorn.Server(
                 uvicorn.Config(

@@ -113,6 +113,8 @@ class PlainEngine:
         self.deaths = 0
         self.hangs = False
         """Whether it does nothing, until it is closed."""
+        self.looked_at = 0
+        """How often it was asked whether it hangs."""
 
     async def generate(self, request: Generation) -> AsyncGenerator[Delta, None]:
         if self.death.is_set():
@@ -180,6 +182,7 @@ class PlainEngine:
         return "it was told to"
 
     async def responds(self) -> None:
+        self.looked_at += 1
         while self.hangs:
             await asyncio.sleep(_LOOK_S)
 

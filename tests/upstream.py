@@ -21,9 +21,10 @@ from tests.service import free_port
 
 MODEL = "written-upstream"
 SLOWER = 10
-Fault = Literal["bad gateway", "malformed", "slow", "silent"]
+KEY = "sk-proj-0123456789"
+Fault = Literal["bad gateway", "malformed", "slow", "silent", "key refused"]
 """What it does instead, while it does: a proxy's 502 to every request, nonsense in every answer,
-everything so many times slower, or no word more of any review."""
+everything so many times slower, no word more of any review, or no chat for the service's key."""
 
 
 class ReviewUpstream:
@@ -65,6 +66,9 @@ class ReviewUpstream:
         asked: dict[str, Any] = await request.json()
         if self.fault == "bad gateway":
             return Response(status_code=502)
+        if self.fault == "key refused":
+            told = {"message": f"Incorrect API key provided: {KEY}.", "code": "invalid_api_key"}
+            return JSONResponse({"error": told}, 401)
         if not asked.get("stream"):
             return JSONResponse({"choices": [{"message": {"content": " ACCEPT"}}]})
         self.reviews += asked["max_tokens"] > 1

@@ -5,6 +5,7 @@ Anything else is a ``pydantic.ValidationError``, which is a ``ValueError``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ from app.errors import (
     EngineUnavailable,
     InvalidRequest,
     UpstreamError,
+    UpstreamRefused,
 )
 
 Count = Annotated[int, Field(ge=0)]
@@ -158,27 +160,40 @@ class _Detailed(_Answer):
 _REFUSAL: TypeAdapter[_Nested | _Refused | _Detailed] = TypeAdapter(_Nested | _Refused | _Detailed)
 """OpenAI's own, which vLLM and llama.cpp follow; SGLang's; FastAPI's, of ``transformers serve``."""
 
+_CODE = re.compile(r"[a-z]+(_[a-z]+)*")
+"""What servers name their errors by, and no key, host or account."""
+
 BLAMES_THE_REQUEST = (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY)
 
 
-def refusal(status: int, content: bytes) -> EngineError | InvalidRequest:
-    """An upstream's error in our terms; its own message and code where it blames the request."""
+def refusal(status: int, content: str) -> EngineError | InvalidRequest:
+    """An upstream's error in our terms.
+
+    Its own words (``content`` is without secrets) are for a client whose request it blames. Of
+    any other failure they may name hosts and accounts that are the operator's.
+    """
     if status == httpx.codes.TOO_MANY_REQUESTS:
         return EngineOverloaded("The upstream's queue is full.")
+    if status == httpx.codes.UNAUTHORIZED:
+        return UpstreamRefused("The upstream refuses the service's key.")
     kind: type[EngineError] = UpstreamError
     if status == httpx.codes.SERVICE_UNAVAILABLE:
         kind = EngineUnavailable
-    answers = f"The upstream answers {status}"
+    told = _told(content)
+    code = told.code if told and isinstance(told.code, str) else None
+    if told and status in BLAMES_THE_REQUEST:
+        return InvalidRequest(
+            told.message, told.param if isinstance(told.param, str) else None, code
+        )
+    known_as = f" ({code})" if code and _CODE.fullmatch(code) else ""
+    return kind(f"The upstream answers {status}{known_as}.")
+
+
+def _told(content: str) -> _Refused | None:
     try:
         told = _REFUSAL.validate_json(content)
     except ValueError:
-        return kind(f"{answers}.")
+        return None
     if isinstance(told, _Nested):
-        told = told.error
-    if isinstance(told, _Detailed):
-        told = _Refused(message=told.detail)
-    if status in BLAMES_THE_REQUEST:
-        param = told.param if isinstance(told.param, str) else None
-        code = told.code if isinstance(told.code, str) else None
-        return InvalidRequest(told.message, param, code)
-    return kind(f"{answers}: {told.message}")
+        return told.error
+    return _Refused(message=told.detail) if isinstance(told, _Detailed) else told

@@ -116,13 +116,14 @@ REASONS = (
     ),
     Reason(
         "upstream_unreachable",
-        "the upstream does not answer|the upstream answers 5",
+        "[Tt]he upstream does not answer|[Tt]he upstream answers 5",
         "Check that the server at REVIEWER_UPSTREAM_URL runs and can be reached from here.",
         passing=True,
     ),
     Reason(
         "upstream_refused",
-        "the upstream answers [34]|the upstream answers GET /models|the upstream has no model",
+        "[Tt]he upstream answers [34]|the upstream answers GET /models|the upstream has no model"
+        "|The upstream refuses the service's key",
         "Check REVIEWER_UPSTREAM_URL (it ends in /v1 with most servers), REVIEWER_UPSTREAM_API_KEY "
         "and REVIEWER_MODEL.",
         passing=True,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -14,10 +13,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 from httpx_sse import EventSource, SSEError
-from starlette.requests import Request
-from starlette.responses import StreamingResponse
 
-from app.async_utils import ClientGone, cancel_on_disconnect
 from app.engine.base import (
     Delta,
     FinishReason,
@@ -33,18 +29,17 @@ from app.engine.openai_answers import (
     Chunk,
     LabelCompletion,
     finish_reason,
-    refusal,
 )
 from app.engine.openai_probe import TRIALS, Skills, skills
 from app.engine.openai_requests import TOP_LOGPROBS, Words, completion, next_token_query
 from app.engine.tokenizer import ChatTokenizer
-from app.engine.upstream_connection import UpstreamConnection
+from app.engine.upstream_connection import UpstreamConnection, no_answer
+from app.engine.upstream_relay import relay
 from app.errors import (
     ConstraintFailed,
     EngineDied,
     EngineError,
     EngineOverloaded,
-    EngineUnavailable,
     InvalidRequest,
     UpstreamError,
 )
@@ -55,9 +50,6 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 log = logging.getLogger(__name__)
-
-_FORWARDED_REQUEST_HEADERS = ("accept", "content-type")
-_FORWARDED_RESPONSE_HEADERS = ("content-type", "retry-after", "x-request-id")
 
 
 async def launch(settings: Settings) -> UpstreamEngine:
@@ -215,42 +207,7 @@ class UpstreamEngine:
             return self._known
 
     async def openai(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes the request through as it is, streaming both ways."""
-        request = Request(scope, receive)
-        body = await request.body()
-        async with self._connection.used() as client:
-            outgoing = client.build_request(
-                request.method,
-                request.url.path.removeprefix("/v1/"),
-                content=body,
-                headers={
-                    **_pick(request.headers, _FORWARDED_REQUEST_HEADERS),
-                    "accept-encoding": "identity",
-                },
-            )
-            try:
-                answer = await cancel_on_disconnect(receive, client.send(outgoing, stream=True))
-            except httpx.RequestError as error:
-                raise _no_answer(error) from error
-            except ClientGone:
-                return
-            headers = _pick(answer.headers, _FORWARDED_RESPONSE_HEADERS)
-            response = StreamingResponse(self._relay(answer), answer.status_code, headers=headers)
-            await response(scope, receive, send)
-
-    async def _relay(self, answer: httpx.Response) -> AsyncIterator[bytes]:
-        try:
-            async for chunk in answer.aiter_raw():
-                if answer.is_success:
-                    self._connection.answered()
-                yield chunk
-        except httpx.RequestError:
-            if not answer.headers.get("content-type", "").startswith("text/event-stream"):
-                raise  # half a JSON body: that the connection breaks off says it
-            failure = EngineDied("The upstream failed half-way.")
-            yield f"data: {json.dumps(failure.envelope())}\n\n".encode()
-        finally:
-            await answer.aclose()
+        await relay(self._connection, scope, receive, send)
 
     def metrics(self) -> bytes:
         return b""
@@ -281,14 +238,14 @@ class UpstreamEngine:
                     if response.status_code not in BLAMES_THE_REQUEST:
                         break
                 if not response.is_success:
-                    raise refusal(response.status_code, await response.aread())
+                    raise self._connection.refusal(response.status_code, await response.aread())
                 yield response
             except (SSEError, IndexError, ValueError) as error:
                 raise UpstreamError(
                     f"The upstream's answer is not a chat completion ({type(error).__name__})."
                 ) from error
             except httpx.RequestError as error:  # of which SSEError is one
-                raise _no_answer(error) from error
+                raise no_answer(error) from error
 
 
 @lru_cache(maxsize=1)
@@ -329,16 +286,3 @@ async def _chunks(response: httpx.Response) -> AsyncGenerator[Chunk, None]:
         if chunk.error is not None:
             raise UpstreamError("The upstream failed half-way.")
         yield chunk
-
-
-_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-
-
-def _no_answer(error: httpx.RequestError) -> EngineError:
-    """Where it has the request, this may be what ended it."""
-    kind = EngineUnavailable if isinstance(error, _NOT_SENT) else EngineDied
-    return kind(f"The upstream does not answer ({type(error).__name__}).")
-
-
-def _pick(headers: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
-    return {name: headers[name] for name in names if name in headers}

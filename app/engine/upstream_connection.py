@@ -9,8 +9,17 @@ from contextlib import asynccontextmanager
 
 import httpx
 
-from app.engine.openai_answers import ModelCard, ModelList
-from app.errors import EngineError, EngineUnavailable, UpstreamError
+from app.async_utils import wait_for
+from app.engine.openai_answers import ModelCard, ModelList, refusal
+from app.errors import (
+    EngineDied,
+    EngineError,
+    EngineUnavailable,
+    InvalidRequest,
+    UpstreamError,
+    UpstreamRefused,
+)
+from app.redaction import without_keys
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -22,6 +31,8 @@ _DEAD_AFTER = 3
 """Looks that fail one after the other, nothing else having been answered meanwhile, after which the
 upstream counts as dead: a proxy's single 502 says nothing of the reviews that are being written."""
 _LOOK_TIMEOUT_S = 10.0
+_SECRET_CHARS = 8
+"""What is shorter can't be told from the words around it."""
 _TIMEOUT = httpx.Timeout(30.0, read=600.0)
 
 
@@ -29,9 +40,14 @@ class UpstreamConnection:
     """To one upstream, for one engine's life."""
 
     def __init__(self, settings: Settings, look_s: float = _LOOK_S) -> None:
+        url = httpx.URL(str(settings.upstream_url))
         key = settings.upstream_api_key
+        secrets = [url.password, *(value for _, value in url.params.multi_items())]
+        secrets += [key.get_secret_value()] if key else []
+        self._secrets = [secret for secret in secrets if len(secret) >= _SECRET_CHARS]
         self.client = httpx.AsyncClient(
-            base_url=str(settings.upstream_url).rstrip("/") + "/",
+            base_url=url.copy_with(query=None, fragment=None),
+            params=url.params,
             headers={"authorization": f"Bearer {key.get_secret_value()}"} if key else {},
             timeout=_TIMEOUT,
             limits=httpx.Limits(max_connections=settings.max_queued_requests),
@@ -40,6 +56,21 @@ class UpstreamConnection:
         self._pieces = 0
         self._users = 0
         self._closing = False
+        self._refused = asyncio.Event()
+
+    def without_secrets(self, text: str) -> str:
+        """Words of the upstream's that somebody else may read."""
+        return without_keys(text, self._secrets)
+
+    def refusal(self, status: int, content: bytes) -> EngineError | InvalidRequest:
+        """An error that the upstream has answered, in our terms.
+
+        Where it refuses the service's key, it is of no use until that is mended: it counts as dead.
+        """
+        error = refusal(status, self.without_secrets(content.decode(errors="replace")))
+        if isinstance(error, UpstreamRefused):
+            self._refused.set()
+        return error
 
     def answered(self) -> None:
         """A piece of an answer has come: a sign of life."""
@@ -77,7 +108,9 @@ class UpstreamConnection:
         failures = 0
         while True:
             pieces = self._pieces
-            await asyncio.sleep(min(self._look_s, _LOOK_AGAIN_S) if failures else self._look_s)
+            pause_s = min(self._look_s, _LOOK_AGAIN_S) if failures else self._look_s
+            if await wait_for(self._refused, pause_s):
+                return "the upstream refuses the service's key"
             try:
                 await self.model_card(model)
             except EngineError as error:
@@ -110,3 +143,12 @@ class UpstreamConnection:
         self._closing = True
         if not self._users:
             await self.client.aclose()
+
+
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+
+def no_answer(error: httpx.RequestError) -> EngineError:
+    """Where it has the request, this may be what ended it."""
+    kind = EngineUnavailable if isinstance(error, _NOT_SENT) else EngineDied
+    return kind(f"The upstream does not answer ({type(error).__name__}).")

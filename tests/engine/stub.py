@@ -52,8 +52,16 @@ class Upstream:
         self.next_answers: deque[Answer | None] = deque()
         self.chunks: Callable[[], Iterator[str]] | None = None
         self.asked: list[dict[str, Any]] = []
+        self.paths: list[str] = []
+        """What was asked for, query included."""
+        self.authorized: list[str | None] = []
+        """The header ``Authorization`` of each."""
         self.looks = 0
         self.url = ""
+
+    def note(self, request: BaseHTTPRequestHandler) -> None:
+        self.paths.append(request.path)
+        self.authorized.append(request.headers["authorization"])
 
 
 @contextmanager
@@ -63,9 +71,11 @@ def upstream() -> Iterator[Upstream]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             told.looks += 1
+            told.note(self)
             self._send(told.next_models.popleft() if told.next_models else told.models)
 
         def do_POST(self) -> None:
+            told.note(self)
             body = self.rfile.read(int(self.headers["content-length"]))
             told.asked.append(json.loads(body))
             if told.next_answers:

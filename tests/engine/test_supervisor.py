@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import anyio
 import pytest
 
@@ -130,6 +132,31 @@ async def test_an_engine_that_hangs_is_ended_and_another_started(tokenizer: Chat
             await anyio.sleep(0.01)
     assert engines[0].closed
     assert supervisor.engine() is engines[1]
+    await supervisor.stop()
+
+
+async def test_an_engine_that_stood_still_with_the_whole_service_is_left_alone(
+    tokenizer: ChatTokenizer,
+) -> None:
+    """As in a container that was paused for longer than an engine may do nothing."""
+    engine = ScriptedEngine(tokenizer)
+
+    async def launch() -> Engine:
+        return engine
+
+    supervisor = Supervisor(launch, hang_s=1)
+    await supervisor.start()
+    await supervisor.ready()
+    engine.hangs, looks = True, engine.looked_at
+    with anyio.fail_after(10):
+        while engine.looked_at == looks:
+            await anyio.sleep(0.01)
+    time.sleep(1.5)  # noqa: ASYNC251  # this is the pause
+    engine.hangs = False
+    with anyio.fail_after(10):
+        while engine.looked_at < looks + 2:
+            await anyio.sleep(0.01)
+    assert not engine.closed
     await supervisor.stop()
 
 

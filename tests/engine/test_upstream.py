@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import replace
@@ -219,17 +220,15 @@ async def test_whoever_writes_is_not_dead(stub: Upstream, tokenizer: ChatTokeniz
     stub.models = (502, JSON, b"")
 
     def chunks() -> Iterator[str]:
-        for number in range(20):
-            looks = stub.looks
-            while stub.looks == looks:
-                pass
-            yield piece(str(number))
+        while stub.looks < 20:
+            yield piece("a")
+            time.sleep(0.001)
         yield piece("", "stop")
 
     stub.chunks = chunks
     dying = asyncio.create_task(engine.died())
     text, last = await complete(engine, ASK)
-    assert text == "".join(map(str, range(20)))
+    assert set(text) == {"a"}
     assert last.finish_reason == "stop"
     assert not dying.done()
     assert "502" in await dying
@@ -328,25 +327,6 @@ async def test_the_tokenizers_place_says_how_the_model_is_sampled(
     await engine.close()
 
 
-async def test_the_key_is_sent(stub: Upstream) -> None:
-    stub.answer = (401, JSON, b'{"error": {"message": "bad key"}}')
-    settings = settings_for(stub.url, upstream_api_key="sk-1")
-    engine = await engine_launcher(settings)()
-    assert isinstance(engine, UpstreamEngine)
-    assert engine.model == ServedModel(
-        "smollm2",
-        settings.max_model_len,
-        512,
-        4096,
-        for_trial=True,
-        version=f"upstream {stub.url}",
-    )
-    with pytest.raises(UpstreamError, match="401: bad key"):
-        async with aclosing(engine.generate(ASK)) as deltas:
-            await anext(deltas)
-    await engine.close()
-
-
 HELD = replace(ASK, structure={"type": "structural_tag", "format": {"type": "any_text"}})
 
 
@@ -412,12 +392,4 @@ async def test_a_full_queue_has_nothing_to_do_with_a_constraint(
     engine = engine_for(stub, tokenizer)
     with pytest.raises(EngineOverloaded):
         await complete(engine, HELD)
-    await engine.close()
-
-
-async def test_nobody_is_told_how_the_upstream_is_reached(stub: Upstream) -> None:
-    url = stub.url.replace("://", "://ann:pass-word@")
-    settings = settings_for(url, upstream_tokenizer="smollm2")
-    engine = await engine_launcher(settings)()
-    assert engine.model.version == f"upstream {stub.url}"
     await engine.close()

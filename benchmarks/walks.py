@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import sys
 from collections import Counter
 
 import xgrammar
@@ -65,6 +66,7 @@ def main() -> None:
             came = counted(Walker(words, own_templates()[template], compiler), asked.walks)
             kinds = {kind: came[kind] for kind in ("good", "dead", "wrong")}
             rows.append({"vocabulary": name, "template": template, **kinds})
+            print(rows[-1], file=sys.stderr)
     report("walks", f"{asked.walks} walks a pair", rows)
 
 

@@ -54,11 +54,11 @@ IDENTITY = re.compile(
     r"[\w.-]+@[\w-]+\.\w|\b(acm reference format|how to cite|authors?[’'] addresses|"
     r"correspondence:|"
     r"corresponding author|accepted:|accepted for publication|"
-    r"received:? \d{1,2} [A-Z]|published: |"
+    r"received:? \d{1,2} (jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)|published: |"
     r"academic editor|published as a|under review as|proceedings of the \d|©\s?\d{4}|"
     r"(was|were|is|are) (partially |partly )?(supported|funded) by (the |a )?[^.]{0,80}"
     r"(grant|foundation|council|ministry|program)|we (thank\b|are grateful to|gratefully)|"
-    r"the authors? (thank\b|would like to thank|acknowledge)|equal contribution|"
+    r"the authors? (thank\b|would like to thank|acknowledge)|equal contributions?\b(?! from)|"
     r"contributed equally)",
     re.IGNORECASE,
 )

@@ -28,7 +28,15 @@ _INVISIBLE = dict.fromkeys(
     ),
     "",
 )
-_MENDED = {**_LIGATURES, **_SPACES, **_INVISIBLE}
+# Fonts of small capitals and old-style figures have Adobe's private places for them.
+_PRIVATE = {
+    0xF700 + code: chr(code)
+    for code in (
+        *map(ord, "!$&?0123456789abcdefghijklmnopqrstuvwxyz¡¢¿"),
+        *(code for code in range(0xE0, 0xFF) if code != 0xF7),
+    )
+}
+_MENDED = {**_LIGATURES, **_SPACES, **_INVISIBLE, **_PRIVATE}
 # TeX's older fonts set an accent and its letter one after the other.
 _ACCENTS = {
     "´": "\u0301",

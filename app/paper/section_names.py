@@ -14,6 +14,12 @@ NUMBERED = re.compile(
 )
 _LETTERED = re.compile(r"[A-Z](\.\d{1,2})*[.:)]?\s")
 _APPENDIX = re.compile(r"appendix [A-Z\d]", re.IGNORECASE)
+_CONCLUSION = re.compile(
+    r"(\d{1,2}\.?\s+|[IVX]{1,5}\.\s+)?(summary and |discussion and )?"
+    r"(conclusions?|concluding remarks)( and .{1,30})?\W*",
+    re.IGNORECASE,
+)
+"""Ends a paper's text, whatever stood before."""
 _METHODS = re.compile(r"(online |materials? and )?methods")
 """Journals print these after the references, and they are no appendix."""
 ABSTRACT = re.compile(
@@ -112,12 +118,14 @@ class KindTracker:
     """The kinds of a paper's sections, one after the other.
 
     After a list of references come appendices; but where chapters have a list each, a section with
-    the next number is text again.
+    the next number is text again, and a list before the conclusion is a sidebar's.
     """
 
     def __init__(self, headings: Iterable[str]) -> None:
-        kinds = [section_kind(heading, "body") for heading in headings]
+        names = list(headings)
+        kinds = [section_kind(heading, "body") for heading in names]
         self._has_lists = kinds.count("references") > 1
+        self._conclusions = sum(map(_is_conclusion, names))
         self._number = 0
 
     def kind_of(self, heading: str, before: SectionKind) -> SectionKind:
@@ -127,10 +135,16 @@ class KindTracker:
         first = numbered["number"].split(".")[0] if numbered else ""
         if kind == "appendix" and self._has_lists and not _is_appendix(heading):
             follows = first.isdigit() and int(first) in (self._number, self._number + 1)
-            kind = "body" if follows else kind
+            goes_on = self._conclusions > 0 and not _LETTERED.match(heading)
+            kind = "body" if follows or goes_on else kind
+        self._conclusions -= _is_conclusion(heading)
         if kind == "body" and first.isdigit():
             self._number = int(first)
         return kind
+
+
+def _is_conclusion(heading: str) -> bool:
+    return _CONCLUSION.fullmatch(heading) is not None
 
 
 def _is_appendix(heading: str) -> bool:

@@ -139,6 +139,54 @@ def test_a_signature_at_a_letters_end_goes() -> None:
     assert after.sections[0].text == text
 
 
+FRONT = (
+    "Zoé Exemple† Bo Someoneson‡ †University of Somewhere ‡Institute of Examples "
+    "(zoe.exemple|bsomeones)@cs.somewhere.edu"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("The Exemple set is small.", "The [author] set is small."),
+        ("The Other-Exemple model wins.", "The Other-[author] model wins."),
+        ("Bo Someoneson labels it, and Someoneson checks it.",
+         "[author] labels it, and [author] checks it."),
+        ("See http://www-db.somewhere.edu/db/members.html for it.", "See [link] for it."),
+        ("The host is www-db.somewhere.edu.", "The host is [link]."),
+        ("It follows Exemple et al. (2020) and (Someoneson and Doe, 2019).", None),
+        ("It follows Exemple (2020), Exemple [3] and Exemple’s lemma.", None),
+        ("The examples, which somewhere.org has, are from Hong Kong.", None),
+    ],
+)  # fmt: skip
+def test_authors_that_an_address_confirms_are_not_named_further_on(
+    text: str, left: str | None
+) -> None:
+    sections = (
+        Section("", (Paragraph(FRONT), Paragraph("Hong Kong University")), "front_matter"),
+        Section("2 Data", (Paragraph(text),)),
+    )
+    after = blind_paper(Paper("T", "A", sections, 9))
+    assert [section.text for section in after.sections] == [left or text]
+
+
+def test_what_people_share_is_no_authors() -> None:
+    """A surname that is a word of the text, a name of the title, a host of everybody's mail."""
+    front = Paragraph("Al Greenish and Jo Titleson\nalgreenish@gmail.com, titleson@gmail.com")
+    text = "The greenish one, Greenish by name, is of Titleson: see https://mail.gmail.com/x."
+    sections = (
+        Section("", (front,), "front_matter"),
+        Section("2 Data", (Paragraph(text),)),
+    )
+    after = blind_paper(Paper("Titleson Trees", "A", sections, 9))
+    assert after.sections[0].text == text
+
+
+def test_a_measure_at_a_threshold_is_no_address() -> None:
+    text = "It reaches mAP@0.5 of 41.2, AP@0.75 of 30.1 and (top)@0.5 of 9."
+    assert blinded(text) == (text, ())
+
+
 def test_footnotes_that_cite_one_after_the_other_are_no_signature() -> None:
     notes = tuple(
         Paragraph(f"{number}A. Nobody, Phys. Rev. {number}, 101 (1961).", "footnote")

@@ -23,6 +23,8 @@ from app.paper.clean import Vocabulary, clean, join_lines
         ("Schr¨ odinger, ´Eric, Fran¸cois", "Schrödinger, Éric, François"),
         ("f (x) = ¨x", "f (x) = ẍ"),
         ("syn\u00adapses genera\u00ad", "synapses genera\u00ad"),
+        ("L\uf761\uf779\uf76f\uf775\uf774\uf773 \uf7e0 \uf731\uf739", "Layouts à 19"),
+        ("The\u00adpatients\u00adof\u00adall\u00adgroups", "The patients of all groups"),
         ("zero\u200bwidth tag\U000e0041s and \u202ebidi", "zero width tags and bidi"),
     ],
 )

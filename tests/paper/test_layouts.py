@@ -157,6 +157,21 @@ def test_appendices_and_what_only_looks_like_one() -> None:
     assert headings(paper, "appendix") == ["A Proofs", "A.1 More of them", "B Data"]
 
 
+def test_a_sidebars_references_are_not_the_end_of_the_text() -> None:
+    """As magazines print them: with a list of its own, before the text goes on."""
+    box = [*heading("What Is a Layout?"), *lines(SENTENCE * 3), *references("References")]
+    paper = read(
+        front(heading("Abstract"), lines(ABSTRACT), section("Introduction")),
+        box,
+        [*section("How Papers Are Set"), *section("Conclusions"), *references("References")],
+        section("Further Data"),
+    )
+    assert headings(paper, "body") == [
+        "Introduction", "What Is a Layout?", "How Papers Are Set", "Conclusions"
+    ]  # fmt: skip
+    assert headings(paper, "appendix") == ["Further Data"]
+
+
 def test_appendices_before_the_references() -> None:
     last = [*section("2 Conclusion"), *section("Appendix A Proofs"), *references("References")]
     paper = read(front(heading("Abstract"), lines(ABSTRACT), section("1 Introduction")), last)

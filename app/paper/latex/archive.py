@@ -89,15 +89,15 @@ def paper_from_archive(data: bytes) -> Paper:
         ArchiveUnreadable: it is damaged, or holds no LaTeX document.
         LatexUnreadable: the document can't be read.
     """
-    files = _read_files(data)
-    name, main = _main_file(files)
+    files = read_files(data)
+    name, main = main_of(files)
     folder = name.rpartition("/")[0]
     seen = {path.removeprefix(f"{folder}/"): content for path, content in files.items()}
     paper = paper_from_latex(main, seen, PurePosixPath(name).name)
     return replace(paper, sha256=hashlib.sha256(data).hexdigest())
 
 
-def _read_files(data: bytes) -> dict[str, bytes]:
+def read_files(data: bytes) -> dict[str, bytes]:
     """The texts in an archive by their path."""
     try:
         if data.startswith(_ZIPS):
@@ -270,7 +270,7 @@ def _is_read(path: str) -> bool:
     return name.lower().endswith(_READ) or name.startswith("00README")
 
 
-def _main_file(files: Mapping[str, bytes]) -> tuple[str, bytes]:
+def main_of(files: Mapping[str, bytes]) -> tuple[str, bytes]:
     """The document that no other includes; of several the likeliest by what arXiv or names say."""
     texts = {
         path: decode_latex(content)

@@ -114,7 +114,7 @@ def _body_parts(
     elsewhere = {*front.title, *front.abstract, *front.matter}
     own = [index for index in range(len(lines)) if index not in elsewhere]
     part = _Part("", (), 1, "body", lines[own[0]].page if own else 0, [])
-    kinds = KindTracker(heading.text for heading in headings)
+    kinds = KindTracker(heading.text for heading in headings if not heading.run_in)
     drafter = Drafter(body)
     at = 0
     for heading in headings:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from app.paper.model import Paper, Paragraph, Section
+from app.paper.screening.authors import Authors
 from app.paper.screening.blinding_rules import (
     CUTS,
     FRONT_KINDS,
@@ -17,7 +17,7 @@ from app.paper.screening.blinding_rules import (
     kind_of_note,
 )
 from app.paper.screening.edits import Cut, edited
-from app.paper.screening.identity import KEYWORDS, PERSON, names_in
+from app.paper.screening.identity import PERSON
 from app.paper.screening.numbering import without_line_numbers
 from app.paper.sentences import sentences
 
@@ -26,8 +26,6 @@ _DROPPED_SECTIONS = {
     "acknowledgements": "acknowledgements",
     "checklist": "checklist",
 }
-AUTHOR = "[author]"
-"""What stands in the text where one of the authors was named."""
 MOST_FRONT = 0.25
 """Largest share of a paper's text that goes as front matter; of more, running text stays."""
 _PROSE = 400
@@ -68,29 +66,6 @@ def _length(paper: Paper) -> int:
     return len(paper.title) + len(paper.abstract) + sum(len(s.text) for s in paper.sections)
 
 
-def _author_names(paper: Paper, front: Iterable[Section]) -> set[str]:
-    """Who the front matter names; but not what the paper itself speaks of in small letters."""
-    names: set[str] = set()
-    for paragraph in (paragraph for section in front for paragraph in section.paragraphs):
-        keywords = KEYWORDS.search(paragraph.text)
-        names |= names_in(paragraph.text[: keywords.start() if keywords else None])
-    text = "\n".join([paper.title, paper.abstract, *(s.text for s in paper.sections)])
-    words = set(re.findall(r"[^\W\d_]+", text))
-    own = paper.title + paper.abstract
-    return {
-        name
-        for name in names
-        if name not in own
-        and not all(w.lower() in words for w in re.findall(r"[^\W\d_]{2,}", name))
-    }
-
-
-def _any_of(names: set[str]) -> re.Pattern[str] | None:
-    longest_first = sorted(names, key=len, reverse=True)
-    found = "|".join(re.escape(name) for name in longest_first)
-    return re.compile(rf"\b(?:{found})\b") if found else None
-
-
 class _Blinding:
     """Remembers the kinds of what it dropped."""
 
@@ -99,7 +74,7 @@ class _Blinding:
         front = [section for section in paper.sections if section.kind == "front_matter"]
         size = sum(len(section.text) for section in front)
         self._keeps_prose = size > max(_PROSE, MOST_FRONT * _length(paper))
-        self._names = _any_of(_author_names(paper, front))
+        self._authors = Authors(paper, front)
 
     def add(self, section: Section, kept: list[Section]) -> None:
         """Add what is left of a section to the ones before it."""
@@ -175,8 +150,8 @@ class _Blinding:
         for kind, pattern, instead, hints in CUTS:
             if any(hint in text for hint in hints):
                 self._mark(kind, cuts, [(*m.span(), instead) for m in pattern.finditer(text)])
-        if self._names:
-            self._mark("authors", cuts, [(*m.span(), AUTHOR) for m in self._names.finditer(text)])
+        for kind, cut in self._authors.cuts(text):
+            self._mark(kind, cuts, [cut])
         if "hank" in text or "grate" in text or "knowledge" in text or "debted" in text:
             self._mark(
                 "acknowledgements",

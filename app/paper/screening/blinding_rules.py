@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from app.paper.model import Paragraph
+from app.paper.screening.authors import LINK
 from app.paper.screening.identity import (
     ADDRESS,
     AUTHOR_NOTE,
@@ -26,9 +27,6 @@ _CODE_LINK = re.compile(
     r"drive\.google\.com|figshare\.com|osf\.io)(/\s?[^\s)\]},;]*)?",
     re.IGNORECASE,
 )
-LINK = "[link]"
-"""What stands in the text where a link did that may name people."""
-
 _SHARED = r"(available|released|open-?sourced)"
 _ARTEFACT = (
     r"(code|codes|codebase|source|implementations?|datasets?|data|models?|weights|benchmark|"

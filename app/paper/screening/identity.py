@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import re
 
-EMAIL = re.compile(r"(\{[\w.,;|\s-]{1,300}\}|[\w.+-]{1,64})\s?@\s?[\w-]{1,63}(\.[\w-]{1,63}){1,5}")
+EMAIL = re.compile(
+    r"([{(\[][\w.,;|\s-]{1,300}[})\]]|[\w.+-]{1,64})\s?@\s?([\w-]{1,63}\.){1,5}[a-z]{2,24}\b",
+    re.IGNORECASE,
+)
+"""Not "mAP@0.5": a domain ends in letters."""
 ORCID = re.compile(r"(https?://orcid\.org/)?\b\d{4}-\d{4}-\d{4}-\d{3}[\dX]\b")
 
 _BANNERS = (
@@ -131,23 +135,16 @@ def are_several(text: str) -> bool:
     return is_names(text) and _people(text) > 1
 
 
-def names_in(text: str) -> set[str]:
-    """The full names, of two words or more, among those that lines of a front matter list."""
-    found: set[str] = set()
-    for line in text.split("\n"):
-        if ADDRESS.search(line) or is_sentence(line):
-            continue
-        bare = EMAIL.sub("", _MARKS.sub(";", line))
-        pieces = (" ".join(p.split()).strip(" .:()") for p in _BETWEEN_NAMES.split(bare))
-        found |= {p for p in pieces if " " in p and not p.isupper() and PERSON.fullmatch(p)}
-    return found
+def listed(text: str) -> list[str]:
+    """What a list of names names, one after the other: without marks, degrees and addresses."""
+    bare = EMAIL.sub("", _MARKS.sub(";", text))
+    pieces = (" ".join(piece.split()).strip(" .:()") for piece in _BETWEEN_NAMES.split(bare))
+    return [piece for piece in pieces if piece and not _TITLES.fullmatch(piece)]
 
 
 def _people(text: str) -> int:
     """How many people a text lists; none where it is something else."""
-    bare = EMAIL.sub("", _MARKS.sub(";", text)).replace("Authors:", "").replace("Author:", "")
-    pieces = [" ".join(piece.split()).strip(" .:()") for piece in _BETWEEN_NAMES.split(bare)]
-    pieces = [piece for piece in pieces if piece and not _TITLES.fullmatch(piece)]
+    pieces = listed(text.replace("Authors:", "").replace("Author:", ""))
     people = sum(_is_person(piece) for piece in pieces)
     return people if people >= 0.7 * len(pieces) else 0
 

@@ -12,7 +12,7 @@ from app.engine.models import SMOLLM2, find_source, locate
 from app.errors import ConfigurationError
 from app.settings import load_settings
 from training.errors import ModelMissing
-from training.recipe import Model
+from training.recipe import Model, Sft
 
 if TYPE_CHECKING:
     from app.engine.tokenizer import ChatTokenizer
@@ -44,6 +44,21 @@ def base_folder(model: Model, *, tokenizer_only: bool = False) -> Path:
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         first_line = str(error).strip().partition("\n")[0]
         raise ModelMissing(f"model.base {model.base!r} can't be had: {first_line}") from error
+
+
+def unsloth_name(model: Model, sft: Sft, folder: Path) -> str:
+    """What Unsloth is to open where the base lies in ``folder``.
+
+    In 4 bit it has copies of its own, quantized layer by layer as each bears it, and finds them by
+    the hub's name of the base. A folder it would quantize plainly, every layer alike.
+    """
+    if not sft.load_in_4bit:
+        return str(folder)
+    if sft.four_bit_base is not None:
+        return sft.four_bit_base
+    source = find_source(model.base, cpu=True)
+    at_hand = source is SMOLLM2 or Path(source.location).is_dir()
+    return str(folder) if at_hand else source.location
 
 
 def base_tokenizer(model: Model) -> ChatTokenizer:

@@ -14,14 +14,14 @@ from training.recipe import Sft
 from training.weights import in_short, load_model
 
 
-def open_model(folder: Path, sft: Sft, seed: int) -> Any:
+def open_model(source: Path | str, sft: Sft, seed: int) -> Any:
     """
     Raises:
         InputInvalid: the base can't be loaded.
         CheckFailed: ``target_modules`` hits nothing, or what can have no adapter.
     """
     quantization = _four_bit() if sft.load_in_4bit else None
-    base = load_model(folder, torch.bfloat16, quantization)
+    base = load_model(Path(source), torch.bfloat16, quantization)
     set_seed(seed)
     adapter = LoraConfig(
         r=sft.lora_rank,

@@ -19,10 +19,10 @@ import torch
 from training.recipe import Sft
 
 
-def open_model(folder: Path, sft: Sft, seed: int) -> Any:
-    """As :func:`training.lora_trl.open_model`."""
+def open_model(source: Path | str, sft: Sft, seed: int) -> Any:
+    """As :func:`training.lora_trl.open_model`; ``source`` is a folder or :func:`unsloth_name`."""
     base, _ = FastModel.from_pretrained(
-        str(folder),
+        str(source),
         max_seq_length=sft.max_length,
         dtype=torch.bfloat16,
         load_in_4bit=sft.load_in_4bit,

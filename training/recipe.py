@@ -191,6 +191,10 @@ class Sft(_Section):
     """As transformers' `TrainingArguments.optim` names it."""
     load_in_4bit: bool = False
     """The base in 4 bit while it is trained. The adapter is merged into the whole one."""
+    four_bit_base: str | None = None
+    """With Unsloth: the hub id or folder of a 4-bit copy of the base, where `model.base` is a
+    folder. A base named by its hub id has one that Unsloth finds by itself; a folder without one is
+    quantized to plain NF4, every layer alike."""
     max_length: int = Field(8192, ge=512)
     """Tokens of prompt and review together. The paper's body is cut to it, the review never."""
     gradient_checkpointing: bool = True

@@ -34,14 +34,15 @@ def main(job: Job) -> Mapping[str, Any]:
     import torch
     from transformers import AutoTokenizer
 
-    from training.base import base_folder
+    from training.base import base_folder, unsloth_name
     from training.manifest import sha256_of
     from training.trainer import build_trainer, last_checkpoint
     from training.weights import check_adapted, eos_ids
 
     base = base_folder(recipe.model)
     tokenizer = AutoTokenizer.from_pretrained(base)
-    model = open_model(base, sft, job.seed)
+    source = unsloth_name(recipe.model, sft, base) if by_unsloth else base
+    model = open_model(source, sft, job.seed)
     check_adapted(model)
     train, val = (examples_of(job, split, tokenizer, eos_ids(model)) for split in ("train", "val"))
     checkpoints = job.folder / CHECKPOINTS
@@ -58,6 +59,7 @@ def main(job: Job) -> Mapping[str, Any]:
     trainable, parameters = model.get_nb_trainable_parameters()
     counts = {
         "backend": "unsloth" if by_unsloth else "trl",
+        "opened": str(source),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "base_sha256": sha256_of(base),
         "rows": {"train": len(train), "val": len(val)},

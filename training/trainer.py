@@ -70,6 +70,8 @@ def build_trainer(
             max_length=sft.max_length,
             gradient_checkpointing=sft.gradient_checkpointing,
             logging_steps=1,
+            # TRL counts them in compute_loss, which Unsloth replaces.
+            include_num_input_tokens_seen="non_padding",
             # A loss that is no number is to be seen.
             logging_nan_inf_filter=False,
             eval_strategy="epoch" if val else "no",
@@ -99,7 +101,17 @@ class Watch(TrainerCallback):  # type: ignore[misc]
     def __init__(self, highest_first_loss: float) -> None:
         self._highest = highest_first_loss
         self._began = 0.0
-        self._tokens = 0.0
+        self._tokens = 0
+
+    def on_train_begin(
+        self,
+        args: TrainingArguments,  # noqa: ARG002
+        state: TrainerState,
+        control: TrainerControl,  # noqa: ARG002
+        **_: Any,
+    ) -> None:
+        # Not 0 where training goes on after a kill.
+        self._tokens = state.num_input_tokens_seen
 
     def on_step_begin(self, *_: Any, **__: Any) -> None:
         self._began = time.perf_counter()
@@ -116,7 +128,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             return
         loss = logs["loss"]
         # What the log keeps goes into the checkpoints, and so outlives a kill.
-        tokens = logs["num_tokens"]
+        tokens = state.num_input_tokens_seen
         state.log_history[-1]["seconds"] = time.perf_counter() - self._began
         state.log_history[-1]["tokens"] = tokens - self._tokens
         self._tokens = tokens

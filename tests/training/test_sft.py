@@ -22,11 +22,12 @@ from trl import SFTConfig, SFTTrainer
 from app.engine.tokenizer import ChatTokenizer
 from tests.doubles import WHOLE_REVIEW
 from tests.training.tiny import paper_row, prepared, review_row, tiny_gemma, tiny_tokenizer
+from training.base import unsloth_name
 from training.errors import CheckFailed, InputInvalid, ModelMissing
 from training.examples import end_of_turn, make_example
 from training.lora_trl import open_model
 from training.manifest import Manifest, read_manifest
-from training.recipe import Sft
+from training.recipe import Model, Sft
 from training.sft import STAGE, unsloth_is_meant
 from training.stage import run_stage
 from training.trainer import last_checkpoint
@@ -122,6 +123,39 @@ def test_a_checkpoint_that_is_cut_off_is_passed_over(
             content = content[: len(content) // 2]
         (tmp_path / "checkpoint-8" / whole.name).write_bytes(content)
     assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-6"
+
+
+def test_a_trainer_that_counts_no_tokens_is_trained_all_the_same(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unsloth 2026.10.7 puts such a ``compute_loss`` in the place of TRL's."""
+
+    def compute_loss(self: Any, *args: Any, **named: Any) -> Any:
+        return super(SFTTrainer, self).compute_loss(*args, **named)
+
+    monkeypatch.setattr(SFTTrainer, "compute_loss", compute_loss)
+    counts = train(tmp_path, base, sft={"max_steps": 2}).counts
+    assert counts["steps"] == 2
+    assert counts["tokens_per_second"] > 0
+
+
+@pytest.mark.parametrize(
+    ("base", "sft", "opened"),
+    [
+        # By the hub's name Unsloth finds its own dynamic 4-bit copy; a folder it quantizes plainly.
+        ("unsloth/gemma-4-E4B-it", {"load_in_4bit": True}, "unsloth/gemma-4-E4B-it"),
+        ("unsloth/gemma-4-E4B-it", {}, "FOLDER"),
+        ("FOLDER", {"load_in_4bit": True}, "FOLDER"),
+        ("FOLDER", {"load_in_4bit": True, "four_bit_base": "x/y-bnb-4bit"}, "x/y-bnb-4bit"),
+        ("smollm2", {"load_in_4bit": True}, "FOLDER"),
+    ],
+)
+def test_unsloth_gets_the_name_by_which_it_has_a_dynamic_4_bit_copy(
+    base: str, sft: dict[str, Any], opened: str, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").touch()
+    asked = Model(base=base.replace("FOLDER", str(tmp_path)))
+    assert unsloth_name(asked, Sft(**sft), tmp_path) == opened.replace("FOLDER", str(tmp_path))
 
 
 def train(folder: Path, base: Path, **more: Any) -> Manifest:

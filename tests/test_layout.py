@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "app").rglob("*.py"))
 TRAINING = sorted((ROOT / "training").rglob("*.py"))
-STAGES = ("collect", "teach", "filter", "sft", "merge", "benchmark", "calibrate", "card")
+STAGES = ("collect", "teach", "filter", "sft", "merge", "benchmark", "calibrate", "card", "upload")
 """Commands of training/, which meet only through files."""
 
 # A file's room, by the longest prefix of its module, and the rooms it may import from.

@@ -13,16 +13,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.engine.launcher import engine_launcher
+from app.engine.weights import content_of
 from app.settings import Settings
 from training.base import base_folder
 from training.files import PLOTS, metrics_name, model_folder, plot_name, rows_name
 from training.recipe import Recipe
-from training.reviewing import Launcher, review_papers, reviewing_settings
+from training.reviewing import CACHE, Launcher, as_served, review_papers, reviewing_settings
 from training.rows import PaperRow, ReviewedRow, load_papers
 from training.stage import Job, Stage, command, required, stage_file
 
 if TYPE_CHECKING:
     from training.report import Judged
+
+
+ANALYSIS = tuple(
+    f"benchmark.{key}"
+    for key in (
+        "label",
+        "baselines_from",
+        "bootstrap",
+        "confidence",
+        "length_classes",
+        "most",
+        "base_read_until",
+    )
+)
+"""What the reviews do not depend on."""
 
 
 def benchmark_stage(launcher: Launcher = engine_launcher) -> Stage:
@@ -36,12 +52,16 @@ def benchmark_stage(launcher: Launcher = engine_launcher) -> Stage:
         papers = _papers(job.recipe)
         of = judged(papers, asked.label)
         reviewed: dict[str, Sequence[ReviewedRow]] = {}
+        served: dict[str, Mapping[str, Any]] = {}
         # The base first: the tuned model's figures stand beside its.
         for model in sorted(asked.models):
             settings = _settings(job.recipe, model)
             path = job.folder / rows_name(job.recipe, model)
-            reviewed[model] = review_papers(job, papers, asked, launcher(settings), settings, path)
-        return write_results(job, of, _train(job.recipe), reviewed)
+            reviewed[model] = review_papers(
+                job, papers, asked, launcher(settings), settings, _content(settings), path
+            )
+            served[model] = as_served(asked, settings)
+        return write_results(job, of, _train(job.recipe), reviewed, served)
 
     return Stage(
         name="benchmark",
@@ -49,7 +69,16 @@ def benchmark_stage(launcher: Launcher = engine_launcher) -> Stage:
         inputs=_inputs,
         outputs=_outputs,
         main=main,
+        keeps=(CACHE,),
+        analysis=ANALYSIS,
     )
+
+
+def _content(settings: Settings) -> str:
+    """Which model it is: its weights' fingerprint, or what an upstream calls it."""
+    if settings.engine == "upstream":
+        return f"{settings.upstream_url} {settings.model}"
+    return content_of(Path(settings.model))
 
 
 def _papers(recipe: Recipe) -> list[PaperRow]:
@@ -69,9 +98,10 @@ def _train(recipe: Recipe) -> Judged | None:
 
 def _inputs(recipe: Recipe) -> list[Path]:
     asked = recipe.benchmark
-    paths = [stage_file(recipe, "collect", "benchmark.jsonl")]
-    if asked.baselines_from == "train":
-        paths.append(stage_file(recipe, "collect", "papers.jsonl"))
+    paths = [
+        stage_file(recipe, "collect", name)
+        for name in ("benchmark.jsonl", "papers.jsonl", "leaks.json")
+    ]
     if "tuned" in asked.models and asked.upstream_url is None:
         paths.append(model_folder(recipe))
     return paths

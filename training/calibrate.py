@@ -14,15 +14,29 @@ from pathlib import Path
 from typing import Any
 
 from app.engine.launcher import engine_launcher
+from app.engine.weights import content_of
 from training.errors import InputInvalid
 from training.files import CALIBRATION, CALIBRATION_REPORT, model_folder
 from training.jsonl import read_rows
 from training.recipe import Recipe
-from training.reviewing import Launcher, review_papers, reviewing_settings
+from training.reviewing import CACHE, Launcher, review_papers, reviewing_settings
 from training.rows import PaperRow, ReviewRow, load_papers, title_key
 from training.stage import Job, Stage, command, required, stage_file
 
 REVIEWED = "val_full.jsonl"
+ANALYSIS = tuple(
+    f"calibrate.{key}"
+    for key in (
+        "label",
+        "method",
+        "coverages",
+        "folds",
+        "target_precision",
+        "bootstrap",
+        "confidence",
+        "most",
+    )
+)
 
 
 def calibrate_stage(launcher: Launcher = engine_launcher) -> Stage:
@@ -38,10 +52,10 @@ def calibrate_stage(launcher: Launcher = engine_launcher) -> Stage:
         check_classes(of)
         folder = model_folder(job.recipe)
         settings = reviewing_settings(asked, engine="vllm", model=str(folder))
-        rows = review_papers(
-            job, papers, asked, launcher(settings), settings, job.folder / REVIEWED
-        )
-        return calibrate(job, asked, told_of(of, rows))
+        content = content_of(folder)
+        path = job.folder / REVIEWED
+        rows = review_papers(job, papers, asked, launcher(settings), settings, content, path)
+        return calibrate(job, asked, told_of(of, rows), content)
 
     return Stage(
         name="calibrate",
@@ -49,6 +63,8 @@ def calibrate_stage(launcher: Launcher = engine_launcher) -> Stage:
         inputs=_inputs,
         outputs=lambda _: [CALIBRATION, CALIBRATION_REPORT, REVIEWED],
         main=main,
+        keeps=(CACHE,),
+        analysis=ANALYSIS,
     )
 
 

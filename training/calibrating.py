@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import logit
+from scipy.stats import chi2
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
@@ -24,6 +25,10 @@ from training.errors import CheckFailed
 Method = Literal["temperature", "platt", "isotonic"]
 Map = Temperature | Platt | Isotonic
 
+_LEAST_SLOPE = 1e-6
+"""Of a map that says the same of every paper: Platt's slope is above 0."""
+_SURE = 0.05
+"""A bias that chance explains no oftener than this is needed."""
 _HOTTEST = 1e3
 """Temperatures are sought between this and its inverse."""
 _DIGITS, _STEPS = 4, 10_000
@@ -45,14 +50,34 @@ def fitted(
 ) -> tuple[Map, str]:
     """The map that suits papers of both classes best, and what is odd about it, if anything.
 
+    Where papers are the likelier to be rejected, the higher the model's probability, no map that
+    rises helps: each paper gets the share of accepted ones.
+
     Raises:
-        CheckFailed: papers are the likelier to be rejected, the higher the model's probability.
+        CheckFailed: ``temperature`` is asked for, and the fit needs a bias.
     """
     if method == "temperature":
-        return _temperature(probabilities, accepted)
+        found, note = _temperature(probabilities, accepted)
+        _check_no_bias(found, probabilities, accepted)
+        return found, note
     if method == "platt":
-        return _platt(probabilities, accepted), ""
+        return _platt(probabilities, accepted)
     return _isotonic(probabilities, accepted), ""
+
+
+def _check_no_bias(found: Map, probabilities: Sequence[float], accepted: Sequence[bool]) -> None:
+    """A likelihood-ratio test of the temperature within Platt's map, one parameter apart."""
+    biased, _ = _platt(probabilities, accepted)
+    losses = [
+        log_loss(accepted, [_inside(each.apply(p)) for p in probabilities], normalize=False)
+        for each in (found, biased)
+    ]
+    chance = float(chi2.sf(2 * (losses[0] - losses[1]), df=1))
+    if chance < _SURE:
+        raise CheckFailed(
+            f"a temperature alone does not fit: Platt's map has a bias of {biased.intercept:.2f}, "
+            f"which chance explains with probability {chance:.2g}; set calibrate.method to platt"
+        )
 
 
 def _temperature(probabilities: Sequence[float], accepted: Sequence[bool]) -> tuple[Map, str]:
@@ -73,18 +98,19 @@ def _temperature(probabilities: Sequence[float], accepted: Sequence[bool]) -> tu
     return Temperature(temperature=temperature), note
 
 
-def _platt(probabilities: Sequence[float], accepted: Sequence[bool]) -> Platt:
+def _platt(probabilities: Sequence[float], accepted: Sequence[bool]) -> tuple[Platt, str]:
     """Logistic regression on the logit, without a penalty."""
     model = LogisticRegression(C=np.inf)
     held = np.clip(probabilities, SMALLEST, 1 - SMALLEST)
     model.fit(logit(held).reshape(-1, 1), accepted)
     slope, intercept = float(model.coef_[0, 0]), float(model.intercept_[0])
-    if slope <= 0:
-        raise CheckFailed(
-            f"Platt's slope is {slope:.3f}: papers that the model finds likelier to be accepted "
-            "were rejected more often; no map that rises mends that"
-        )
-    return Platt(slope=slope, intercept=intercept)
+    if slope > 0:
+        return Platt(slope=slope, intercept=intercept), ""
+    note = (
+        f"the probabilities tell nothing of the papers: Platt's slope would be {slope:.3f}; each "
+        "paper gets the share of accepted ones"
+    )
+    return Platt(slope=_LEAST_SLOPE, intercept=float(logit(np.mean(accepted)))), note
 
 
 def _isotonic(probabilities: Sequence[float], accepted: Sequence[bool]) -> Isotonic:
@@ -108,9 +134,36 @@ def out_of_fold(method: Method, told: Told, folds: int, seed: int) -> list[float
     by = StratifiedKFold(min(folds, smaller), shuffle=True, random_state=seed)
     calibrated = np.empty(len(probabilities))
     for rest, held_out in by.split(probabilities, accepted):
-        found, _ = fitted(method, probabilities[rest].tolist(), accepted[rest].tolist())
+        found = _fold(method, probabilities[rest].tolist(), accepted[rest].tolist())
         calibrated[held_out] = [found.apply(p) for p in probabilities[held_out].tolist()]
     return [float(p) for p in calibrated]
+
+
+def _fold(method: Method, probabilities: Sequence[float], accepted: Sequence[bool]) -> Map:
+    """Of a part of the papers: whether the method suits is asked of them all."""
+    if method == "temperature":
+        return _temperature(probabilities, accepted)[0]
+    return fitted(method, probabilities, accepted)[0]
+
+
+def disagreement(told: Told, calibrated: Sequence[float]) -> dict[str, Any]:
+    """Papers of which the review's line says one thing, and the calibrated probability another."""
+    apart = [
+        (decision == "accept", accepted)
+        for decision, probability, accepted in zip(
+            told.decisions, calibrated, told.accepted, strict=True
+        )
+        if decision is not None and (decision == "accept") != (probability >= 0.5)
+    ]
+    right = sum(decided == accepted for decided, accepted in apart)
+    return {
+        "about": "papers whose decision, the review's line, is another than that of their "
+        "calibrated probability, cross-validated: accept from 0.5 on",
+        "papers": len(apart),
+        "of": len(told.accepted),
+        "decision_right": right,
+        "probability_right": len(apart) - right,
+    }
 
 
 def band_table(

@@ -17,12 +17,19 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from training.errors import InputInvalid
-from training.files import CALIBRATION, CALIBRATION_REPORT, PLOTS, metrics_name, plot_name
+from training.files import (
+    CALIBRATION,
+    CALIBRATION_REPORT,
+    CARD,
+    PLOTS,
+    metrics_name,
+    plot_name,
+    stages_of,
+)
 from training.manifest import FILE, Manifest, read_manifest, write_atomically
 from training.recipe import Recipe
-from training.stage import Job, Name, Stage, command, stage_file
+from training.stage import Job, Stage, command, stage_file
 
-CARD = "README.md"
 TEMPLATE = Path(__file__).with_name("card.jinja.md")
 ROWS = (
     "f1",
@@ -41,6 +48,7 @@ ROWS = (
     "unparsed_rate",
 )
 VENUE_ROWS = ("f1", "accuracy", "balanced_accuracy", "accept_rate")
+NEWEST_ROWS = ("auroc", "balanced_accuracy", "mcc", "accept_rate")
 EVALUATED = ("f1", "accuracy", "balanced_accuracy", "mcc", "auroc")
 """What goes into the card's machine-readable results, where it is defined."""
 BESIDE = ("base_model", "always_accept", "same_rate_random", "length_only", "bag_of_words")
@@ -63,6 +71,8 @@ def main(job: Job) -> Mapping[str, Any]:
         template_path=str(TEMPLATE),
         **_about_run(recipe, manifests),
         **_about_worth(metrics),
+        **_about_reading(metrics),
+        hardware=_about_hardware(manifests),
         calibration=_about_calibration(calibration),
         plots=[{"file": plot_name(recipe, plot), "about": _ABOUT_PLOTS[plot]} for plot in PLOTS],
     )
@@ -74,10 +84,41 @@ def main(job: Job) -> Mapping[str, Any]:
     return {"figures": len(ROWS), "stages": len(manifests)}
 
 
-def stages_of(recipe: Recipe) -> list[Name]:
-    """The stages that the card tells of, in their order."""
-    taught: list[Name] = ["teach"] if recipe.teach else []
-    return ["collect", *taught, "filter", "sft", "merge", "benchmark", "calibrate"]
+def _about_reading(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """What the papers give away, how old they are, and how they were reviewed."""
+    from training.leaks import told
+
+    contamination = metrics["contamination"]
+    newest = contamination.get("newest")
+    return {
+        "leaks": {name: told(found) for name, found in metrics["leaks"].items()},
+        "contamination": _sentence(contamination["about"]),
+        "read_until": contamination["base_read_until"],
+        "newest": newest
+        and {
+            "year": newest["year"],
+            "papers": newest["papers"],
+            "rows": [
+                [name.replace("_", " "), _cell(newest["figures"][name])] for name in NEWEST_ROWS
+            ],
+        },
+        "served": {
+            name: value for name, value in metrics["as_served"].items() if value not in (None, "")
+        },
+    }
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _about_hardware(manifests: Mapping[str, Manifest]) -> dict[str, Any]:
+    sft = manifests["sft"].counts
+    return {
+        "device": sft.get("device", "not recorded"),
+        "memory": sft.get("peak_memory_gib"),
+        "seconds": {stage: round(manifest.seconds) for stage, manifest in manifests.items()},
+    }
 
 
 def metrics_file(recipe: Recipe) -> Path:
@@ -238,6 +279,9 @@ def _about_calibration(report: Mapping[str, Any]) -> dict[str, Any]:
             [name.replace("_", " "), _cell(before[name]), _cell(after[name])] for name in before
         ],
         "band": band,
+        "disagreement": report["disagreement"],
+        "mode": report["calibration"]["mode"],
+        "format": report["calibration"]["format"],
     }
 
 

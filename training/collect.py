@@ -6,47 +6,91 @@ python -m training.collect --recipe training/recipes/full.yaml
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from training.dividing import divided
 from training.jsonl import write_rows
-from training.recipe import FileSource, OpenReviewSource, PeerReadSource, Recipe, Source
+from training.manifest import write_atomically
+from training.recipe import Recipe
+from training.recipe_sources import (
+    JsonlSource,
+    OpenReviewSource,
+    PapersSource,
+    PeerReadSource,
+    Source,
+)
 from training.rows import PaperRow, Rejected, title_key
-from training.sources import Read, neurips2025, openreview, peerread
+from training.sources import Read, jsonl, openreview, papers, peerread
+from training.sources.openreview_client import Client
 from training.stage import Job, Stage, command
 
-PAPERS, BENCHMARK, REJECTED = "papers.jsonl", "benchmark.jsonl", "rejected.jsonl"
-CLONE, FETCHED = "PeerRead", "openreview.jsonl"
+PAPERS, BENCHMARK, REJECTED, LEAKS = (
+    "papers.jsonl",
+    "benchmark.jsonl",
+    "rejected.jsonl",
+    "leaks.json",
+)
+CLONE, FETCHED, DOWNLOADS = "PeerRead", "openreview.jsonl", "openreview"
 
 
 def inputs(recipe: Recipe) -> list[Path]:
     paths: list[Path] = []
     for source in (*recipe.collect.sources, *recipe.collect.benchmark):
-        if isinstance(source, FileSource):
+        if isinstance(source, JsonlSource):
             paths.append(source.path)
+        elif isinstance(source, PapersSource):
+            paths += papers.files(source, recipe.run.seed)
         elif isinstance(source, PeerReadSource) and source.clone:
             paths += peerread.folders(source, source.clone)
     return paths
 
 
 def main(job: Job) -> Mapping[str, Any]:
-    benchmark = gather(_all(job, job.recipe.collect.benchmark), not_of={})
+    asked = job.recipe.collect
+    benchmark = gather(_all(job, asked.benchmark), not_of={})
     titles = {title_key(paper.title): paper.id for paper in benchmark.papers}
-    training = gather(_all(job, job.recipe.collect.sources), not_of=titles)
+    training = gather(_all(job, asked.sources), not_of=titles)
+    parted = divided(training.papers, asked.split, job.seed)
+    training.papers = [paper for paper in parted if asked.split is None or paper.split != "test"]
+    benchmark.papers += [paper for paper in parted if asked.split and paper.split == "test"]
     counts = {
         **{f"papers: {name}": n for name, n in sorted(_by_source(training.papers).items())},
         **{f"benchmark: {name}": n for name, n in sorted(_by_source(benchmark.papers).items())},
         **{f"left out: {name}": n for name, n in sorted(training.reasons().items())},
         **{f"left out of the benchmark: {n}": c for n, c in sorted(benchmark.reasons().items())},
+        **_commits(job),
     }
     write_rows(job.folder / BENCHMARK, benchmark.papers)
     write_rows(job.folder / PAPERS, training.papers)
     write_rows(job.folder / REJECTED, [*benchmark.rejected, *training.rejected])
+    _look_for_leaks(job, {"train": training.papers, "benchmark": benchmark.papers})
     job.show_counts("collect", counts)
     return counts
+
+
+def _commits(job: Job) -> dict[str, str]:
+    """What PeerRead's clones were at."""
+    found = {}
+    for source in (*job.recipe.collect.sources, *job.recipe.collect.benchmark):
+        if isinstance(source, PeerReadSource):
+            clone = source.clone or job.folder / CLONE
+            found[f"commit of {clone.name}"] = peerread.commit_of(source, clone) or "none: no clone"
+    return found
+
+
+def _look_for_leaks(job: Job, splits: Mapping[str, Sequence[PaperRow]]) -> None:
+    from training.leaks import leaks_of, told
+
+    found = {}
+    for name, rows in splits.items():
+        found[name] = leaks_of(rows, job.seed)
+        job.say(f"collect: {name}: {told(found[name])}")
+    write_atomically(job.folder / LEAKS, json.dumps(found, indent=2, allow_nan=False) + "\n")
 
 
 @dataclass
@@ -95,19 +139,31 @@ def _all(job: Job, sources: Sequence[Source]) -> Iterator[Read]:
     for source in sources:
         if isinstance(source, OpenReviewSource):
             yield from asyncio.run(_from_openreview(job, source))
+        elif isinstance(source, PapersSource):
+            yield from asyncio.run(_from_files(job, source))
         elif isinstance(source, PeerReadSource):
             clone = source.clone or job.folder / CLONE
             if source.clone is None:
                 job.say(f"collect: PeerRead in {clone}, cloned if it isn't there")
-                peerread.clone_to(clone)
+                peerread.clone_to(clone, source.commit)
             yield from job.track(peerread.papers(source, clone, job.seed), "PeerRead")
         else:
-            yield from job.track(neurips2025.papers(source, job.seed), source.path.name)
+            yield from job.track(jsonl.papers(source, job.seed), source.path.name)
+
+
+async def _from_files(job: Job, source: PapersSource) -> list[Read]:
+    lines = papers.lines_of(source, job.seed)
+    rows = []
+    with job.progress(source.csv.name, len(lines)) as advance:
+        async for row in papers.papers(source, lines):
+            rows.append(row)
+            advance()
+    return rows
 
 
 async def _from_openreview(job: Job, source: OpenReviewSource) -> list[Read]:
     fetched = job.folder / FETCHED
-    client = await asyncio.to_thread(openreview.Client, source.url)
+    client = await asyncio.to_thread(Client, source.url, job.folder / DOWNLOADS)
     notes = await openreview.listed(client, source, job.seed)
     rows = []
     with job.progress("OpenReview", len(notes)) as advance:
@@ -121,9 +177,9 @@ STAGE = Stage(
     name="collect",
     sections=("collect",),
     inputs=inputs,
-    outputs=lambda _: (PAPERS, BENCHMARK, REJECTED),
+    outputs=lambda _: (PAPERS, BENCHMARK, REJECTED, LEAKS),
     main=main,
-    keeps=(CLONE,),
+    keeps=(CLONE, DOWNLOADS),
 )
 
 if __name__ == "__main__":

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from app.engine.base import Message, Tokenizer
 from app.errors import InvalidRequest
-from app.review.decision import Decision
-from app.review.template import ACCEPTANCE, REJECTION, VERDICT_LEAD
 from training.errors import CheckFailed, InputInvalid
+from training.labels import DECISIONS, verdict_line
 from training.prompts import prompt_of
 from training.rows import PaperRow, ReviewRow
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 NO_LOSS = -100
 """The label of a token that is not learnt, as torch and all of its trainers have it."""
-_VERDICTS: Mapping[Decision, str] = {"accept": ACCEPTANCE, "reject": REJECTION}
 _ANSWER = "ANSWER"
 
 
@@ -103,10 +101,6 @@ def make_example(
     return Example(row.id, prompt.messages, ids, answer, cut)
 
 
-def verdict_line(decision: Decision) -> str:
-    return f"{VERDICT_LEAD} {_VERDICTS[decision]}."
-
-
 def check_columns(
     examples: Sequence[Example],
     dataset: Sequence[Mapping[str, Any]],
@@ -120,7 +114,7 @@ def check_columns(
     """
     if len(dataset) != len(examples):
         raise CheckFailed(f"the trainer kept {len(dataset)} of {len(examples)} rows")
-    ends = tuple(verdict_line(decision) for decision in _VERDICTS)
+    ends = tuple(verdict_line(decision) for decision in DECISIONS)
     for example, columns in zip(examples, dataset, strict=True):
         ids, labels = list(columns["input_ids"]), list(columns["labels"])
         learnt = [label for label in labels if label != NO_LOSS]

@@ -13,10 +13,12 @@ from typing import Any
 
 from app.review.decision import Decision, verdict_lines
 from app.review.parse import parse_review
+from app.review.template import VERDICT_HEADING
 from app.review.templates import published
 from training.errors import InputInvalid
-from training.human import Unfit, longest_first, target_of, verdict_line
+from training.human import Unfit, longest_first, target_of
 from training.jsonl import read_rows, write_rows
+from training.labels import verdict_line
 from training.recipe import Filter, Recipe
 from training.rows import (
     HumanReview,
@@ -36,7 +38,7 @@ TRAIN, VAL, REJECTED = "train.jsonl", "val.jsonl", "rejected.jsonl"
 def inputs(recipe: Recipe) -> list[Path]:
     papers = [stage_file(recipe, "collect", "papers.jsonl")]
     taught = [stage_file(recipe, "teach", "reviews.jsonl")]
-    return papers + (taught if recipe.filter.targets != "human" else [])
+    return papers + (taught if "teacher" in recipe.filter.targets else [])
 
 
 def main(job: Job) -> Mapping[str, Any]:
@@ -50,15 +52,20 @@ def main(job: Job) -> Mapping[str, Any]:
             if isinstance(review, ReviewRow):
                 review = short_enough(review, wanted.most_words)
             read.append(review)
-    if wanted.targets != "teacher":
-        for paper in job.track(list(papers.values()), "human reviews"):
+    for paper in job.track(list(papers.values()), "papers"):
+        if "human" in wanted.targets:
             read += from_people(paper, wanted)
+        if "decision" in wanted.targets:
+            read.append(from_decision(paper))
     found = [row for row in read if isinstance(row, ReviewRow)]
     kept, doubles = without_doubles(found)
     surplus: list[Rejected] = []
     if wanted.balance:
         kept, surplus = balanced(kept, job.seed)
-    train, val = split(kept, wanted.val_fraction, job.seed)
+    if wanted.val_fraction is None:
+        train, val = marked(kept, papers)
+    else:
+        train, val = split(kept, wanted.val_fraction, job.seed)
     rejected = [*(row for row in read if isinstance(row, Rejected)), *doubles, *surplus]
     write_rows(job.folder / TRAIN, train)
     write_rows(job.folder / VAL, val)
@@ -179,6 +186,21 @@ def _from_person(
     return short_enough(row, wanted.most_words)
 
 
+def from_decision(paper: PaperRow) -> ReviewRow | Rejected:
+    """The verdict line alone, as the service asks for it where it reads no more."""
+    row_id = f"{paper.id}/decision"
+    if paper.decision is None:
+        return Rejected(id=row_id, paper=paper.id, source="decision", reason="no_official_decision")
+    return ReviewRow(
+        id=row_id,
+        paper=paper.id,
+        source="decision",
+        text=f"## {VERDICT_HEADING}\n{verdict_line(paper.decision)}",
+        decision=paper.decision,
+        official=paper.decision,
+    )
+
+
 def _unfit(paper: PaperRow, row_id: str, reason: str, detail: str = "", text: str = "") -> Rejected:
     return Rejected(
         id=row_id, paper=paper.id, source="human", reason=reason, detail=detail, text=text
@@ -196,7 +218,9 @@ def without_doubles(rows: Sequence[ReviewRow]) -> tuple[list[ReviewRow], list[Re
     kept: dict[str, ReviewRow] = {}
     doubles: list[Rejected] = []
     for row in rows:
-        first = kept.setdefault(text_sha256(row.text), row)
+        # A verdict line alone is like many others.
+        text = f"{row.paper}\n{row.text}" if row.source == "decision" else row.text
+        first = kept.setdefault(text_sha256(text), row)
         if first is not row:
             doubles.append(_dropped(row, "duplicate_text", f"same as {first.id}"))
     return list(kept.values()), doubles
@@ -247,6 +271,25 @@ def split(
                 f"the {name} split is empty: {len(rows)} reviews of {len(decisions)} papers, "
                 f"filter.val_fraction {val_fraction:g}"
             )
+    return train, val
+
+
+def marked(
+    rows: Sequence[ReviewRow], papers: Mapping[str, PaperRow]
+) -> tuple[list[ReviewRow], list[ReviewRow]]:
+    """Train and validation as ``collect`` marked the papers.
+
+    Raises:
+        InputInvalid: one of them would be empty.
+    """
+    held = {name for name, paper in papers.items() if paper.split in ("val", "dev")}
+    train = [row for row in rows if row.paper not in held]
+    val = [row for row in rows if row.paper in held]
+    if not train or not val:
+        raise InputInvalid(
+            f"{len(train)} targets are of papers to train on, {len(val)} of papers that collect "
+            "marked as val or dev: give collect.split or filter.val_fraction"
+        )
     return train, val
 
 

@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.review.calibration import Calibration
-from training.calibrating import Told, band_table, fitted, out_of_fold, suggested_band
+from training.calibrating import (
+    Told,
+    band_table,
+    disagreement,
+    fitted,
+    out_of_fold,
+    suggested_band,
+)
 from training.errors import CheckFailed, InputInvalid
 from training.files import CALIBRATION, CALIBRATION_REPORT
 from training.manifest import write_atomically
@@ -55,8 +62,11 @@ def told_of(of: Judged, rows: Sequence[ReviewedRow]) -> Told:
     return Told(models[0], accepted, probabilities, [row.decision for row in kept])
 
 
-def calibrate(job: Job, asked: Calibrate, told: Told) -> Mapping[str, Any]:
-    """Write the calibration and its report; returns the counts for the manifest."""
+def calibrate(job: Job, asked: Calibrate, told: Told, content: str) -> Mapping[str, Any]:
+    """Write the calibration and its report; returns the counts for the manifest.
+
+    ``content`` is the model's fingerprint.
+    """
     resampling = Resampling(asked.bootstrap, job.seed, asked.confidence)
     found, note = fitted(asked.method, told.probabilities, told.accepted)
     after = out_of_fold(asked.method, told, asked.folds, job.seed)
@@ -67,13 +77,15 @@ def calibrate(job: Job, asked: Calibrate, told: Told) -> Mapping[str, Any]:
     calibration = Calibration(
         name=f"{job.recipe.run.name}-{asked.method}",
         model=told.model,
+        content=content,
+        mode=asked.mode,
+        format=asked.format if asked.mode == "review" else None,
         map=found,
         fitted_on={
             "split": "validation",
             "papers": len(told.accepted),
             "accepted": sum(told.accepted),
             "label": asked.label.model_dump(mode="json"),
-            "mode": asked.mode,
             "note": note,
             **compared,
         },
@@ -82,6 +94,7 @@ def calibrate(job: Job, asked: Calibrate, told: Told) -> Mapping[str, Any]:
     report = {
         "calibration": calibration.model_dump(mode="json"),
         "after": f"cross-validated, {asked.folds} folds at most",
+        "disagreement": disagreement(told, after),
         "abstain": {
             "about": "papers whose calibrated probability, cross-validated, is nearest to 0.5 are "
             "left undecided; precision is the share of decisions that are right",

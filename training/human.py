@@ -18,8 +18,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from app.review.decision import Decision
 from app.review.parse import parse_review
-from app.review.template import ACCEPTANCE, REJECTION, VERDICT_HEADING, VERDICT_LEAD
+from app.review.template import VERDICT_HEADING
 from app.review.templates import published
+from training.labels import verdict_line
 from training.rows import HumanReview, PaperRow
 
 _FORM = re.compile(r"^([A-Z][A-Z &]{3,40}):[ \t]*$", re.MULTILINE)
@@ -227,11 +228,6 @@ def _written(
     ]
     parts.append(f"## {VERDICT_HEADING}\n{verdict_line(decision)}")
     return "\n\n".join(parts)
-
-
-def verdict_line(decision: Decision) -> str:
-    """To the letter of the prompt."""
-    return f"{VERDICT_LEAD} {ACCEPTANCE if decision == 'accept' else REJECTION}."
 
 
 def _bulleted(points: Iterable[str]) -> str:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 import msgspec
 
 from training.errors import InputInvalid, InputMissing
 
 Row = TypeVar("Row")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def read_rows(path: Path, kind: type[Row]) -> Iterator[Row]:
@@ -32,7 +36,7 @@ def read_rows(path: Path, kind: type[Row]) -> Iterator[Row]:
                     raise InputInvalid(
                         f"{path}, line {number}: the line is cut off: the file has no end of line"
                     )
-                yield decoder.decode(line)
+                yield _decoded(line, decoder)
     except FileNotFoundError as error:
         raise InputMissing(f"{path}: there is no such file") from error
     except IsADirectoryError as error:
@@ -47,6 +51,45 @@ def read_rows(path: Path, kind: type[Row]) -> Iterator[Row]:
         raise InputInvalid(f"{path}, line {number}: {error}") from error
 
 
+def _decoded(line: bytes, decoder: msgspec.json.Decoder[Row]) -> Row:
+    try:
+        return decoder.decode(line)
+    except msgspec.DecodeError:
+        if not _ESCAPED_SURROGATE.search(line):
+            raise
+    return decoder.decode(encoded(lenient_json(line)))
+
+
+def lenient_json(data: bytes) -> Any:
+    """JSON in which half of a pair of surrogates, as many programs write it, is U+FFFD.
+
+    Raises:
+        msgspec.DecodeError: it is no JSON.
+    """
+    try:
+        return _without_surrogates(json.loads(data))
+    except ValueError as error:
+        raise msgspec.DecodeError(str(error)) from error
+
+
+def encoded(row: object) -> bytes:
+    """One line of JSON without its end; half a pair of surrogates becomes U+FFFD."""
+    try:
+        return msgspec.json.encode(row)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_without_surrogates(msgspec.to_builtins(row)))
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {_without_surrogates(k): _without_surrogates(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_surrogates(item) for item in value]
+    return value
+
+
 def _opened(path: Path) -> IO[bytes]:
     if path.suffix == ".gz":
         return gzip.open(path, "rb")  # type: ignore[return-value]
@@ -59,7 +102,7 @@ def write_rows(path: Path, rows: Iterable[object]) -> int:
     count = 0
     with scratch.open("wb") as file:
         for row in rows:
-            file.write(msgspec.json.encode(row) + b"\n")
+            file.write(encoded(row) + b"\n")
             count += 1
         file.flush()
         os.fsync(file.fileno())
@@ -87,7 +130,7 @@ class Appender:
         self._file.close()
 
     def append(self, row: object) -> None:
-        line = msgspec.json.encode(row) + b"\n"
+        line = encoded(row) + b"\n"
         # One call for the whole line; what a raw write leaves over is rare, and must go too.
         while line:
             line = line[self._file.write(line) :]

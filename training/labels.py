@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from app.review.decision import Decision
+from app.review.template import ACCEPTANCE, REJECTION, VERDICT_LEAD
 from training.errors import RecipeError
 from training.recipe import Label
 from training.rows import PaperRow
+
+DECISIONS: tuple[Decision, Decision] = ("accept", "reject")
+_VERDICTS: Mapping[Decision, str] = {"accept": ACCEPTANCE, "reject": REJECTION}
 
 
 def label_of(paper: PaperRow, label: Label) -> Decision | None:
@@ -25,3 +31,8 @@ def label_of(paper: PaperRow, label: Label) -> Decision | None:
     if mean is None:
         return None
     return "accept" if mean >= label.thresholds[paper.venue] else "reject"
+
+
+def verdict_line(decision: Decision) -> str:
+    """A review's last line, to the letter of the prompt."""
+    return f"{VERDICT_LEAD} {_VERDICTS[decision]}."

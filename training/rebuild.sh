@@ -12,8 +12,8 @@ recipe=$1
 shift
 python=${PYTHON:-python}
 
-stages="collect teach filter sft merge benchmark calibrate card"
-grep -q '^teach:' "$recipe" || stages="collect filter sft merge benchmark calibrate card"
+stages="collect teach filter sft merge benchmark calibrate card upload"
+grep -q '^teach:' "$recipe" || stages=$(echo "$stages" | sed 's/ teach//')
 
 for stage in $stages; do
     printf '==> %s\n' "$stage"

@@ -14,20 +14,26 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml  # type: ignore[import-untyped]
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, model_validator
+from pydantic import Field, HttpUrl, ValidationError, field_validator, model_validator
 
 from training.errors import RecipeError
+from training.recipe_sources import (
+    Collect,
+    JsonlSource,
+    OpenReviewSource,
+    PapersSource,
+    PeerReadSource,
+    Section,
+    SplitByColumn,
+    SplitByGroup,
+    SplitByTime,
+)
 
+Target = Literal["teacher", "human", "decision"]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
-    )
-
-
-class Run(_Section):
+class Run(Section):
     """What the run is called and where it goes."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -37,7 +43,7 @@ class Run(_Section):
     """Of every random choice: sampling of papers, split, training, bootstrap."""
 
 
-class Model(_Section):
+class Model(Section):
     """The model that is trained."""
 
     base: str = Field(min_length=1)
@@ -46,57 +52,7 @@ class Model(_Section):
     """Of the hub id: a commit, tag or branch. None is its newest."""
 
 
-class PeerReadSource(_Section):
-    """Papers of a PeerRead clone, parsed by its authors."""
-
-    kind: Literal["peerread"]
-    clone: Path | None = None
-    """Folder of a clone. None: the stage clones it, some gigabytes, next to its output."""
-    venues: tuple[str, ...] = Field(min_length=1)
-    """Folders of `data/`: `iclr_2017`, `acl_2017`, `conll_2016`."""
-    splits: tuple[Literal["train", "dev", "test"], ...] = Field(min_length=1)
-    most: int | None = Field(None, ge=1)
-    """Most papers, drawn with the run's seed. None: all."""
-
-
-class OpenReviewSource(_Section):
-    """Submissions of a venue on OpenReview, their PDFs read as the service reads PDFs."""
-
-    kind: Literal["openreview"]
-    venues: tuple[str, ...] = Field(min_length=1)
-    """Venue ids: `ICLR.cc/2019/Conference`."""
-    url: str = "https://api.openreview.net"
-    """The API, version 1, which has the venues up to 2022."""
-    most: int | None = Field(None, ge=1)
-    """Most papers of all venues together, drawn with the run's seed. None: all."""
-
-
-class FileSource(_Section):
-    """Papers with their human reviews, one JSON a line, as `training/README.md` describes."""
-
-    kind: Literal["neurips2025"]
-    path: Path
-    """A `.jsonl` or `.jsonl.gz`."""
-    split: Literal["train", "dev", "test"] = "train"
-    """What its rows are marked as."""
-    most: int | None = Field(None, ge=1)
-    """Most papers, drawn with the run's seed, accepted and rejected as near to 1:1 as there are.
-    None: all."""
-
-
-Source = Annotated[PeerReadSource | OpenReviewSource | FileSource, Field(discriminator="kind")]
-
-
-class Collect(_Section):
-    """Which papers prompts are made of, and which are kept for the benchmark."""
-
-    sources: tuple[Source, ...] = ()
-    """Papers to train on; of two with one title, the first source's stays."""
-    benchmark: tuple[Source, ...] = ()
-    """Papers of the benchmark. None of them, by title, gets among those to train on."""
-
-
-class Teach(_Section):
+class Teach(Section):
     """Who writes the reviews to learn from. Keys come from the environment."""
 
     provider: Literal["google", "openai", "stub"]
@@ -108,16 +64,19 @@ class Teach(_Section):
     project: str | None = None
     """Google Cloud project. None: `GOOGLE_CLOUD_PROJECT`."""
     location: str | None = None
-    """Region of Vertex AI. None: `GOOGLE_CLOUD_LOCATION`."""
+    """Region of Vertex AI. None: `GOOGLE_CLOUD_LOCATION`, or `global`, where alone Gemini 3 is."""
     temperature: float = Field(0.3, ge=0, le=2)
-    max_output_tokens: int = Field(4096, ge=1)
+    """An endpoint that refuses it is asked without."""
+    max_output_tokens: int = Field(8192, ge=1)
     """Of one review, the teacher's thinking included."""
     thinking_budget: int | None = Field(None, ge=0)
     """Tokens of thinking, for Gemini that takes a budget."""
     thinking_level: Literal["minimal", "low", "medium", "high"] | None = None
     """For newer Gemini; an OpenAI-compatible teacher gets it as `reasoning_effort`."""
-    prompt_tokens: int = Field(32768, ge=512)
-    """Budget of a prompt, counted with the base model's tokenizer and cut as the service cuts."""
+    prompt_tokens: int | None = Field(None, ge=512)
+    """Budget of a prompt, counted with the base model's tokenizer and cut as the service cuts.
+    None: what the student has, `sft.max_length` less room for a review. Never more: a teacher that
+    read on would teach claims about what the student can't see."""
     concurrency: int = Field(8, ge=1)
     """Requests under way at the same time."""
     attempts: int = Field(6, ge=1)
@@ -143,13 +102,15 @@ class Teach(_Section):
         return self
 
 
-class Filter(_Section):
+class Filter(Section):
     """Which reviews become targets."""
 
-    targets: Literal["teacher", "human", "both"] = "teacher"
-    """`human` maps the reviews that came with the papers to the review's format, by rules."""
-    val_fraction: float = Field(gt=0, lt=1)
-    """Part of the papers, not of the reviews, that is held back to validate."""
+    targets: tuple[Target, ...] = Field(("teacher",), min_length=1)
+    """`human` maps the reviews that came with the papers to the review's format, by rules.
+    `decision` is a verdict line alone, the venue's: what `mode: verdict` reads. One or a list."""
+    val_fraction: float | None = Field(None, gt=0, lt=1)
+    """Part of the papers, not of the reviews, that is held back to validate. None: the papers that
+    `collect` marks as `val` or `dev`."""
     balance: bool = False
     """Drop surplus reviews of the commoner decision, down to 1:1."""
     reviews_per_paper: int | None = Field(None, ge=1)
@@ -160,8 +121,13 @@ class Filter(_Section):
     """Longest review, in words. The service stops a review at 1400 tokens, about 1000 words. None:
     no limit."""
 
+    @field_validator("targets", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, given: object) -> object:
+        return (given,) if isinstance(given, str) else given
 
-class Sft(_Section):
+
+class Sft(Section):
     """LoRA on the language model."""
 
     backend: Literal["auto", "unsloth", "trl"] = "auto"
@@ -205,7 +171,7 @@ class Sft(_Section):
     ln(vocabulary): 12.5 for Gemma 4, 10.8 for SmolLM2. The published run began at 9.52."""
 
 
-class Merge(_Section):
+class Merge(Section):
     """The adapter goes into the base, and the saved copy is compared with base + adapter."""
 
     probes: int = Field(8, ge=1)
@@ -226,12 +192,12 @@ class Merge(_Section):
     """Tokens of each such answer."""
 
 
-class Label(_Section):
+class Label(Section):
     """What counts as the truth about a paper. A paper without it is left out of the figures."""
 
     source: Literal["official", "rating"] = "official"
     """`official`: the venue's decision. `rating`: the mean of the human ratings."""
-    thresholds: dict[str, float] = {}
+    thresholds: dict[str, float] = {}  # noqa: RUF012  # pydantic copies it
     """With `rating`: for each venue, the mean from which a paper counts as accepted, on the venue's
     own scale."""
 
@@ -242,13 +208,14 @@ class Label(_Section):
         return self
 
 
-class Reviewing(_Section):
+class Reviewing(Section):
     """How papers are reviewed by the service's engine and code."""
 
     mode: Literal["review", "verdict"] = "review"
     """As the service's `mode`: `verdict` writes no reviews, and reads their verdicts alone."""
-    format: Literal["structured", "free"] = "free"
-    """As the service's `format`: `free` is how the model was published."""
+    format: Literal["structured", "free"] = "structured"
+    """As the service's `format`, whose default is this, too. `free` is how the published model was
+    measured by its makers."""
     temperature: float = Field(0.2, ge=0, le=2)
     top_p: float = Field(0.9, gt=0, le=1)
     max_tokens: int = Field(1400, ge=1)
@@ -287,6 +254,9 @@ class Benchmark(Reviewing):
     baselines_from: Literal["benchmark", "train"] = "benchmark"
     """What length-only and bag-of-words are fitted to: the benchmark's own papers, words by
     cross-validation; or the papers that collect gathered to train on."""
+    base_read_until: int | None = Field(None, ge=1900)
+    """Last year whose papers, reviews and decisions the base may have read, by its makers' word.
+    None: unknown."""
     bootstrap: int = Field(2000, ge=100)
     """Resamples of the papers behind each interval."""
     confidence: float = Field(0.95, gt=0, lt=1)
@@ -304,7 +274,9 @@ class Benchmark(Reviewing):
 class Calibrate(Reviewing):
     """A map from the model's probability to the measured one, fitted on the validation split."""
 
-    method: Literal["temperature", "platt", "isotonic"] = "temperature"
+    method: Literal["platt", "temperature", "isotonic"] = "platt"
+    """`temperature` has no bias: a model that accepts nine papers of ten, where half were accepted,
+    it can only bring to 0.5. It is refused where the fit says that a bias is needed."""
     coverages: tuple[Probability, ...] = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
     """Shares of papers decided on, for the table of the abstain band."""
     folds: int = Field(5, ge=2)
@@ -316,24 +288,26 @@ class Calibrate(Reviewing):
     confidence: float = Field(0.95, gt=0, lt=1)
 
 
-class Card(_Section):
+class Card(Section):
     """The model card."""
 
     title: str = Field(min_length=1)
     license: str = "gemma"
     """As Hugging Face names licences."""
+    license_file: Path | None = None
+    """The licence's text, for the folder to upload. None: what the base comes with."""
     language: str = "en"
     tags: tuple[str, ...] = ("peer-review", "scientific-papers")
 
 
-class Recipe(_Section):
+class Recipe(Section):
     """A whole run."""
 
     run: Run
     model: Model
     collect: Collect
     teach: Teach | None = None
-    """None: no teacher; then `filter.targets` is `human`."""
+    """None: no teacher; then `filter.targets` are others."""
     filter: Filter
     sft: Sft = Sft()
     merge: Merge = Merge()
@@ -343,13 +317,52 @@ class Recipe(_Section):
 
     @model_validator(mode="after")
     def _targets_have_a_teacher(self) -> Self:
-        if self.teach is None and self.filter.targets != "human":
-            raise ValueError(f"filter.targets is {self.filter.targets!r}, but there is no teach")
+        if self.teach is None and "teacher" in self.filter.targets:
+            raise ValueError("filter.targets has 'teacher', but there is no teach")
         return self
+
+    @model_validator(mode="after")
+    def _measured_as_calibrated(self) -> Self:
+        one, other = self.benchmark, self.calibrate
+        if one.mode == other.mode == "review" and one.format != other.format:
+            raise ValueError(
+                f"benchmark.format is {one.format!r} and calibrate.format {other.format!r}: a "
+                "calibration is that of one format"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_teacher_sees_what_the_student_sees(self) -> Self:
+        given = self.teach.prompt_tokens if self.teach else None
+        if given is not None and given > self.sft.max_length:
+            raise ValueError(
+                f"teach.prompt_tokens {given} is above sft.max_length {self.sft.max_length}: the "
+                "teacher would speak of what the student can't see"
+            )
+        return self
+
+    @property
+    def teacher_prompt_tokens(self) -> int:
+        """See :attr:`Teach.prompt_tokens`."""
+        given = self.teach.prompt_tokens if self.teach else None
+        room = min(self.benchmark.max_tokens, self.sft.max_length // 4)
+        return given or self.sft.max_length - room
 
     def folder(self, stage: str) -> Path:
         """Where a stage writes."""
         return self.run.output / stage
+
+
+_MEMBERS: dict[Any, type[Section]] = {
+    "peerread": PeerReadSource,
+    "openreview": OpenReviewSource,
+    "jsonl": JsonlSource,
+    "papers": PapersSource,
+    "column": SplitByColumn,
+    "time": SplitByTime,
+    "group": SplitByGroup,
+}
+"""By the words that tell the members of unions apart."""
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -409,9 +422,8 @@ _Loader.add_implicit_resolver(
 
 
 def _told(path: Path, root: Any, problem: Any) -> str:
-    kinds = {"peerread", "openreview", "neurips2025"}
     # Pydantic names the member of the union, which the file does not.
-    loc = [part for part in problem["loc"] if part not in kinds]
+    loc = _untagged(problem["loc"])
     line = f", line {_line(root, loc)}" if root is not None else ""
     key = ".".join(map(str, loc))
     if problem["type"] != "extra_forbidden":
@@ -421,6 +433,16 @@ def _told(path: Path, root: Any, problem: Any) -> str:
     near = difflib.get_close_matches(str(loc[-1]), allowed, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"recipe {path}{line}: unknown key {key!r}{hint} Allowed there: {', '.join(allowed)}."
+
+
+def _untagged(loc: Sequence[Any]) -> list[Any]:
+    return [part for place, part in enumerate(loc) if not _is_tag(loc, place)]
+
+
+def _is_tag(loc: Sequence[Any], place: int) -> bool:
+    """Whether it is the word of a union's member, which follows the union's key or place."""
+    before = loc[place - 1] if place else ""
+    return loc[place] in _MEMBERS and (before == "split" or isinstance(before, int))
 
 
 def _line(node: Any, loc: Iterable[Any]) -> int:
@@ -443,15 +465,10 @@ def _line(node: Any, loc: Iterable[Any]) -> int:
 
 def _fields(loc: Sequence[Any]) -> Iterable[str]:
     """The keys of the section at ``loc``."""
-    sources = {
-        "peerread": PeerReadSource,
-        "openreview": OpenReviewSource,
-        "neurips2025": FileSource,
-    }
     model: Any = Recipe
-    for part in loc:
-        if part in sources:
-            model = sources[part]
+    for place, part in enumerate(loc):
+        if _is_tag(loc, place):
+            model = _MEMBERS[part]
         elif isinstance(part, str):
             annotation = model.model_fields[part].annotation
             members = getattr(annotation, "__args__", (annotation,))

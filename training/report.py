@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,12 @@ from training.recipe import Benchmark, Label
 from training.rows import PaperRow, ReviewedRow, blinded_paper
 
 SHOWN = ("f1", "accuracy", "balanced_accuracy", "mcc", "auroc", "auroc_length_matched", "brier")
+CONTAMINATION = (
+    "public papers, with their reviews and decisions, are in what base models have read: those of "
+    "ICLR 2017 to 2021 in that of every current one. A good figure on such papers may be memory; "
+    "the newest papers' stand apart"
+)
+_YEAR = re.compile(r"(?:19|20)\d\d")
 ABOUT = {
     "unparsed": "a decision that can't be read is wrong whatever became of the paper, and neither "
     "an acceptance nor a rejection",
@@ -166,8 +173,36 @@ def report(
         "figures": _json(own.figures()),
         "venues": {venue: _venue(of[picked], resampling) for venue, picked in _venues(judged)},
         "baselines": {name: _beside(own, other) for name, other in beside.items()},
+        "contamination": contamination(judged, of, asked, resampling),
         "speed": _speed(rows),
     }
+
+
+def contamination(
+    judged: Judged, of: Outcomes, asked: Benchmark, resampling: Resampling
+) -> dict[str, Any]:
+    """How old the papers are, and the figures of the newest alone."""
+    years = [_year(paper) for paper in judged.papers]
+    known = sorted({year for year in years if year is not None})
+    found: dict[str, Any] = {
+        "about": CONTAMINATION,
+        "base_read_until": asked.base_read_until,
+        "years": {str(year): years.count(year) for year in known},
+    }
+    if asked.base_read_until is not None:
+        found["may_have_been_read"] = sum(
+            year is not None and year <= asked.base_read_until for year in years
+        )
+    if known:
+        newest = np.flatnonzero(np.array([year == known[-1] for year in years]))
+        found["newest"] = {"year": known[-1], **_venue(of[newest], resampling)}
+    return found
+
+
+def _year(paper: PaperRow) -> int | None:
+    """Of its column ``year``, or of its venue's name."""
+    match = _YEAR.search(paper.columns.get("year", "")) or _YEAR.search(paper.venue)
+    return int(match[0]) if match else None
 
 
 def _beside(own: Measured, other: Measured | str) -> dict[str, Any]:

@@ -16,15 +16,23 @@ from training.manifest import write_atomically
 from training.metrics import ACCEPT, Outcomes
 from training.report import SHOWN, Judged, Rivals, outcomes, report, rivals_of
 from training.rows import ReviewedRow
-from training.stage import Job
+from training.stage import Job, stage_file
 
 
 def write_results(
-    job: Job, of: Judged, train: Judged | None, reviewed: Mapping[str, Sequence[ReviewedRow]]
+    job: Job,
+    of: Judged,
+    train: Judged | None,
+    reviewed: Mapping[str, Sequence[ReviewedRow]],
+    served: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Write everything; returns the counts for the manifest. Seconds to minutes of resampling."""
     rivals = rivals_of(of, train, job.seed)
-    reports = {model: _measure(job, model, of, reviewed, rivals) for model in reviewed}
+    about = {"leaks": _leaks(job)}
+    reports = {
+        model: _measure(job, model, of, reviewed, rivals, {**about, "as_served": served[model]})
+        for model in reviewed
+    }
     _plot(job, of, reviewed, rivals)
     _show(job, reports)
     return _counts(of, reports)
@@ -36,6 +44,7 @@ def _measure(
     of: Judged,
     reviewed: Mapping[str, Sequence[ReviewedRow]],
     rivals: Rivals,
+    about: Mapping[str, Any],
 ) -> dict[str, Any]:
     asked = job.recipe.benchmark
     base = reviewed.get("base") if model == "tuned" else None
@@ -43,10 +52,16 @@ def _measure(
         "benchmark": asked.name,
         "reviewer": model,
         **report(of, reviewed[model], rivals, base, asked, job.seed),
+        **about,
     }
     path = job.folder / metrics_name(job.recipe, model)
     write_atomically(path, json.dumps(measured, indent=2, allow_nan=False) + "\n")
     return measured
+
+
+def _leaks(job: Job) -> Any:
+    """What can be told of the papers without reading them: see :mod:`training.leaks`."""
+    return json.loads(stage_file(job.recipe, "collect", "leaks.json").read_bytes())
 
 
 def _plot(

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from app.api.schemas.requests import ReviewParameters
 from app.engine.supervisor import Launch, Supervisor
@@ -15,15 +19,32 @@ from app.paper.reader import PaperReader
 from app.review.plan import ReviewRules
 from app.review.report import ReviewReport
 from app.review.service import ReviewService, finished
-from app.settings import Settings, load_settings
-from training.errors import InputInvalid
-from training.jsonl import Appender, mend_tail, read_rows, write_rows
+from app.settings import PREFIX, Settings, load_settings
+from training.errors import InputInvalid, RecipeError
+from training.jsonl import Appender, encoded, mend_tail, read_rows, write_rows
 from training.recipe import Reviewing
 from training.rows import PaperRow, ReviewedRow, blinded_paper, unblinded_paper
 from training.stage import Job
 
+CACHE = "cache.jsonl"
+"""Reviews of all runs in a stage's folder: one is not generated again for another label, say."""
 Launcher = Callable[[Settings], Launch]
 """What starts the engine that the settings name: the service's, or a test's double."""
+_RECIPES_OWN = (
+    "max_model_len",
+    "prompt_tokens",
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "review_format",
+    "templates_dir",
+    "calibration",
+    "abstain_low",
+    "abstain_high",
+)
+"""Settings that the recipe gives, or that would change the model's own answers."""
+_RECORDED = (*_RECIPES_OWN[:6], "top_k", "dtype", "vllm_args", "enable_prefix_caching")
+"""What a review depends on besides paper and model."""
 
 
 def reviewing_settings(asked: Reviewing, **engine: object) -> Settings:
@@ -31,7 +52,15 @@ def reviewing_settings(asked: Reviewing, **engine: object) -> Settings:
 
     Raises:
         ConfigurationError: a ``REVIEWER_`` variable is wrong.
+        RecipeError: one says what the recipe does.
     """
+    given = load_settings()
+    for name in _RECIPES_OWN:
+        if name in given.model_fields_set:
+            raise RecipeError(
+                f"{PREFIX}{name.upper()} is set: the recipe says how papers are reviewed, and "
+                "without calibration, abstaining and templates of one's own; unset it"
+            )
     recipe = {
         "max_model_len": asked.max_model_len,
         "prompt_tokens": asked.prompt_tokens,
@@ -41,9 +70,13 @@ def reviewing_settings(asked: Reviewing, **engine: object) -> Settings:
         "review_format": asked.format,
         "max_num_seqs": asked.concurrency,
     }
-    # These would change the model's own answers.
-    plain = dict.fromkeys(("templates_dir", "calibration", "abstain_low", "abstain_high"))
-    return Settings.model_validate({**load_settings().model_dump(), **recipe, **plain, **engine})
+    return Settings.model_validate({**given.model_dump(), **recipe, **engine})
+
+
+def as_served(asked: Reviewing, settings: Settings) -> dict[str, Any]:
+    """How papers are reviewed, for the report, and for who serves the model as it was measured."""
+    recorded = settings.model_dump(mode="json", include=set(_RECORDED))
+    return {"mode": asked.mode, "samples": asked.samples, **recorded}
 
 
 def review_papers(
@@ -52,11 +85,13 @@ def review_papers(
     asked: Reviewing,
     launch: Launch,
     settings: Settings,
+    content: str,
     path: Path,
 ) -> list[ReviewedRow]:
-    """One row for each paper, in their order; ``path`` gets them, first as they are finished.
+    """One row for each paper, in their order; ``path`` gets them.
 
-    Of a killed run, what is in ``path`` stays.
+    ``content`` says which model it is. What was generated before of the same paper, model and
+    settings is taken from the folder's cache.
 
     Raises:
         InputInvalid: a paper has no text; found before any is reviewed.
@@ -64,25 +99,44 @@ def review_papers(
     """
     for paper in papers:
         blinded_paper(paper)
-    if not job.resumed:
-        path.unlink(missing_ok=True)
-    done = {row.paper: row for row in _kept(path)}
-    left = [paper for paper in papers if paper.id not in done]
+    keys = {paper.id: _key(paper, content, as_served(asked, settings)) for paper in papers}
+    cache = job.folder / CACHE
+    done = {row.key: row for row in _kept(cache)}
+    left = [paper for paper in papers if keys[paper.id] not in done]
     with (
-        Appender(path) as appender,
+        Appender(cache) as appender,
         job.progress(path.stem, len(papers), len(papers) - len(left)) as advance,
     ):
 
         def keep(row: ReviewedRow) -> None:
+            row = msgspec.structs.replace(row, key=keys[row.paper])
             appender.append(row)
-            done[row.paper] = row
+            done[row.key] = row
             advance()
 
         if left:
             asyncio.run(_review_all(left, asked, launch, settings, keep))
-    rows = [done[paper.id] for paper in papers]
+    rows = [_labelled(done[keys[paper.id]], paper) for paper in papers]
     write_rows(path, rows)
     return rows
+
+
+def _key(paper: PaperRow, content: str, served: Mapping[str, Any]) -> str:
+    sections = [(section.heading, section.text) for section in paper.sections]
+    whole = [paper.title, paper.abstract, sections, content, served]
+    return hashlib.sha256(encoded(whole)).hexdigest()
+
+
+def _labelled(row: ReviewedRow, paper: PaperRow) -> ReviewedRow:
+    """What is known of a paper may have changed since it was reviewed."""
+    return msgspec.structs.replace(
+        row,
+        paper=paper.id,
+        venue=paper.venue,
+        title=paper.title,
+        official=paper.decision,
+        mean_rating=paper.mean_rating,
+    )
 
 
 def _kept(path: Path) -> Iterator[ReviewedRow]:
@@ -154,4 +208,5 @@ def _row(paper: PaperRow, review: ReviewReport, seconds: float) -> ReviewedRow:
         cached_tokens=review.usage.cached,
         truncated=len(review.prompt.truncated),
         seconds=round(seconds, 3),
+        key="",
     )

@@ -46,10 +46,10 @@ class PaperRow(_Row, frozen=True):
 
     id: str
     """`<source>/<venue>/<the source's own id>`."""
-    source: Literal["peerread", "openreview", "neurips2025"]
+    source: Literal["peerread", "openreview", "jsonl", "papers"]
     venue: str
     split: str
-    """The source's own: train, dev, test."""
+    """The source's own (train, dev, test), or what the recipe's `collect.split` says."""
     title: str
     abstract: str
     sections: tuple[SectionRow, ...]
@@ -62,6 +62,8 @@ class PaperRow(_Row, frozen=True):
     rating_scale: tuple[float, float]
     """The lowest and the highest rating that the venue's form allows."""
     reviews: tuple[HumanReview, ...] = ()
+    columns: dict[str, str] = {}
+    """What else the source says of it."""
 
     @property
     def mean_rating(self) -> float | None:
@@ -87,7 +89,7 @@ class ReviewRow(_Row, frozen=True):
 
     id: str
     paper: str
-    source: Literal["teacher", "human"]
+    source: Literal["teacher", "human", "decision"]
     text: str
     """The whole completion, its last line the verdict."""
     decision: Decision
@@ -122,6 +124,8 @@ class ReviewedRow(_Row, frozen=True):
     """Sections that the model has not seen whole."""
     seconds: float
     """From the paper's sending to its verdict, others being under way."""
+    key: str
+    """Of all that the review depends on: the paper's text, the model, and how it was asked."""
 
 
 class Rejected(_Row, frozen=True):

@@ -45,9 +45,12 @@ from training.manifest import (
     versions,
     write_atomically,
 )
+from training.memory import needs
 from training.recipe import Recipe, load_recipe, recipe_sha256
 
-Name = Literal["collect", "teach", "filter", "sft", "merge", "benchmark", "calibrate", "card"]
+Name = Literal[
+    "collect", "teach", "filter", "sft", "merge", "benchmark", "calibrate", "card", "upload"
+]
 Item = TypeVar("Item")
 _BEGUN = "begun.json"
 
@@ -58,7 +61,8 @@ class Stage:
 
     ``sections`` of the recipe are what the output depends on, besides the seed. ``inputs`` are all
     files and folders that it reads; one in another stage's folder means that this stage must have
-    finished. ``keeps`` are files in the output folder that outlive ``--again``.
+    finished. ``keeps`` are files in the output folder that outlive ``--again``. A section may be
+    one key of it: ``sft.max_length``.
     """
 
     name: Name
@@ -67,6 +71,9 @@ class Stage:
     outputs: Callable[[Recipe], Sequence[str]]
     main: Callable[[Job], Mapping[str, Any]]
     keeps: Sequence[str] = ()
+    analysis: Sequence[str] = ()
+    """Keys of the recipe, their sections with them, that may change: ``main`` runs again then, with
+    what ``keeps`` names."""
 
 
 @dataclass
@@ -158,6 +165,9 @@ def _run_locked(stage: Stage, recipe: Recipe, recipe_file: Path, job: Job, again
             return done
     job.resumed = _begin(stage, job.folder, made_from, again)
     job.say(f"{stage.name}: {'going on' if job.resumed else 'begins'} in {job.folder}")
+    need = needs(stage.name, recipe)
+    if need:
+        job.say(f"{stage.name}: memory: {need}")
     started = time.perf_counter()
     counts = stage.main(job)
     outputs = {name: described(job.folder / name) for name in stage.outputs(recipe)}
@@ -181,13 +191,20 @@ def _run_locked(stage: Stage, recipe: Recipe, recipe_file: Path, job: Job, again
 
 
 def _fingerprint(stage: Stage, recipe: Recipe) -> Fingerprint:
-    sections = recipe.model_dump(mode="json", include=set(stage.sections))
+    dumped = recipe.model_dump(mode="json")
+    sections = {name: _picked(dumped, name) for name in stage.sections}
     inputs = {}
     for path in stage.inputs(recipe):
         _check_made(recipe, path)
         inputs[str(path)] = sha256_of(path)
         _check_unchanged(recipe, path, inputs[str(path)])
     return Fingerprint(recipe={"seed": recipe.run.seed, **sections}, inputs=inputs)
+
+
+def _picked(dumped: Mapping[str, Any], name: str) -> Any:
+    section, _, key = name.partition(".")
+    value = dumped[section]
+    return value[key] if key and value is not None else value
 
 
 def _check_made(recipe: Recipe, path: Path) -> None:
@@ -224,9 +241,9 @@ def _finished(stage: Stage, folder: Path, made_from: Fingerprint) -> Manifest | 
     if not (folder / FILE).exists():
         return None
     manifest = read_manifest(folder, stage.name)
-    _check_same(folder, made_from, manifest.made_from)
+    changed = _check_same(stage, folder, made_from, manifest.made_from)
     whole = all((folder / name).exists() for name in manifest.outputs)
-    return manifest if whole else None
+    return manifest if whole and not changed else None
 
 
 def _begin(stage: Stage, folder: Path, made_from: Fingerprint, again: bool) -> bool:
@@ -239,20 +256,32 @@ def _begin(stage: Stage, folder: Path, made_from: Fingerprint, again: bool) -> b
             before = Fingerprint.model_validate_json(begun.read_bytes())
         except ValidationError as error:
             raise OutputInTheWay(f"{begun} is damaged: begin anew with --again") from error
-        _check_same(folder, made_from, before)
-        return True
+        if not _check_same(stage, folder, made_from, before):
+            return True
     (folder / FILE).unlink(missing_ok=True)
     write_atomically(begun, made_from.model_dump_json(indent=2) + "\n")
     return False
 
 
-def _check_same(folder: Path, now: Fingerprint, before: Fingerprint) -> None:
+def _check_same(stage: Stage, folder: Path, now: Fingerprint, before: Fingerprint) -> bool:
+    """Whether the analysis alone is to be another.
+
+    Raises:
+        OutputInTheWay: more than that differs.
+    """
     differing = now.differences(before)
-    if differing:
+    others = [
+        name
+        for name in differing
+        if not any(name == key or name.startswith(f"{key}.") for key in stage.analysis)
+    ]
+    if others:
+        kept = f" ({', '.join(stage.keeps)} is kept)" if stage.keeps else ""
         raise OutputInTheWay(
-            f"{folder} is from another recipe or other inputs ({', '.join(differing)}): give the "
-            f"run another output folder, or make this stage anew with --again"
+            f"{folder} is from another recipe or other inputs ({', '.join(others)}): give the "
+            f"run another output folder, or make this stage anew with --again{kept}"
         )
+    return bool(differing)
 
 
 def _clear(folder: Path, keeps: Sequence[str]) -> None:

@@ -68,7 +68,8 @@ def main(job: Job) -> Mapping[str, Any]:
             spent.add(row)
             advance(note=str(spent))
 
-        rejected += asyncio.run(_ask_all(teach, open_ones, keep))
+        refused, left_off = asyncio.run(_ask_all(teach, open_ones, keep))
+    rejected += refused
     write_rows(job.folder / REJECTED, rejected)
     reviews = [known[request.key] for request in asked if request.key in known]
     write_rows(job.folder / REVIEWS, reviews)
@@ -78,6 +79,7 @@ def main(job: Job) -> Mapping[str, Any]:
         **{f"left out: {reason}": n for reason, n in Counter(r.reason for r in rejected).items()},
         **{f"ended with {why}": n for why, n in Counter(r.finish_reason for r in reviews).items()},
         **spent.counts(),
+        **({"asked without": ", ".join(sorted(left_off))} if left_off else {}),
     }
     job.show_counts("teach", counts)
     return counts
@@ -99,7 +101,8 @@ def _requests(
     rejected: list[Rejected] = []
     for paper in job.track(papers, "prompts"):
         try:
-            messages = prompt_of(paper, tokenizer, teach.prompt_tokens).messages
+            budget = job.recipe.teacher_prompt_tokens
+            messages = prompt_of(paper, tokenizer, budget).messages
         except (InputInvalid, InvalidRequest) as error:
             rejected.append(_left_out(paper.id, "no_prompt", str(error)))
             continue
@@ -143,21 +146,25 @@ async def _teacher(teach: Teach) -> AsyncIterator[Teacher]:
 
 async def _ask_all(
     teach: Teach, requests: Sequence[_Request], keep: Callable[[TaughtRow], None]
-) -> list[Rejected]:
-    """Ask for all, some at a time; what is answered is kept at once.
+) -> tuple[list[Rejected], set[str]]:
+    """Ask for all, some at a time; what is answered is kept at once. Returns the refused prompts,
+    and the parameters that the endpoint does not take.
 
     Raises:
         TeacherFailed: no request can succeed, or one failed time and again. What was under way then
             is waited for: it is paid for.
     """
     asking = _Asking(teach, iter(requests), keep)
+    left_off: set[str] = set()
     if requests:
-        async with _teacher(teach) as teacher, asyncio.TaskGroup() as group:
-            for _ in range(min(teach.concurrency, len(requests))):
-                group.create_task(asking.work(teacher))
+        async with _teacher(teach) as teacher:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(teach.concurrency, len(requests))):
+                    group.create_task(asking.work(teacher))
+            left_off = teacher.left_off
     if asking.failure:
         raise asking.failure
-    return asking.refused
+    return asking.refused, left_off
 
 
 @dataclass
@@ -272,7 +279,8 @@ class Spent:
 
 STAGE = Stage(
     name="teach",
-    sections=("model", "teach"),
+    # What the student sees is what the teacher sees.
+    sections=("model", "teach", "sft.max_length", "benchmark.max_tokens"),
     inputs=inputs,
     outputs=lambda _: (REVIEWS, REJECTED),
     main=main,

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 INSTALL = "pip install --no-deps -r requirements/training.txt"
 _HOPELESS = {401, 403, 404}
 """The key, the project or the model is wrong."""
+_LENGTH = "max_completion_tokens"
+_UNKNOWN_PARAMETER = {400, 422}
 _PASSING = {408, 409, 425, 429}
 
 
@@ -55,6 +57,9 @@ class PromptRefused(Exception):
 
 
 class Teacher(Protocol):
+    left_off: set[str]
+    """Parameters that the endpoint refuses, and is asked without."""
+
     async def ask(self, messages: Sequence[Message]) -> Answer:
         """
         Raises:
@@ -73,6 +78,7 @@ class OpenAITeacher:
 
         self._teach = teach
         self._errors = openai
+        self.left_off: set[str] = set()
         try:
             self._client = openai.AsyncOpenAI(
                 base_url=base_url or teach.base_url,
@@ -84,19 +90,17 @@ class OpenAITeacher:
             raise TeacherFailed(f"the teacher can't be asked: {error}") from error
 
     async def ask(self, messages: Sequence[Message]) -> Answer:
-        teach = self._teach
-        effort = {} if teach.thinking_level is None else {"reasoning_effort": teach.thinking_level}
         try:
             # The types know one dict for each role.
             chat: Any = [{"role": turn.role, "content": turn.content} for turn in messages]
             done = await self._client.chat.completions.create(
-                model=teach.model,
-                messages=chat,
-                temperature=teach.temperature,
-                max_completion_tokens=teach.max_output_tokens,
-                extra_body=effort,
+                model=self._teach.model, messages=chat, extra_body=self._parameters()
             )
         except self._errors.APIStatusError as error:
+            refused = self._refused_parameter(error.status_code, str(error))
+            if refused:
+                self.left_off.add(refused)
+                return await self.ask(messages)
             retry_after = _seconds(error.response.headers.get("retry-after"))
             raise _failure(error.status_code, str(error), retry_after) from error
         except (self._errors.APIError, httpx2.HTTPError, ValueError) as error:
@@ -109,14 +113,36 @@ class OpenAITeacher:
         if usage and usage.completion_tokens_details:
             thinking = usage.completion_tokens_details.reasoning_tokens or 0
         text = without_thinking(choice.message.content or "")
-        refused = bool(choice.message.refusal) and not text.strip()
+        declined = bool(choice.message.refusal) and not text.strip()
         return Answer(
             text=text,
-            finish_reason="refusal" if refused else choice.finish_reason or "",
+            finish_reason="refusal" if declined else choice.finish_reason or "",
             prompt_tokens=usage.prompt_tokens if usage else 0,
             completion_tokens=usage.completion_tokens - thinking if usage else 0,
             thinking_tokens=thinking,
         )
+
+    def _parameters(self) -> dict[str, object]:
+        """As OpenAI's newest models want them, but for what this endpoint refuses: reasoning models
+        take no temperature, many other servers know ``max_tokens`` only.
+        """
+        teach = self._teach
+        asked: dict[str, object] = {
+            "temperature": teach.temperature,
+            _LENGTH: teach.max_output_tokens,
+        }
+        if teach.thinking_level is not None:
+            asked["reasoning_effort"] = teach.thinking_level
+        if _LENGTH in self.left_off:
+            asked["max_tokens"] = teach.max_output_tokens
+        return {name: value for name, value in asked.items() if name not in self.left_off}
+
+    def _refused_parameter(self, status: int, message: str) -> str | None:
+        """The parameter that a refusal names, where it can be done without."""
+        if status not in _UNKNOWN_PARAMETER:
+            return None
+        sent = [name for name in ("temperature", _LENGTH) if name not in self.left_off]
+        return next((name for name in sent if name in message), None)
 
     async def aclose(self) -> None:
         await self._client.close()
@@ -133,6 +159,7 @@ class GoogleTeacher:
         except ImportError as error:
             raise TeacherFailed(f"google-genai is not installed: {INSTALL}") from error
         self._teach = teach
+        self.left_off: set[str] = set()
         self._api_error: type[Any] = errors.APIError
         self._no_access: type[Exception] = exceptions.GoogleAuthError
         self._no_network: type[Exception] = exceptions.TransportError
@@ -142,7 +169,7 @@ class GoogleTeacher:
             self._client = genai.Client(
                 vertexai=True,
                 project=teach.project or os.environ.get("GOOGLE_CLOUD_PROJECT"),
-                location=teach.location or os.environ.get("GOOGLE_CLOUD_LOCATION"),
+                location=teach.location or os.environ.get("GOOGLE_CLOUD_LOCATION") or "global",
                 http_options=types.HttpOptions(
                     base_url=teach.base_url,
                     timeout=int(teach.timeout_s * 1000),

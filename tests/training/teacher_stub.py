@@ -17,7 +17,8 @@ from starlette.types import Message, Receive, Scope, Send
 from training.stub_teacher import serving, stub_app
 
 Fault = int | str | None
-"""A status to answer with; ``cut``: the connection ends within the answer; ``hang``: no answer."""
+"""A status to answer with; ``cut``: the connection ends within the answer; ``hang``: no answer;
+any other text: refused (400) in these words."""
 
 
 @dataclass
@@ -31,6 +32,7 @@ class FaultyTeacher:
     replies: Callable[[str], dict[str, Any] | None] = lambda _body: None
     """An answer to give instead of the stub's."""
     requests: list[str] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     answered: list[str] = field(default_factory=list)
     retry_after_s: int = 0
     at_once: int = 0
@@ -46,6 +48,7 @@ class FaultyTeacher:
             return
         body = await _body(receive)
         self.requests.append(body)
+        self.paths.append(scope["path"])
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
@@ -66,10 +69,11 @@ class FaultyTeacher:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send({"type": "http.response.body", "body": b'{"id": "st', "more_body": True})
             raise ConnectionError("cut on purpose")
-        if isinstance(fault, int):
-            error = {"error": {"code": fault, "message": f"stub says {fault}", "status": "X"}}
+        if fault is not None:
+            status, told = (fault, f"stub says {fault}") if isinstance(fault, int) else (400, fault)
+            error = {"error": {"code": status, "message": told, "status": "X"}}
             response = JSONResponse(
-                error, status_code=fault, headers={"retry-after": str(self.retry_after_s)}
+                error, status_code=status, headers={"retry-after": str(self.retry_after_s)}
             )
             await response(scope, _nothing, send)
             return

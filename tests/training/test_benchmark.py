@@ -23,11 +23,12 @@ from tests.training.reviewed import (
     written,
 )
 from training.benchmark import benchmark_stage
-from training.errors import InputInvalid, InputMissing, RecipeError
+from training.errors import InputInvalid, InputMissing, OutputInTheWay, RecipeError
 from training.jsonl import read_rows
 from training.rows import PaperRow, ReviewedRow
 from training.stage import run_stage
 
+LEAKS = {"benchmark": {"papers": 8, "accepted": 4, "reason": "too few"}}
 FEW = {"bootstrap": 100, "length_classes": 2, "concurrency": 1}
 
 
@@ -47,7 +48,11 @@ def prepared(folder: Path, rows: Sequence[PaperRow] | None = None, **benchmark: 
     written(
         recipe,
         "collect",
-        {"benchmark.jsonl": papers() if rows is None else rows, "papers.jsonl": []},
+        {
+            "benchmark.jsonl": papers() if rows is None else rows,
+            "papers.jsonl": [],
+            "leaks.json": [LEAKS],
+        },
     )
     merged(recipe)
     return recipe
@@ -138,15 +143,63 @@ def test_an_interrupted_benchmark_goes_on_with_what_is_left(
     first = ReadingEngine(tokenizer, fails_at=4)
     with pytest.raises(Interrupted):
         run_stage(benchmark_stage(launcher(lambda _: first)), recipe)
-    path = tmp_path / "out/benchmark/peerread_ft_full.jsonl"
-    assert len(list(read_rows(path, ReviewedRow))) == 3
-    with path.open("ab") as file:
+    cache = tmp_path / "out/benchmark/cache.jsonl"
+    assert len(list(read_rows(cache, ReviewedRow))) == 3
+    with cache.open("ab") as file:
         file.write(b'{"paper": "cut o')  # as a kill -9 leaves it
     second = ReadingEngine(tokenizer)
     manifest = run_stage(benchmark_stage(launcher(lambda _: second)), recipe)
     assert manifest.resumed
     assert len(second.prompts) == 7
+    path = tmp_path / "out/benchmark/peerread_ft_full.jsonl"
     assert [row.paper for row in read_rows(path, ReviewedRow)] == [row.id for row in papers()]
+
+
+def test_another_analysis_generates_nothing_and_other_sampling_does(
+    tmp_path: Path, tokenizer: ChatTokenizer
+) -> None:
+    def reviewed(**benchmark: Any) -> int:
+        engine = ReadingEngine(tokenizer)
+        recipe = recipe_file(tmp_path, benchmark={**FEW, "models": ["tuned"], **benchmark})
+        again = benchmark.get("top_p") is not None
+        run_stage(benchmark_stage(launcher(lambda _: engine)), recipe, again=again)
+        return len(engine.prompts)
+
+    prepared(tmp_path, models=["tuned"])
+    assert reviewed() == 10
+    assert reviewed(bootstrap=150, length_classes=1) == 0
+    label = {"source": "rating", "thresholds": {"iclr_2017": 6, "acl_2017": 3.5}}
+    assert reviewed(label=label) == 0
+    assert result(tmp_path, "peerread_ft_metrics.json")["label"] == label
+    with pytest.raises(OutputInTheWay, match=r"benchmark\.temperature.*cache\.jsonl is kept"):
+        reviewed(temperature=0.7)
+    assert reviewed(top_p=0.5) == 10
+    # What was generated with the former sampling is still there.
+    assert reviewed(top_p=0.9) == 0
+
+
+def test_the_report_says_how_papers_were_reviewed_and_what_leaks(
+    tmp_path: Path, tokenizer: ChatTokenizer
+) -> None:
+    recipe = prepared(tmp_path, models=["tuned"])
+    run_stage(benchmark_stage(launcher(lambda _: ReadingEngine(tokenizer))), recipe)
+    told = result(tmp_path, "peerread_ft_metrics.json")
+    assert told["leaks"] == LEAKS
+    assert told["as_served"]["review_format"] == "structured"
+    assert told["as_served"]["temperature"] == 0.2
+    assert told["as_served"]["top_k"] is None
+
+
+@pytest.mark.parametrize("name", ["TEMPERATURE", "CALIBRATION", "REVIEW_FORMAT"])
+def test_a_setting_that_would_change_reviews_is_refused(
+    tmp_path: Path, tokenizer: ChatTokenizer, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    values = {"TEMPERATURE": "0.9", "CALIBRATION": "x.json", "REVIEW_FORMAT": "free"}
+    monkeypatch.setenv(f"REVIEWER_{name}", values[name])
+    engine = ReadingEngine(tokenizer)
+    with pytest.raises(RecipeError, match=f"REVIEWER_{name} is set"):
+        run_stage(benchmark_stage(launcher(lambda _: engine)), prepared(tmp_path, models=["tuned"]))
+    assert not engine.prompts
 
 
 def test_verdicts_alone_write_no_reviews(tmp_path: Path, tokenizer: ChatTokenizer) -> None:
@@ -229,7 +282,12 @@ def test_baselines_may_be_fitted_to_the_papers_to_train_on(
         paper(i, decision="accept" if i % 2 else "reject", told=0.5, words=80 if i % 2 else 50)
         for i in range(6)
     ]
-    written(recipe, "collect", {"benchmark.jsonl": test, "papers.jsonl": train})
+    files: dict[str, list[Any]] = {
+        "benchmark.jsonl": test,
+        "papers.jsonl": train,
+        "leaks.json": [LEAKS],
+    }
+    written(recipe, "collect", files)
     merged(recipe)
     engine = launcher(lambda _: ReadingEngine(tokenizer))
     run_stage(benchmark_stage(engine), recipe)
@@ -276,6 +334,11 @@ def test_a_truncated_input_is_told_with_its_line(tmp_path: Path, tokenizer: Chat
 
 def test_the_tuned_model_must_be_there(tmp_path: Path, tokenizer: ChatTokenizer) -> None:
     recipe = recipe_file(tmp_path)
-    written(recipe, "collect", {"benchmark.jsonl": papers(), "papers.jsonl": []})
+    files: dict[str, list[Any]] = {
+        "benchmark.jsonl": papers(),
+        "papers.jsonl": [],
+        "leaks.json": [LEAKS],
+    }
+    written(recipe, "collect", files)
     with pytest.raises(InputMissing, match=r"training\.merge first"):
         run_stage(benchmark_stage(launcher(lambda _: ReadingEngine(tokenizer))), recipe)

@@ -10,12 +10,21 @@ import numpy as np
 import pytest
 
 from app.engine.tokenizer import ChatTokenizer
+from app.engine.weights import content_of
 from app.review.calibration import Isotonic, Platt, Temperature, load_calibration
 from app.review.decision import Decision
 from tests.training.recipes import recipe_file
 from tests.training.reviewed import ReadingEngine, launcher, merged, paper, target, written
 from training.calibrate import calibrate_stage
-from training.calibrating import Method, Told, band_table, fitted, out_of_fold, suggested_band
+from training.calibrating import (
+    Method,
+    Told,
+    band_table,
+    disagreement,
+    fitted,
+    out_of_fold,
+    suggested_band,
+)
 from training.errors import CheckFailed, InputInvalid
 from training.rows import PaperRow
 from training.stage import run_stage
@@ -83,10 +92,33 @@ def test_a_model_that_errs_the_wrong_way_is_told() -> None:
         [0.1, 0.2, 0.3, 0.7, 0.8, 0.9],
         [True, True, False, True, False, False],
     )
-    with pytest.raises(CheckFailed, match="rejected more often"):
-        fitted("platt", probabilities, accepted)
+    found, note = fitted("platt", probabilities, accepted)
+    assert "tell nothing of the papers" in note
+    assert [found.apply(p) for p in (0.1, 0.9)] == pytest.approx([0.5, 0.5], abs=1e-4)
     _, note = fitted("temperature", probabilities, accepted)
     assert "tell nothing of the papers" in note
+
+
+def test_a_model_that_accepts_nearly_all_needs_a_bias() -> None:
+    generator = np.random.default_rng(3)
+    accepted = np.arange(200) % 2 == 0
+    # Nine of ten are accepted, and the model does tell them apart.
+    logits = 2 + generator.normal(0, 1, 200) + accepted
+    told = 1 / (1 + np.exp(-logits))
+    with pytest.raises(CheckFailed, match=r"a temperature alone does not fit.*method to platt"):
+        fitted("temperature", told.tolist(), accepted.tolist())
+    found, note = fitted("platt", told.tolist(), accepted.tolist())
+    assert not note
+    calibrated = [found.apply(p) for p in told.tolist()]
+    assert np.mean(calibrated) == pytest.approx(0.5, abs=0.01)
+    assert max(calibrated) - min(calibrated) > 0.5
+
+
+def test_where_decision_and_probability_disagree_both_are_counted() -> None:
+    told = Told("m", [True, False, False, True], [0.9] * 4, ["accept", "accept", "accept", None])
+    found = disagreement(told, [0.8, 0.4, 0.3, 0.1])
+    assert (found["papers"], found["of"]) == (2, 4)
+    assert (found["decision_right"], found["probability_right"]) == (0, 2)
 
 
 def test_a_paper_is_not_calibrated_by_its_own_label() -> None:
@@ -159,9 +191,11 @@ def test_the_file_is_one_that_the_service_loads(tmp_path: Path, tokenizer: ChatT
     run(recipe, tokenizer)
     folder = tmp_path / "out/calibrate"
     calibration = load_calibration(folder / "calibration.json")
-    assert (calibration.name, calibration.model) == ("test-temperature", "model")
-    assert isinstance(calibration.map, Temperature)
-    assert calibration.map.temperature > 1
+    assert (calibration.name, calibration.model) == ("test-platt", "model")
+    assert isinstance(calibration.map, Platt)
+    assert calibration.map.slope < 1
+    assert (calibration.mode, calibration.format) == ("review", "structured")
+    assert calibration.content == content_of(tmp_path / "out/merge/model")
     assert calibration.fitted_on["papers"] == 12
     report = json.loads((folder / "report.json").read_text())
     assert report["calibration"] == json.loads((folder / "calibration.json").read_text())

@@ -19,10 +19,12 @@ from training.recipe import Benchmark
 from training.report import Rivals, judged, report
 from training.rows import PaperRow, ReviewedRow
 from training.stage import run_stage
+from training.upload import STAGE as UPLOAD
 
 PUBLISHED = {"tuned": (74, 12, 6, 3), "base": (67, 12, 13, 3)}
 """TP, FP, FN, TN."""
-BENCHMARK = {"bootstrap": 100}
+BENCHMARK_FILES = ("full.jsonl", "metrics.json")
+BENCHMARK = {"bootstrap": 100, "base_read_until": 2024}
 
 
 def papers() -> list[PaperRow]:
@@ -53,6 +55,7 @@ def reviews(tp: int, fp: int, fn: int, tn: int) -> list[ReviewedRow]:
             cached_tokens=0,
             truncated=0,
             seconds=0.1,
+            key="",
         )
         for row, decision in zip(papers(), decisions, strict=True)
     ]
@@ -63,7 +66,12 @@ def metrics() -> dict[str, Any]:
     rivals = Rivals("not fitted here", "not fitted here", "nothing here")
     asked = Benchmark.model_validate(BENCHMARK)
     of = judged(papers(), asked.label)
-    return {"benchmark": "peerread", **report(of, tuned, rivals, base, asked, seed=42)}
+    return {
+        "benchmark": "peerread",
+        **report(of, tuned, rivals, base, asked, seed=42),
+        "leaks": {"benchmark": {"papers": 95, "accepted": 80, "reason": "too few"}},
+        "as_served": {"mode": "review", "review_format": "structured", "top_k": None},
+    }
 
 
 def calibrated(suggested: dict[str, Any] | None) -> dict[str, Any]:
@@ -71,12 +79,20 @@ def calibrated(suggested: dict[str, Any] | None) -> dict[str, Any]:
     return {
         "calibration": {
             "map": {"method": "platt"},
+            "mode": "review",
+            "format": "structured",
             "fitted_on": {
                 "papers": 100,
                 "accepted": 72,
                 "before": {"brier": figure},
                 "after": {"brier": {**figure, "value": 0.15}},
             },
+        },
+        "disagreement": {
+            "papers": 7,
+            "of": 100,
+            "decision_right": 3,
+            "probability_right": 4,
         },
         "abstain": {"target_precision": 0.8, "suggested": suggested},
     }
@@ -86,16 +102,26 @@ def finished_run(folder: Path) -> Path:
     recipe = recipe_file(
         folder,
         benchmark=BENCHMARK,
-        card={"title": "Reviewer: a test", "license": "apache-2.0"},
+        card={
+            "title": "Reviewer: a test",
+            "license": "apache-2.0",
+            "license_file": str(folder / "LICENCE.txt"),
+        },
         model={"base": "owner/base"},
     )
     band = {"band": {"low": 0.4, "high": 0.6}, "coverage": 0.7, "precision": 0.85}
     written(recipe, "collect", {"papers.jsonl": papers()})
     written(recipe, "filter", {"train.jsonl": [1, 2, 3]})
-    written(recipe, "sft", {"adapter.jsonl": []}, sections=["model", "sft"])
+    adapter = {"adapter/adapter_model.safetensors": [0]}
+    written(recipe, "sft", adapter, sections=["model", "sft"])
+    (folder / "LICENCE.txt").write_text("Do what you want.")
     written(recipe, "merge", {"model/config.json": [{}]})
     plots: dict[str, list[Any]] = {f"peerread_{plot}.png": [0] for plot in PLOTS}
-    written(recipe, "benchmark", {"peerread_ft_metrics.json": [metrics()], **plots})
+    reviewed: dict[str, list[Any]] = {
+        f"peerread_{m}_{f}": [{}] for m in ("ft", "base") for f in BENCHMARK_FILES
+    }
+    reviewed["peerread_ft_metrics.json"] = [metrics()]
+    written(recipe, "benchmark", {**reviewed, **plots})
     files: dict[str, list[Any]] = {"report.json": [calibrated(band)], "calibration.json": [{}]}
     written(recipe, "calibrate", files)
     return recipe
@@ -129,6 +155,14 @@ def test_the_card_has_the_published_table_beside_always_accept(tmp_path: Path) -
     assert "between 0.4 and 0.6, it decides on 70% of those papers, 85% of them rightly" in text
     assert "| train.jsonl | 3 |" in text
     assert "| lora_rank | 32 |" in text
+    assert "- benchmark: not tested for leaks: too few." in text
+    assert "those of ICLR 2017 to 2021" in text
+    assert "This base may have read papers up to 2024." in text
+    assert "The newest papers alone (2017, 95 papers):" in text
+    assert "the decision was right 3 times, the probability 4 times" in text
+    assert "| review_format | structured |" in text
+    assert "top_k" not in text
+    assert "Seconds of each stage: collect " in text
     assert "{{" not in text
     assert "None" not in text
     # A bar in a cell would end it.
@@ -152,6 +186,33 @@ def test_the_card_is_in_the_hub_s_format(tmp_path: Path) -> None:
     assert header["pipeline_tag"] == "text-generation"
     for plot in PLOTS:
         assert (path.parent / f"peerread_{plot}.png").exists()
+
+
+def test_the_folder_to_upload_has_everything(tmp_path: Path) -> None:
+    recipe = finished_run(tmp_path)
+    run_stage(STAGE, recipe)
+    run_stage(UPLOAD, recipe)
+    folder = tmp_path / "out/upload/repository"
+    found = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
+    assert found == {
+        "README.md",
+        "LICENSE",
+        "config.json",
+        "calibration.json",
+        "adapter/adapter_model.safetensors",
+        *(f"peerread_{plot}.png" for plot in PLOTS),
+        *(f"benchmark/peerread_{m}_{f}" for m in ("ft", "base") for f in BENCHMARK_FILES),
+    }
+    assert (folder / "README.md").read_text() == (tmp_path / "out/card/README.md").read_text()
+    assert (folder / "LICENSE").read_text() == "Do what you want."
+
+
+def test_a_licence_that_is_not_there_is_told(tmp_path: Path) -> None:
+    recipe = finished_run(tmp_path)
+    run_stage(STAGE, recipe)
+    (tmp_path / "LICENCE.txt").unlink()
+    with pytest.raises(InputMissing, match=r"card\.license_file: .* is not there"):
+        run_stage(UPLOAD, recipe)
 
 
 def test_a_card_waits_for_all_stages(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import msgspec
 import pytest
 
 from tests.conftest import SHARED
-from tests.training.openreview_stub import Submission, serve_openreview
+from tests.papers import paper_pdf
+from tests.training.openreview_stub import OpenReviewStub, Submission, serve_openreview
 from tests.training.peerread import BODY, add_paper, iclr_review
 from tests.training.recipes import recipe_file
 from training.collect import STAGE
@@ -146,11 +147,27 @@ def test_what_is_no_paper_is_kept_with_its_reason(tmp_path: Path) -> None:
         ("we look at\n3\n200\n201\n202\nwords.", "we look at words."),
         ("The end.\n4\n300\n301\n302\nA start.", "The end.\nA start."),
         ("In 2016\n2017\nthe task", "In 2016\n2017\nthe task"),
+        ("year\n2012\n2013\n2014\nbest", "year\n2012\n2013\n2014\nbest"),
+        ("size\n100\n200\n300\nloss", "size\n100\n200\n300\nloss"),
+        ("rank\n1\n2\n3\nname", "rank\n1\n2\n3\nname"),
+        ("pre-\n" + "\n".join(map(str, range(1000, 1012))) + "\ntrained", "pretrained"),
         ("the set of 3\n1 2 3\n4 5 6\nrows", "the set of 3\n1 2 3\n4 5 6\nrows"),
     ],
 )
 def test_line_numbers_of_drafts_are_cleaned(text: str, clean: str) -> None:
     assert without_line_numbers(text) == clean
+
+
+def test_half_a_pair_of_surrogates_is_replaced(tmp_path: Path) -> None:
+    clone = tmp_path / "c"
+    add_paper(clone, "iclr_2017", "train", "1", title="On \ud835 and \U0001d400", accepted=True)
+    path = tmp_path / "papers.jsonl"
+    path.write_bytes(neurips_line("b", accepted=True).replace(b"We do.", rb"We do \udc00."))
+    sources = [peerread(clone, ["iclr_2017"], ["train"]), jsonl(path)]
+    _, papers, _, _ = collected(tmp_path, sources)
+    one, other = papers.values()
+    assert one.title == "On \ufffd and \U0001d400"
+    assert other.abstract == "We do \ufffd."
 
 
 def test_a_draft_is_blinded_as_the_service_blinds(tmp_path: Path) -> None:
@@ -214,6 +231,10 @@ def test_a_damaged_file_of_the_clone_is_named(tmp_path: Path, clone: Path) -> No
         collected(tmp_path, [peerread(clone, ["iclr_2017"], ["train"])])
 
 
+def jsonl(path: Path) -> dict[str, Any]:
+    return {"kind": "jsonl", "path": str(path)}
+
+
 def neurips_line(name: str, *, accepted: bool, **more: Any) -> bytes:
     row = {
         "id": name,
@@ -233,7 +254,7 @@ def neurips_line(name: str, *, accepted: bool, **more: Any) -> bytes:
 def test_a_file_is_drawn_from_evenly_by_decision_and_the_same_for_a_seed(tmp_path: Path) -> None:
     path = tmp_path / "papers.jsonl"
     path.write_bytes(b"".join(neurips_line(f"p{n}", accepted=n >= 3) for n in range(20)))
-    source = {"kind": "neurips2025", "path": str(path), "most": 8}
+    source = {"kind": "jsonl", "path": str(path), "most": 8}
     _, papers, _, _ = collected(tmp_path, [source])
     assert len(papers) == 8
     assert sum(paper.decision == "reject" for paper in papers.values()) == 3
@@ -266,7 +287,7 @@ def test_a_damaged_line_is_named_and_nothing_is_written(
     path = tmp_path / "papers.jsonl"
     path.write_bytes(damage(neurips_line("a", accepted=True)))
     with pytest.raises(InputInvalid, match=told):
-        collected(tmp_path, [{"kind": "neurips2025", "path": str(path)}])
+        collected(tmp_path, [{"kind": "jsonl", "path": str(path)}])
     assert not (tmp_path / "out" / "collect" / "papers.jsonl").exists()
 
 
@@ -274,7 +295,7 @@ def test_the_real_files_have_no_paper_in_common(tmp_path: Path) -> None:
     if not NEURIPS.is_dir():
         pytest.skip("the NeurIPS data is not beside this checkout")
     train, test = (
-        {"kind": "neurips2025", "path": str(NEURIPS / f"{split}.jsonl.gz"), "split": split}
+        {"kind": "jsonl", "path": str(NEURIPS / f"{split}.jsonl.gz"), "split": split}
         for split in ("train", "test")
     )
     manifest, papers, benchmark, _ = collected(tmp_path, [train, test], [test])
@@ -307,15 +328,67 @@ def test_openreview_pdfs_are_not_fetched_twice(tmp_path: Path) -> None:
     submissions = [Submission(name, name, rating="6", decision="Accept") for name in "abc"]
     with serve_openreview(submissions) as stub:
         source = {"kind": "openreview", "venues": ["ICLR.cc/2020/Conference"], "url": stub.url}
-        stub.refuse_pdf = "c"
-        with pytest.raises(InputMissing, match="OpenReview"):
-            collected(tmp_path, [source])
-        assert stub.pdfs_sent == ["a", "b"]
+        stub.refuse_pdf = "b"
+        _, papers, _, rejected = collected(tmp_path, [source])
+        # One that can't be had costs its own paper only.
+        assert [(row.id[-1], row.reason) for row in rejected] == [("b", "pdf_not_had")]
+        assert "not now" in rejected[0].detail
+        assert len(papers) == 2
         stub.refuse_pdf = ""
-        manifest, papers, _, _ = collected(tmp_path, [source])
-        assert manifest.resumed
-        assert stub.pdfs_sent == ["a", "b", "c"]
-        assert len(papers) == 3
+        run_stage(STAGE, tmp_path / "recipe.yaml", again=True)
+        assert stub.pdfs_sent == ["a", "c", "b"]
+        assert len(load_papers(tmp_path / "out" / "collect" / "papers.jsonl")) == 3
+
+
+def openreview_source(stub: OpenReviewStub) -> dict[str, Any]:
+    return {"kind": "openreview", "venues": ["ICLR.cc/2020/Conference"], "url": stub.url}
+
+
+def test_the_text_is_that_of_the_last_revision_before_the_reviews(tmp_path: Path) -> None:
+    final = paper_pdf(title="The Final Title of the Camera Ready Version")
+    accepted = Submission("a", "A", rating="8", decision="Accept", camera_ready=final)
+    with serve_openreview([accepted]) as stub:
+        _, papers, _, _ = collected(tmp_path, [openreview_source(stub)])
+    downloads = tmp_path / "out" / "collect" / "openreview"
+    assert [file.name for file in downloads.iterdir()] == ["a-sent.pdf"]
+    assert len(papers) == 1
+
+
+def test_a_rating_is_read_from_the_recommendation_too(tmp_path: Path) -> None:
+    rated = Submission("a", "A", "8: accept, good paper", "Accept", rated_in="recommendation")
+    with serve_openreview([rated]) as stub:
+        _, papers, _, _ = collected(tmp_path, [openreview_source(stub)])
+    (paper,) = papers.values()
+    assert (paper.ratings, paper.decision) == ((8.0,), "accept")
+
+
+def test_pdfs_that_fail_one_after_the_other_end_the_stage(tmp_path: Path) -> None:
+    submissions = [Submission(name, name, rating="6", decision="Accept") for name in "abcdefg"]
+    with serve_openreview(submissions) as stub:
+        stub.challenge = "pdf"
+        with pytest.raises(InputMissing, match=r"5 PDFs in a row.*web page.*OPENREVIEW_USERNAME"):
+            collected(tmp_path, [openreview_source(stub)])
+        stub.challenge = ""
+        assert len(collected(tmp_path, [openreview_source(stub)])[1]) == 7
+
+
+def test_a_web_page_in_place_of_data_asks_for_a_login(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENREVIEW_USERNAME", raising=False)
+    monkeypatch.delenv("OPENREVIEW_PASSWORD", raising=False)
+    with serve_openreview([]) as stub:
+        stub.challenge = "notes"
+        with pytest.raises(InputMissing, match="set OPENREVIEW_USERNAME and OPENREVIEW_PASSWORD"):
+            collected(tmp_path, [openreview_source(stub)])
+        monkeypatch.setenv("OPENREVIEW_USERNAME", "a@b.c")
+        monkeypatch.setenv("OPENREVIEW_PASSWORD", "wrong")
+        stub.password = "right"  # noqa: S105
+        with pytest.raises(InputMissing, match=r"refuses the login.*Invalid username or password"):
+            collected(tmp_path, [openreview_source(stub)])
+        monkeypatch.setenv("OPENREVIEW_PASSWORD", "right")
+        with pytest.raises(InputMissing, match="does not take this account for a person's"):
+            collected(tmp_path, [openreview_source(stub)])
 
 
 def test_a_killed_collect_ends_with_the_same(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ Why?"""
 def paper(name: str, *, accepted: bool = True, reviews: Sequence[HumanReview] = ()) -> PaperRow:
     return PaperRow(
         id=name,
-        source="neurips2025",
+        source="jsonl",
         venue="NeurIPS 2025",
         split="train",
         title=f"On {name}",
@@ -291,7 +291,12 @@ def test_the_real_reviews_map_as_far_as_is_known_of_them(tmp_path: Path) -> None
     """Of the NeurIPS 2025 reviews about 83 % have the headings, and 7-11 % tell the outcome."""
     if not NEURIPS.is_dir():
         pytest.skip("the NeurIPS data is not beside this checkout")
-    source = {"kind": "neurips2025", "path": str(NEURIPS / "train.jsonl.gz"), "most": 200}
+    source = {
+        "kind": "jsonl",
+        "path": str(NEURIPS / "train.jsonl.gz"),
+        "rating_scale": [1, 6],
+        "most": 200,
+    }
     section = {"targets": "human", "val_fraction": 0.2, "balance": True}
     recipe = recipe_file(tmp_path, collect={"sources": [source]}, filter=section)
     run_stage(COLLECT, recipe)

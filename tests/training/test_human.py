@@ -35,8 +35,8 @@ Yes."""
 
 def paper(**more: Any) -> PaperRow:
     row: dict[str, Any] = {
-        "id": "neurips2025/a",
-        "source": "neurips2025",
+        "id": "jsonl/a",
+        "source": "jsonl",
         "venue": "NeurIPS 2025",
         "split": "train",
         "title": "On tokens",

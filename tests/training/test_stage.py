@@ -17,7 +17,8 @@ from training.base import base_folder
 from training.errors import InputInvalid, InputMissing, ModelMissing, OutputInTheWay
 from training.jsonl import Appender, read_rows, write_rows
 from training.manifest import read_manifest, sha256_of
-from training.recipe import Model
+from training.memory import needs
+from training.recipe import Model, load_recipe
 from training.stage import Job, Stage, run_stage, stage_file
 
 
@@ -140,7 +141,31 @@ def test_a_stage_refuses_what_another_wrote_and_something_changed(
 
 
 def papers_at(path: str) -> dict[str, str]:
-    return {"kind": "neurips2025", "path": path}
+    return {"kind": "jsonl", "path": path}
+
+
+def test_a_stage_says_what_memory_it_needs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = tmp_path / "base"
+    base.mkdir()
+    (base / "config.json").write_text("{}")
+    with (base / "model.safetensors").open("wb") as file:
+        file.truncate(2 * 2**30)  # sparse: 2^30 parameters
+    recipe = load_recipe(recipe_file(tmp_path, model={"base": str(base)}))
+    assert needs("sft", recipe).startswith("at least 3.0 GiB, on the GPU where there is one: 1.07 ")
+    assert needs("merge", recipe).startswith("about 7.0 GiB of main memory")
+    assert needs("benchmark", recipe).startswith("at least 3.0 GiB")
+    assert needs("filter", recipe) == ""
+    in_4_bit = {"load_in_4bit": True}
+    recipe = load_recipe(recipe_file(tmp_path, model={"base": str(base)}, sft=in_4_bit))
+    assert needs("sft", recipe).startswith("at least 1.6 GiB")
+    hub = load_recipe(recipe_file(tmp_path, model={"base": "owner/name"}))
+    assert "not on this machine" in needs("sft", hub)
+    source = tmp_path / "source.jsonl"
+    write_rows(source, [1])
+    run_stage(copying(source), recipe_file(tmp_path))
+    assert "collect: memory: up to 4 GiB" in capsys.readouterr().err
 
 
 def test_a_lost_output_is_made_anew(tmp_path: Path, source: Path) -> None:

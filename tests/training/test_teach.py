@@ -246,6 +246,51 @@ def test_what_thinking_costs_is_asked_for_by_budget_or_by_level(teach: Any, prot
     assert sent["systemInstruction"]["parts"][0]["text"].startswith("You are an experienced")
 
 
+@pytest.mark.parametrize(
+    ("refused", "sent"),
+    [("temperature", {"max_completion_tokens": 8192}), ("max_completion_tokens", None)],
+)
+def test_a_parameter_that_an_endpoint_refuses_is_left_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: str, sent: Any
+) -> None:
+    def faults(_: int, body: str) -> Fault:
+        return f"unsupported {refused}" if refused in json.loads(body) else None
+
+    with teaching(FaultyTeacher(faults)) as teacher:
+        path = recipe(tmp_path, "openai", teacher, monkeypatch, concurrency=1)
+        manifest = run_stage(STAGE, path)
+    assert manifest.counts["answered"] == PAPERS
+    assert manifest.counts["asked without"] == refused
+    # Refused once, and left off from then on.
+    assert len(teacher.requests) == PAPERS + 1
+    last = json.loads(teacher.requests[-1])
+    assert refused not in last
+    assert last[next(iter(sent or {"max_tokens": 0}))] == 8192
+
+
+def test_gemini_is_asked_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GOOGLE_CLOUD_LOCATION", raising=False)
+    with teaching(FaultyTeacher()) as teacher:
+        path = recipe(tmp_path, "google", teacher, monkeypatch, location=None, most=1)
+        run_stage(STAGE, path)
+    assert "/locations/global/" in teacher.paths[0]
+
+
+def test_the_teacher_sees_no_more_than_the_student(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with teaching(FaultyTeacher()) as teacher:
+        path = recipe(tmp_path, "openai", teacher, monkeypatch, prompt_tokens=9000)
+        with pytest.raises(RecipeError, match=r"above sft\.max_length 8192"):
+            run_stage(STAGE, path)
+        long = paper("long", BODY * 200)
+        (tmp_path / "out").rename(tmp_path / "before")
+        collect(tmp_path, [long])
+        run_stage(STAGE, recipe(tmp_path, "openai", teacher, monkeypatch))
+    prompt = json.loads(teacher.requests[0])["messages"][1]["content"]
+    assert len(prompt) < len(BODY * 200)
+
+
 def test_geminis_thinking_budget_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with teaching(FaultyTeacher()) as teacher:
         path = recipe(tmp_path, "google", teacher, monkeypatch, thinking_budget=1024, most=1)

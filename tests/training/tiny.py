@@ -133,7 +133,7 @@ def paper_row(number: int, paragraphs: int = 3) -> PaperRow:
     body = "\n\n".join(SENTENCES[(number + i) % len(SENTENCES)] for i in range(paragraphs))
     return PaperRow(
         id=f"test/{number}",
-        source="neurips2025",
+        source="jsonl",
         venue="test",
         split="train",
         title=f"Counting tokens, part {number}",

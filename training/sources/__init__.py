@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from training.rows import PaperRow, Rejected
@@ -19,3 +19,19 @@ def drawn(items: Sequence[Item], most: int | None, seed: int) -> list[Item]:
         return list(items)
     places = sorted(random.Random(seed).sample(range(len(items)), most))  # noqa: S311
     return [items[place] for place in places]
+
+
+def drawn_evenly(
+    items: Sequence[Item], is_accepted: Callable[[Item], bool], most: int | None, seed: int
+) -> list[Item]:
+    """``most`` of the items, at random, as near to 1:1 by decision as there are."""
+    if most is None or most >= len(items):
+        return list(items)
+    places = range(len(items))
+    sides = [[p for p in places if is_accepted(items[p]) is side] for side in (True, False)]
+    smaller = min(sides, key=len)
+    few = min(len(smaller), most // 2)
+    chosen = [
+        p for side in sides for p in drawn(side, few if side is smaller else most - few, seed)
+    ]
+    return [items[place] for place in sorted(chosen)]

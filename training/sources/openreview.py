@@ -1,13 +1,15 @@
 """Submissions of a venue on OpenReview (API 1), their PDFs read as the service reads PDFs.
 
-``OPENREVIEW_USERNAME`` and ``OPENREVIEW_PASSWORD`` are used where they are set.
+The text is that of the last revision before the first review: the newest PDF of an accepted paper
+is its camera-ready version, which says that it was accepted. OpenReview answers nobody who has not
+logged in: ``OPENREVIEW_USERNAME`` and ``OPENREVIEW_PASSWORD``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +23,19 @@ from app.review.decision import Decision
 from app.settings import load_settings
 from training.errors import InputMissing
 from training.jsonl import Appender, mend_tail, read_rows
-from training.recipe import OpenReviewSource
+from training.recipe_sources import OpenReviewSource
 from training.rows import HumanReview, PaperRow, Rejected, SectionRow
 from training.sources import Read, drawn
+from training.sources.openreview_client import Client, NotHad
 
-INSTALL = "pip install --no-deps -r requirements/training.txt"
 RATING_SCALE = (1.0, 10.0)
 _KIND = re.compile(r"/(Official_Review|Meta_Review|Decision)$")
 _LEADING_NUMBER = re.compile(r"\s*(-?\d+(?:\.\d+)?)")
 _REVIEW_FIELDS = ("review", "main_review", "summary_of_the_paper")
+_RATING_FIELDS = ("rating", "recommendation")
+"""ICLR's forms call it a recommendation from 2022 on."""
+_FAILED_IN_A_ROW = 5
+"""So many PDFs that can't be had, one after the other, mean that none can."""
 
 
 Listed = tuple[str, Any]
@@ -40,7 +46,7 @@ async def listed(client: Client, source: OpenReviewSource, seed: int) -> list[Li
     """The submissions to be read.
 
     Raises:
-        InputMissing: OpenReview can't be reached, or has no such venue.
+        InputMissing: OpenReview can't be reached, wants a login, or has no such venue.
     """
     found: list[Listed] = []
     for venue in source.venues:
@@ -49,19 +55,32 @@ async def listed(client: Client, source: OpenReviewSource, seed: int) -> list[Li
 
 
 async def papers(client: Client, notes: Sequence[Listed], cache: Path) -> AsyncIterator[Read]:
-    """The submissions' papers; what has been read is kept in ``cache``, and not fetched again.
+    """The submissions' papers; what has been read is kept in ``cache``, and not read again.
+
+    A PDF that can't be had is a reject, and is asked for again by the next run.
 
     Raises:
-        InputMissing: OpenReview can't be reached.
+        InputMissing: several PDFs in a row can't be had.
     """
     known = {row.id: row for row in _cached(cache)}
+    failed = 0
     with Appender(cache) as appender:
         async with PaperReader(load_settings()) as reader:
             for venue, note in notes:
                 row = known.get(_row_id(venue, note))
                 if row is None:
-                    row = await _read(client, reader, venue, note)
-                    appender.append(_kept(row))
+                    try:
+                        row = await _read(client, reader, venue, note)
+                        failed = 0
+                        appender.append(_kept(row))
+                    except NotHad as error:
+                        failed += 1
+                        if failed == _FAILED_IN_A_ROW:
+                            raise InputMissing(
+                                f"{failed} PDFs in a row can't be had, the last: {error}; what was "
+                                "fetched is kept: run the stage again to go on"
+                            ) from error
+                        row = _rejected(_row_id(venue, note), "pdf_not_had", str(error))
                 yield row
 
 
@@ -84,56 +103,36 @@ def _cached(cache: Path) -> Iterator[Read]:
             yield row
 
 
-class Client:
-    """openreview-py, its errors in this package's words. It waits and retries by itself."""
-
-    def __init__(self, url: str) -> None:
-        try:
-            import openreview
-        except ImportError as error:
-            raise InputMissing(f"openreview-py is not installed: {INSTALL}") from error
-        self._url = url
-        self._failures = (openreview.OpenReviewException, OSError, ValueError)
-        self._client = self._called(openreview.Client, url)
-
-    def submissions(self, venue: str) -> list[Any]:
-        """The notes of a venue's submissions, their replies in ``details``, by their ids."""
-        notes: list[Any] = self._called(
-            self._client.get_all_notes,
-            invitation=f"{venue}/-/Blind_Submission",
-            details="directReplies",
-        )
-        if not notes:
-            raise InputMissing(f"{self._url} lists no submissions of {venue}")
-        return sorted(notes, key=lambda note: str(note.id))
-
-    def pdf(self, note_id: str) -> bytes:
-        data: bytes = self._called(self._client.get_pdf, note_id)
-        return data
-
-    def _called(self, function: Callable[..., Any], *args: Any, **named: Any) -> Any:
-        try:
-            return function(*args, **named)
-        except self._failures as error:
-            told = " ".join(str(error).split())[:300]
-            raise InputMissing(f"OpenReview ({self._url}): {told}") from error
-
-
 def _row_id(venue: str, note: Any) -> str:
     return f"openreview/{venue.replace('/', '-')}/{note.id}"
 
 
+def _rejected(row_id: str, reason: str, detail: str) -> Rejected:
+    return Rejected(id=row_id, paper=row_id, source="openreview", reason=reason, detail=detail)
+
+
 async def _read(client: Client, reader: PaperReader, venue: str, note: Any) -> Read:
     row_id = _row_id(venue, note)
+    revision = await asyncio.to_thread(client.submitted_revision, note, first_review(note))
+    if revision is None:
+        return _rejected(row_id, "no_submitted_pdf", "no revision with a PDF before its reviews")
     try:
-        data = await asyncio.to_thread(client.pdf, note.id)
+        data = await asyncio.to_thread(client.pdf, revision)
         # Blinded here, where the pages are known: banners and line numbers go by their places.
         paper = await reader.read(File(data, f"{note.id}.pdf"), blind=True)
     except PaperError as error:
-        return Rejected(
-            id=row_id, paper=row_id, source="openreview", reason=error.code, detail=str(error)
-        )
+        return _rejected(row_id, error.code, str(error))
     return _row(row_id, venue, note, paper)
+
+
+def first_review(note: Any) -> int | None:
+    """When the first review was written, in milliseconds of the epoch; None without reviews."""
+    times = [
+        reply.get("tcdate") or reply.get("cdate")
+        for reply in note.details["directReplies"]
+        if _kind(reply) == "Official_Review"
+    ]
+    return min((time for time in times if time), default=None)
 
 
 def _row(row_id: str, venue: str, note: Any, paper: Paper) -> PaperRow:
@@ -188,9 +187,10 @@ def _reviews(replies: Sequence[Mapping[str, Any]]) -> Iterator[HumanReview]:
         content, kind = reply.get("content") or {}, _kind(reply)
         if kind == "Official_Review":
             text = next((content[name] for name in _REVIEW_FIELDS if content.get(name)), "")
+            rating = next((content[name] for name in _RATING_FIELDS if content.get(name)), None)
             yield HumanReview(
                 text=text,
-                rating=_number(content.get("rating")),
+                rating=_number(rating),
                 confidence=_number(content.get("confidence")),
             )
         elif kind:

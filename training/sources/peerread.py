@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ import msgspec
 
 from app.review.decision import Decision
 from training.errors import InputInvalid, InputMissing
-from training.recipe import PeerReadSource
+from training.jsonl import lenient_json
+from training.recipe_sources import PeerReadSource
 from training.rows import HumanReview, PaperRow, Rejected, SectionRow
 from training.sources import Read, drawn
 
@@ -27,7 +29,9 @@ _SCALES = {"iclr_2017": (1.0, 10.0)}
 _SCALE = (1.0, 5.0)
 _COMMITTEE = re.compile(r"ICLR committee final decision", re.IGNORECASE)
 _NUMBERED_LINES = re.compile(r"(?:^|(?<=\n))(?:\d{1,4}(?: \d{3,4})?(?:\n|$)){3,}")
-"""Line numbers that science-parse took for text, and the page's number before them."""
+"""Perhaps line numbers that science-parse took for text, and the page's number before them."""
+_LONG_COLUMN = 10
+"""So many numbers of four digits that rise by one are no years of a table."""
 _PAGE_NUMBER = re.compile(r"\n\d{1,2}$")
 
 
@@ -41,7 +45,7 @@ def folders(source: PeerReadSource, clone: Path) -> list[Path]:
     ]
 
 
-def clone_to(folder: Path) -> None:
+def clone_to(folder: Path, commit: str | None = None) -> None:
     """Clone PeerRead, without the history and the PDFs; a clone that is there is left alone.
 
     Raises:
@@ -55,6 +59,9 @@ def clone_to(folder: Path) -> None:
         _git("clone", "--quiet", "--depth=1", "--filter=blob:none", "--sparse", URL, str(scratch))
         patterns = ("/data/*/*/reviews/", "/data/*/*/parsed_pdfs/")
         _git("-C", str(scratch), "sparse-checkout", "set", "--no-cone", *patterns)
+        if commit is not None:
+            _git("-C", str(scratch), "fetch", "--quiet", "--depth=1", "origin", commit)
+            _git("-C", str(scratch), "checkout", "--quiet", commit)
     except (OSError, subprocess.CalledProcessError) as error:
         told = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
         raise InputMissing(
@@ -64,8 +71,24 @@ def clone_to(folder: Path) -> None:
     scratch.rename(folder)
 
 
-def _git(*arguments: str) -> None:
-    subprocess.run(  # noqa: S603
+def commit_of(source: PeerReadSource, clone: Path) -> str | None:
+    """The commit that a clone is at; None where it is no repository of git's.
+
+    Raises:
+        InputInvalid: the recipe names another.
+    """
+    try:
+        # Else git would look for a repository in the folders above.
+        at = _git("-C", str(clone), "rev-parse", "HEAD") if (clone / ".git").exists() else None
+    except (OSError, subprocess.CalledProcessError):
+        at = None
+    if source.commit is not None and at != source.commit:
+        raise InputInvalid(f"{clone} is at commit {at}, and the recipe names {source.commit}")
+    return at
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(  # noqa: S603
         ("git", *arguments),  # noqa: S607
         # It asks nobody for a password.
         env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},
@@ -73,6 +96,7 @@ def _git(*arguments: str) -> None:
         capture_output=True,
         text=True,
     )
+    return done.stdout.strip()
 
 
 def papers(source: PeerReadSource, clone: Path, seed: int) -> Iterator[Read]:
@@ -134,8 +158,8 @@ def _paper(venue: str, split: str, file: Path) -> Read:
 
 def _json(file: Path) -> dict[str, Any]:
     try:
-        value = msgspec.json.decode(file.read_bytes())
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        value = lenient_json(file.read_bytes())
+    except msgspec.DecodeError as error:
         raise InputInvalid(f"{file}: {error}") from error
     if not isinstance(value, dict):
         raise InputInvalid(f"{file}: it holds no JSON object")
@@ -158,9 +182,13 @@ def _sections(parsed: Mapping[str, Any]) -> Iterator[SectionRow]:
 
 def without_line_numbers(text: str) -> str:
     """A draft's text without the runs of its line numbers; what they tore apart is joined."""
-    kept = _NUMBERED_LINES.split(text)
-    whole = kept[0]
-    for piece in kept[1:]:
+    at, kept = 0, list[str]()
+    for match in _NUMBERED_LINES.finditer(text):
+        if _numbers_lines(match[0]):
+            kept.append(text[at : match.start()])
+            at = match.end()
+    whole, *pieces = [*kept, text[at:]]
+    for piece in pieces:
         whole = _PAGE_NUMBER.sub("", whole.rstrip())
         if not whole or not piece[:1].islower():
             joint = "\n" if whole else ""
@@ -170,6 +198,19 @@ def without_line_numbers(text: str) -> str:
             joint = " "
         whole += joint + piece
     return whole
+
+
+def _numbers_lines(column: str) -> bool:
+    """Whether numbers below each other count lines: of three digits and more, mostly by one."""
+    numbers = column.split()
+    # A page's number may stand before them.
+    counted = [number for number in numbers if len(number) >= 3]
+    if len(counted) < max(3, len(numbers) - 1):
+        return False
+    values = list(map(int, counted))
+    steps = [after - before for before, after in pairwise(values)]
+    rises = all(step > 0 for step in steps) and sum(step == 1 for step in steps) * 2 >= len(steps)
+    return rises and (len(counted[0]) == 3 or len(counted) >= _LONG_COLUMN)
 
 
 def _reviews(listed: Mapping[str, Any]) -> Iterator[HumanReview]:

@@ -250,7 +250,10 @@ def test_a_calibration_maps_the_probability(
     assert verdict["decision"] == "undecided"
 
 
-@pytest.mark.parametrize("change", [{"model": "another"}, {"template": "iclr"}])
+@pytest.mark.parametrize(
+    "change",
+    [{"model": "another"}, {"template": "iclr"}, {"mode": "verdict"}, {"format": "free"}],
+)
 def test_a_calibration_of_something_else_is_not_applied(
     serve: Serve, tokenizer: ChatTokenizer, tmp_path: Path, change: dict[str, str]
 ) -> None:

@@ -1,1 +1,1 @@
-"""PDF bytes -> :class:`~app.paper.model.Paper`, in worker processes."""
+"""Reads files into a :class:`~app.paper.model.Paper`, in worker processes."""

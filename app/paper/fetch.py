@@ -1,4 +1,4 @@
-"""Papers fetched by their address, from hosts that the settings allow and nowhere else."""
+"""Fetches papers by URL, only from hosts that the settings allow."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Resolve = Callable[[str], Awaitable[Sequence[Address]]]
 
 _MOST_REDIRECTS = 5
 _PASSING = (408, 425, 429)
-"""Of a host's refusals, those that say nothing of the paper."""
+"""Client errors of a host that may pass, and don't concern the paper."""
 _CONNECT_S = 5.0
 """Seconds after which the next of a host's addresses is tried."""
 _PDF_WITHIN = 1024
@@ -41,17 +41,17 @@ _ARXIV_ID = re.compile(
 _ARXIV_PAGE = re.compile(r"/(?:abs|html)/(.+)")
 _GLOBAL_IPV6 = ipaddress.ip_network("2000::/3")
 _TUNNELS = (ipaddress.ip_network("2002::/16"), ipaddress.ip_network("2001::/32"))
-"""6to4 and Teredo: addresses that hold an IPv4 address, which may be anywhere."""
+"""6to4 and Teredo: these addresses contain an IPv4 address, which may be a private one."""
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address belongs to the public internet, and leads nowhere else."""
+    """Whether an IP address belongs to the public internet, and is not mapped to another one."""
     ip = ipaddress.ip_address(address)
     if not ip.is_global or ip.is_multicast or ip.is_reserved:
         return False
     if isinstance(ip, ipaddress.IPv4Address):
         return True
-    # Among the rest are IPv4-mapped addresses and NAT64's.
+    # Other IPv6 addresses include IPv4-mapped ones and NAT64.
     return ip in _GLOBAL_IPV6 and not any(ip in tunnel for tunnel in _TUNNELS)
 
 
@@ -65,9 +65,9 @@ async def resolve_host(host: str) -> Sequence[Address]:
 class Fetcher:
     """Fetches PDFs and e-prints over HTTPS.
 
-    A host's addresses are looked up once a hop, all are checked, and the connection goes to one
-    that was checked: a name that changes its address in between gains nothing. Proxies in the
-    environment are not used, because they would look up the names again themselves.
+    A host's addresses are resolved once per redirect, all are checked, and the connection is made
+    to one that was checked, which prevents DNS rebinding. Proxies in the environment are not used,
+    because they would resolve the names again.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Fetcher:
             trust_env=False,
             follow_redirects=False,
             timeout=httpx.Timeout(self._timeout_s, connect=min(_CONNECT_S, self._timeout_s)),
-            # Kept connections are told apart by address alone, not by the name that was verified.
+            # httpx would reuse a connection for another host name with the same address.
             limits=httpx.Limits(max_keepalive_connections=0),
             headers={
                 "Accept": "application/pdf, application/gzip;q=0.9, */*;q=0.1",
@@ -100,15 +100,15 @@ class Fetcher:
         )
 
     async def fetch(self, url: str) -> bytes:
-        """The PDF or archive at an https address, an arXiv id's or an abstract page's.
+        """The PDF or archive of an https URL, an arXiv id, or an abstract page's URL.
 
         Raises:
-            UrlNotAllowed: the address, or one that it redirects to, may not be fetched from.
-            UploadTooLarge: the answer is larger than ``max_upload_mb``.
-            FetchTimeout: it took longer than ``fetch_timeout_s`` in all.
-            FetchFailed: the host can't be reached, or fails.
-            FetchRefused: it does not give this paper away.
-            NotAPdf: it answers with something else.
+            UrlNotAllowed: the URL, or one that it redirects to, is not allowed.
+            UploadTooLarge: the file is larger than ``max_upload_mb``.
+            FetchTimeout: fetching took longer than ``fetch_timeout_s``.
+            FetchFailed: the host can't be reached, or has an error.
+            FetchRefused: the host does not have the paper, or refuses access.
+            NotAPdf: the answer is neither a PDF nor an archive.
         """
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -129,12 +129,12 @@ class Fetcher:
         try:
             parsed = httpx.URL(url)
         except (httpx.InvalidURL, UnicodeError) as error:
-            raise UrlNotAllowed("This is no address.", param="url") from error
+            raise UrlNotAllowed("This is not a URL.", param="url") from error
         if not self._hosts:
             raise UrlNotAllowed("This service fetches no papers: send the file.", param="url")
         if parsed.scheme != "https" or parsed.port is not None or parsed.userinfo:
             raise UrlNotAllowed(
-                "Only https addresses without a user name or a port of their own are fetched.",
+                "Only https URLs without a user name and a port are allowed.",
                 param="url",
             )
         host = parsed.raw_host.decode("ascii", "replace").lower()
@@ -155,7 +155,7 @@ class Fetcher:
         raise FetchFailed(f"The host redirects more than {_MOST_REDIRECTS} times.", param="url")
 
     async def _get(self, url: httpx.URL) -> httpx.Response:
-        """The head of the answer from the first of the host's addresses that can be reached."""
+        """The response, with its body unread, from the host's first address that can be reached."""
         host = url.raw_host.decode("ascii")
         addresses = await self._resolve(host)
         if not addresses or not all(self._is_allowed_address(ip) for ip, _ in addresses):
@@ -181,13 +181,13 @@ class Fetcher:
         declared = response.headers.get("content-length", "")
         self._check_size(int(declared) if declared.isdecimal() else 0)
         data = bytearray()
-        # Raw: an archive must stay one, and nothing unpacks to more than was allowed.
+        # Raw bytes, so that nothing is decompressed beyond the limit.
         async for chunk in response.aiter_raw():
             data += chunk
             self._check_size(len(data))
         body = bytes(data)
         if b"%PDF-" not in body[:_PDF_WITHIN] and not is_archive(body):
-            raise NotAPdf("The address leads to no PDF and no archive.", param="url")
+            raise NotAPdf("The URL leads to neither a PDF nor an archive.", param="url")
         return body
 
     def _check_size(self, size: int) -> None:
@@ -198,7 +198,7 @@ class Fetcher:
 
 
 def _address_of(text: str) -> str | httpx.URL:
-    """An arXiv id, or a page about a paper, as the address of its PDF."""
+    """The URL of the PDF for an arXiv id, or for the URL of a paper's abstract page."""
     text = text.strip()
     by_id = _ARXIV_ID.fullmatch(text)
     if by_id:

@@ -1,4 +1,4 @@
-"""HTML within Markdown: what it hides, and what is no text."""
+"""Removes comments, scripts and hidden elements from HTML within Markdown."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _NO_TEXT = frozenset(("script", "style", "template"))
 
 
 def without_hidden_markup(text: str) -> tuple[str, list[tuple[str, str]]]:
-    """Text without comments and hidden elements, and these as (kind, text); comments aren't told.
+    """The text without comments and hidden elements, and the hidden elements as (kind, text).
 
-    A hidden element without an end goes as far as the next blank line.
+    A hidden element without a closing tag ends at the next blank line.
     """
     shown: list[str] = []
     hidden: list[tuple[str, str]] = []
@@ -62,7 +62,7 @@ def _hides(name: str, attributes: str) -> str:
 
 
 def _pairs(tags: list[re.Match[str]]) -> dict[int, re.Match[str]]:
-    """The closing tag of each element that has one, by where the element starts."""
+    """The closing tags of elements, by the offset of the opening tag."""
     pairs: dict[int, re.Match[str]] = {}
     opened: dict[str, list[int]] = {}
     for tag in tags:

@@ -1,4 +1,4 @@
-"""What the service knows of a paper once it is read."""
+"""A paper as it was read: title, abstract, sections, paragraphs and their positions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 BBox = tuple[float, float, float, float]
-"""x0, y0, x1, y1 in PDF points from the upper left corner of the page as it is shown."""
+"""x0, y0, x1, y1 in PDF points, from the upper left corner of the page as it is displayed."""
 
 SectionKind = Literal[
     "front_matter", "body", "acknowledgements", "references", "checklist", "appendix"
@@ -17,7 +17,7 @@ ParagraphKind = Literal["text", "caption", "table", "figure", "equation", "footn
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """Where the characters ``start`` to ``end`` of a paragraph's text stand: one line of a page."""
+    """The position of the characters ``start`` to ``end`` of a paragraph: one line on a page."""
 
     start: int
     end: int
@@ -27,7 +27,7 @@ class Anchor:
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """A run of text. ``anchors`` cover it from first to last; none where there are no pages."""
+    """A paragraph. ``anchors`` cover its text in order; there are none in a paper without pages."""
 
     text: str
     kind: ParagraphKind = "text"
@@ -36,10 +36,10 @@ class Paragraph:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading and what stands under it.
+    """A heading and its paragraphs.
 
-    ``level`` is 1 for a section, 2 for its subsections. ``page`` counts from 1; 0 where there are
-    no pages. ``anchors`` place the heading.
+    ``level`` is 1 for a section, 2 for a subsection. ``page`` counts from 1; 0 in a paper without
+    pages. ``anchors`` are the heading's positions.
     """
 
     heading: str
@@ -51,13 +51,13 @@ class Section:
 
     @property
     def text(self) -> str:
-        """The paragraphs, a blank line between them; without the heading."""
+        """The paragraphs, separated by blank lines, without the heading."""
         return "\n\n".join(paragraph.text for paragraph in self.paragraphs)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Text on a page that the reader of a review should know of; ``kind`` says why."""
+    """A piece of text that was flagged; ``kind`` says why."""
 
     page: int
     kind: str
@@ -67,13 +67,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Integrity:
-    """What is not as it seems, and what was left out.
+    """What was flagged in a paper, and what was removed from it.
 
-    ``hidden_text`` can't be seen on the rendered page and is not part of the paper's text.
-    ``visible_instructions`` speak to a reviewer and are. ``blinded`` are kinds of what told who
-    wrote the paper or what became of it, ``blinded_characters`` how much of it;
-    ``dropped`` counts the lines of page furniture by kind. ``unread`` names what the paper has and
-    this text has not: scanned pages ("page 3"), files that its source includes.
+    ``hidden_text`` is invisible on the rendered page, and not part of the paper's text.
+    ``visible_instructions`` address a reviewer, and are part of the text. ``blinded`` lists the
+    kinds of text that were removed as they reveal authors, venue or decision, and
+    ``blinded_characters`` their length. ``dropped`` counts dropped lines (running heads, page
+    numbers, ...) by kind. ``unread`` names parts that could not be read: scanned pages ("page 3"),
+    included files.
     """
 
     hidden_text: tuple[Finding, ...] = ()
@@ -88,7 +89,7 @@ class Integrity:
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """A paper in reading order. ``sha256`` is that of the file; empty where text was sent."""
+    """A paper in reading order. ``sha256`` is that of the file; empty for a paper sent as text."""
 
     title: str
     abstract: str

@@ -1,7 +1,7 @@
-"""Worker processes that read papers, so that a hostile one costs its own request and nothing else.
+"""Worker processes that read papers, so that a hostile file affects only its own request.
 
-The processes are fresh interpreters, neither threads nor forks: PyMuPDF holds the GIL, and the
-service has an engine's threads and connections in it.
+The processes are new interpreters and not threads, as PyMuPDF holds the GIL, nor forks, as the
+service has threads and connections of the engine.
 """
 
 from __future__ import annotations
@@ -36,22 +36,22 @@ Ts = TypeVarTuple("Ts")
 _MIB = 2**20
 _LARGEST_ANSWER = 128 * _MIB
 _ATTEMPTS = 3
-"""How often a document is given to another child because the last one ended before it had it."""
-_FAULT_TOLD = re.compile(r"\w{1,60} at \w{1,60}\.py:\d{1,6}")
-"""A fault that may be logged: a process that a document has taken over might tell its text."""
+"""How often a document is sent to another child if one ended before it had received it."""
+_LOGGABLE_FAULT = re.compile(r"\w{1,60} at \w{1,60}\.py:\d{1,6}")
+"""Only such faults are logged: a process that a document has taken over might send its text."""
 _DYING_S = 0.5
-"""Longest that a process takes to end after the kernel has closed its socket."""
+"""Most seconds that a process needs to end after the kernel has closed its socket."""
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TESSDATA_PREFIX", "TMPDIR")
-"""What a child gets of the environment: keys and tokens stay here."""
+"""Environment variables that children get. Keys and tokens are not passed on."""
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-"""NumPy would reserve address space for a thread on each core."""
+"""Otherwise NumPy would reserve address space for a thread on each core."""
 
 
 class WorkerPool:
-    """Child processes that run one function at a time each, within limits.
+    """Child processes that each run one function at a time, within limits.
 
-    They start when first needed, ``extract_workers`` at most, and are kept for the next document,
-    ``extract_documents_per_worker`` of them. One that fails in any way is ended.
+    At most ``extract_workers`` are started when needed, and reused for up to
+    ``extract_documents_per_worker`` documents. A child that fails in any way is killed.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -65,23 +65,23 @@ class WorkerPool:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        """End all children, also those at work."""
+        """Kill all children, even while they work."""
         self._closed = True
         for child in self._children:
             child.kill()
         with anyio.CancelScope(shield=True):
-            # Whoever still runs or waits here sees that it is over, and lets go.
+            # Calls that run or wait notice that the pool is closed, and release their slots.
             for _ in range(self._settings.extract_workers):
                 await self._slots.acquire()
             for child in tuple(self._children):
                 await self._end(child)
 
     async def run(self, function: Callable[[*Ts], T], *args: *Ts, returns: type[T]) -> T:
-        """``function(*args)`` in a child. Cancelling it kills the child.
+        """Run ``function(*args)`` in a child. Cancelling the call kills the child.
 
-        ``function`` stands at its module's top level. ``returns`` is the type of its result, made
-        of dataclasses and built-in types: what a child sends is checked against it. The clock
-        starts when a child is free, so that a queue is nobody's time-out.
+        ``function`` must be defined at its module's top level. ``returns`` is the type of its
+        result, made of dataclasses and built-in types; the child's answer is validated against it.
+        The time limit begins once a child is free, so that waiting does not count.
 
         Raises:
             PaperError: raised by the function; ExtractionTimeout and ExtractionCrashed by the pool.
@@ -96,7 +96,7 @@ class WorkerPool:
                 if isinstance(outcome, PaperError):
                     raise outcome
                 return outcome
-        raise ExtractionCrashed("The process to read the file with has ended.", param="file")
+        raise ExtractionCrashed("The process for reading the file has ended.", param="file")
 
     async def _attempt(self, request: Sequence[memoryview], returns: type[T]) -> T | PaperError:
         child = self._idle.pop() if self._idle else await self._start()
@@ -119,9 +119,10 @@ class WorkerPool:
                     f"The file took more than {cpu_s} s of CPU time to read.", param="file"
                 ) from error
             status = child.process.returncode
-            log.warning("a file ended the process that read it: %s (status %s)", error, status)
+            log.warning("a file crashed the process that read it: %s (status %s)", error, status)
             raise ExtractionCrashed(
-                "The file broke the process that read it, or needs too much memory.", param="file"
+                "The file crashed the process that read it, or needs too much memory.",
+                param="file",
             ) from error
         finally:
             if sound and not self._closed:
@@ -131,10 +132,10 @@ class WorkerPool:
         return outcome
 
     async def _start(self) -> _Child:
-        """A child that is ready.
+        """Start a child, and wait until it is ready.
 
         Raises:
-            RuntimeError: it does not start; no file is to blame.
+            RuntimeError: it does not start.
         """
         if self._closed:
             raise RuntimeError("the pool of worker processes is closed")
@@ -151,7 +152,7 @@ class WorkerPool:
         return child
 
     async def _end(self, child: _Child) -> None:
-        """Kill and reap it; nothing happens the second time."""
+        """Kill a child and wait for its end; idempotent."""
         with anyio.CancelScope(shield=True):
             if child.reader.at_eof() or child.writer.is_closing():
                 # asyncio loses the exit status of a process that it kills while it is dying.
@@ -164,11 +165,11 @@ class WorkerPool:
 
 
 class _Broken(Exception):
-    """A child has ended, or what it sends makes no sense."""
+    """A child has ended, or violates the protocol."""
 
 
 class _NotTaken(Exception):
-    """A child has ended before the document reached it."""
+    """A child has ended before it had received the document."""
 
 
 @dataclass(eq=False, slots=True)
@@ -199,16 +200,16 @@ class _Child:
                 return _as_error(msgspec.msgpack.decode(payload, type=Refusal))
         except (ValueError, RecursionError) as error:
             # Not the error's text, which may quote the answer.
-            raise _Broken(f"its answer is none ({type(error).__name__})") from error
-        told = payload.decode("utf-8", "replace") if kind == FAULT else ""
-        raise _Broken(told if _FAULT_TOLD.fullmatch(told) else "no answer")
+            raise _Broken(f"its answer is invalid ({type(error).__name__})") from error
+        fault = payload.decode("utf-8", "replace") if kind == FAULT else ""
+        raise _Broken(fault if _LOGGABLE_FAULT.fullmatch(fault) else "no answer")
 
     async def expect(self, kind: bytes) -> None:
         if await self.receive() != (kind, b""):
-            raise _Broken("it speaks out of turn")
+            raise _Broken("an unexpected message")
 
     async def receive(self) -> tuple[bytes, bytes]:
-        """Kind and payload of the next frame."""
+        """The kind and payload of the next frame."""
         try:
             kind, size = HEADER.unpack(await self.reader.readexactly(HEADER.size))
             if size > _LARGEST_ANSWER:
@@ -235,7 +236,7 @@ async def _spawn(settings: Settings) -> _Child:
                 stdin=theirs.fileno(),
                 stdout=asyncio.subprocess.DEVNULL,
                 env=_environment(),
-                # Ctrl-C on a terminal is for the service, which ends its children in order.
+                # So that Ctrl-C on a terminal reaches only the service, which ends its children.
                 start_new_session=True,
             )
         except BaseException:
@@ -245,14 +246,16 @@ async def _spawn(settings: Settings) -> _Child:
 
 
 def _environment() -> dict[str, str]:
-    """A child imports what this process would, from any folder."""
+    """The environment of a child, with the same import path as this process."""
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     imports = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
     return passed | _ONE_THREAD | {"PYTHONPATH": imports}
 
 
 def _encode(function: Callable[..., object], args: Sequence[object]) -> list[memoryview]:
-    """Frames: a pickle, then each of the ``bytes`` among ``args``, which are not copied."""
+    """The frames of a request: a pickle, then the ``bytes`` among ``args``, without copying
+    them.
+    """
     buffers: list[pickle.PickleBuffer] = []
     apart = [pickle.PickleBuffer(arg) if isinstance(arg, bytes) else arg for arg in args]
     request = pickle.dumps((function, apart), protocol=5, buffer_callback=buffers.append)
@@ -262,5 +265,5 @@ def _encode(function: Callable[..., object], args: Sequence[object]) -> list[mem
 def _as_error(refusal: Refusal) -> PaperError:
     kind = getattr(errors, refusal.name, None)
     if not (isinstance(kind, type) and issubclass(kind, PaperError)):
-        raise ValueError("no error of ours")
+        raise ValueError("not a PaperError")
     return kind(refusal.message, refusal.param, refusal.code)

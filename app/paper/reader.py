@@ -1,4 +1,4 @@
-"""Reads papers from wherever they come, in processes of their own."""
+"""Reads papers from files, links and texts, in worker processes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Ts = TypeVarTuple("Ts")
 
 
 class PaperReader:
-    """Reads papers, some at a time. Cancelling a call ends its work."""
+    """Reads several papers at a time. Cancelling a call ends its work."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -35,11 +35,11 @@ class PaperReader:
         await self._fetcher.aclose()
 
     async def read(self, source: Source, *, blind: bool = True) -> Paper:
-        """The paper, without what tells who wrote it if ``blind``.
+        """Read a paper; with ``blind``, text that reveals authors, venue or decision is removed.
 
         Raises:
-            PaperError: a subclass says what is wrong with the file.
-            InvalidRequest: the link is refused.
+            PaperError: the file can't be read; subclasses give the reason.
+            InvalidRequest: the link is not allowed.
         """
         if isinstance(source, Paper):
             return await self._pool.run(screen, source, blind, returns=Paper)
@@ -48,16 +48,16 @@ class PaperReader:
         return await self._pool.run(read_file, file.data, file.name, options, returns=Paper)
 
     async def overlay(self, source: File | Link) -> bytes:
-        """The PDF with what is recognised on its pages drawn on them, as :meth:`read` reads it."""
+        """The PDF with the blocks that :meth:`read` recognises drawn on its pages."""
         file = await self._file(source)
         return await self._pool.run(
             draw_overlay, file.data, self._options(blind=False), returns=bytes
         )
 
     async def run(self, function: Callable[[*Ts], T], *args: *Ts, returns: type[T]) -> T:
-        """Other work on a paper, in the same processes and within the same limits.
+        """Run other work on a paper in the worker processes, within the same limits.
 
-        ``function`` stands at its module's top level; ``returns`` is the type of its result.
+        ``function`` must be defined at its module's top level; ``returns`` is its result's type.
 
         Raises:
             PaperError: ExtractionTimeout or ExtractionCrashed.
@@ -65,10 +65,11 @@ class PaperReader:
         return await self._pool.run(function, *args, returns=returns)
 
     async def fetch(self, link: Link) -> File:
-        """
+        """Fetch the file of a link.
+
         Raises:
             FetchFailed: the host does not answer with a paper.
-            InvalidRequest: the link is refused.
+            InvalidRequest: the link is not allowed.
         """
         return File(await self._fetcher.fetch(link.url))
 

@@ -1,4 +1,4 @@
-"""A file of any kind -> Paper. Runs in a worker process."""
+"""Reads a file of any supported format. Runs in a worker process."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from app.paper.text import paper_from_markdown
 
 
 def read_file(data: bytes, name: str, options: ExtractOptions) -> Paper:
-    """What the bytes show them to be counts; the name tells LaTeX from other text.
+    """Read a file. Its format is recognised from its content; for texts, from its name's suffix.
 
     Raises:
-        PaperError: a subclass says what is wrong with the file.
+        PaperError: the file can't be read; subclasses give the reason.
     """
     if not data:
         raise PdfEmpty("The file is empty.", param="file")
@@ -35,7 +35,7 @@ def _read_text(data: bytes, suffix: str) -> Paper:
     if suffix in TEXT_SUFFIXES:
         return paper_from_markdown(data)
     raise NotAPdf(
-        "The file is no PDF (it does not begin with %PDF-), no archive, and not named .tex, .md or "
-        ".txt.",
+        "The file is not a PDF (it does not begin with %PDF-), not an archive, and not named .tex, "
+        ".md or .txt.",
         param="file",
     )

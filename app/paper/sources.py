@@ -1,4 +1,4 @@
-"""What a paper may come as."""
+"""The sources of a paper: a file, a link, or a text."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from app.paper.model import Paper
 LATEX_SUFFIXES = (".tex", ".ltx", ".latex")
 TEXT_SUFFIXES = (".md", ".markdown", ".txt")
 PAPER_SUFFIXES = (".pdf", *LATEX_SUFFIXES, *TEXT_SUFFIXES, ".gz", ".tgz", ".tar", ".zip")
-"""How the names of files end that may be papers; what they are, their bytes tell."""
+"""Suffixes of files that may be papers. Their format is recognised from their content."""
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file's bytes, and its name as the sender gave it, which tells texts apart."""
+    """A file's bytes, and its name, whose suffix distinguishes LaTeX from other texts."""
 
     data: bytes
     name: str = ""
@@ -22,7 +22,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An address to fetch a file from, or an arXiv id."""
+    """A URL of a paper, or an arXiv id."""
 
     url: str
 

@@ -1,4 +1,4 @@
-"""A paper that comes as Markdown or plain text -> Paper."""
+"""Reads papers from Markdown and plain text."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _RUN_IN_ABSTRACT = re.compile(
 _LONGEST_HEADING, _LONGEST_TITLE = 100, 300
 _IMAGE = re.compile(r"!\[([^\[\]]*)\]\([^()]*\)")
 _NOTE = re.compile(r"\[\^[^\]]{1,50}\]:")
-# Blocks only: a paragraph keeps its source, which models read as well as what it renders to.
+# Only blocks are parsed: paragraphs keep their Markdown source, which models understand.
 _PARSER = MarkdownIt("commonmark").enable("table").disable("inline")
 
 
@@ -57,7 +57,7 @@ class _Part:
 
 
 def paper_from_text(title: str, abstract: str, body: str) -> Paper:
-    """Paragraphs end at blank lines; a line that begins with ``#`` is a heading."""
+    """A paper from plain texts: paragraphs end at blank lines, lines with ``#`` are headings."""
     parts = [_Part("", 1)]
     for block in re.split(r"\n\s*\n", body):
         first, _, rest = block.strip().partition("\n")
@@ -69,10 +69,9 @@ def paper_from_text(title: str, abstract: str, body: str) -> Paper:
 
 
 def paper_from_sections(title: str, abstract: str, sections: Iterable[tuple[str, str]]) -> Paper:
-    """A paper that was divided elsewhere into headings and texts; each line is a paragraph.
+    """A paper from pairs of heading and text, each line of which is a paragraph.
 
-    Headings are as deep as their numbers say. What has no heading and stands before all that have
-    one names the authors.
+    Levels are taken from the headings' numbers. Sections before the first heading are front matter.
     """
     parts: list[_Part] = []
     for heading, text in sections:
@@ -87,13 +86,13 @@ def paper_from_sections(title: str, abstract: str, sections: Iterable[tuple[str,
 
 
 def paper_from_markdown(source: bytes | str) -> Paper:
-    """The paper in a Markdown file, or in plain text where no line is marked as a heading.
+    """A paper from Markdown, or from plain text if no line is marked as a heading.
 
-    Its title is the first heading of level 1, or is given in YAML front matter, as the abstract may
-    be. What HTML hides is left out and reported in ``integrity.hidden_text``, on page 0.
+    The title is the first heading of level 1, or given in YAML front matter, as the abstract may
+    be. Text that HTML hides is removed, and reported in ``integrity.hidden_text`` on page 0.
 
     Raises:
-        TextUnreadable: there is nothing to read, or far too much.
+        TextUnreadable: the text is empty or far too long.
     """
     text = source if isinstance(source, str) else _decode(source)
     if len(text) > _MOST_CHARACTERS:
@@ -111,7 +110,7 @@ def paper_from_markdown(source: bytes | str) -> Paper:
     parts.insert(0, _Part("", 1, _paragraph(given.get("author", "")), "front_matter"))
     sections = _sections(parts)
     if not abstract and not any(section.paragraphs for section in sections):
-        raise TextUnreadable("The file holds no text.", param="file")
+        raise TextUnreadable("The file contains no text.", param="file")
     return Paper(
         title=title,
         abstract=abstract,
@@ -124,7 +123,7 @@ def paper_from_markdown(source: bytes | str) -> Paper:
 
 
 def _unclosed(heading: str) -> str:
-    """A heading without the marks that may close it."""
+    """A heading without the closing ``#`` marks."""
     bare = heading.rstrip().rstrip("#")
     return bare if bare.endswith(" ") else heading
 
@@ -139,13 +138,13 @@ def _decode(data: bytes) -> str:
 
 
 def _tidy(text: str) -> str:
-    """Lines without control characters; backticks would be taken for accents."""
+    """The lines without control characters. Backticks are replaced, as ``clean`` reads accents."""
     lines = (clean(line) for line in text.replace("`", "'").split("\n"))
     return "\n".join(line for line in lines if line)
 
 
 def _whole(text: str) -> str:
-    """All paragraphs of a text, a blank line between them."""
+    """The paragraphs of a text, separated by blank lines."""
     return "\n\n".join(filter(None, map(_tidy, re.split(r"\n\s*\n", text))))
 
 
@@ -155,7 +154,7 @@ def _paragraph(text: str, kind: ParagraphKind = "text") -> list[Paragraph]:
 
 
 def _sections(parts: Sequence[_Part]) -> tuple[Section, ...]:
-    """Depths become levels from 1 on; appendices and the like are told by their headings."""
+    """Sections with levels from 1; their kinds (appendix, ...) are recognised by the headings."""
     least = min((part.depth for part in parts if part.heading), default=1)
     sections: list[Section] = []
     for part in parts:
@@ -176,7 +175,7 @@ def _kind_before(before: Section | None) -> SectionKind:
 
 
 def _front_matter(text: str) -> tuple[dict[str, str], str]:
-    """YAML before the text: its title, abstract and author, and the text after it."""
+    """Title, abstract and author in the YAML front matter, and the text after it."""
     match = _FRONT_MATTER.match(text[:_LONGEST_FRONT_MATTER])
     if not match:
         return {}, text
@@ -194,7 +193,7 @@ def _front_matter(text: str) -> tuple[dict[str, str], str]:
 
 
 def _marked_parts(text: str) -> list[_Part]:
-    """Text divided at its Markdown headings."""
+    """The text, split at its Markdown headings."""
     lines = text.split("\n")
     parts = [_Part("", 1)]
     for token, content in _blocks(_PARSER.parse(text)):
@@ -207,7 +206,7 @@ def _marked_parts(text: str) -> list[_Part]:
 
 
 def _blocks(tokens: Iterable[Token]) -> Iterator[tuple[Token, str]]:
-    """Outermost blocks, and what the headings among them say."""
+    """The outermost blocks, with the text of those that are headings."""
     heading: Token | None = None
     for token in tokens:
         if token.level == 0 and token.nesting >= 0 and token.map:
@@ -237,7 +236,7 @@ def _kind(token: Token, block: str) -> tuple[str, ParagraphKind]:
 
 
 def _plain_parts(text: str) -> list[_Part]:
-    """Text divided where a line stands alone that reads like a heading; its first is the title."""
+    """The text, split at single lines that read like headings; the first such line is the title."""
     parts = [_Part("", 1)]
     blocks = re.split(r"\n\s*\n", text.strip())
     for index, block in enumerate(blocks):
@@ -261,7 +260,7 @@ def _is_plain_heading(block: str) -> bool:
 
 
 def _is_usual(heading: str) -> bool:
-    """Whether a heading is of a section by its name or number, and so no title."""
+    """Whether a heading is a section's, by its name or number, and so not the title."""
     return bool(
         _USUAL.fullmatch(heading)
         or _NUMBERED.fullmatch(heading)
@@ -285,7 +284,7 @@ def _title(given: str, parts: list[_Part]) -> tuple[str, list[_Part]]:
 
 
 def _abstract(given: str, parts: list[_Part]) -> tuple[str, list[_Part]]:
-    """The abstract, and the parts without it; what stands before it names the authors."""
+    """The abstract, and the other parts; parts before the abstract become front matter."""
     for index, part in enumerate(parts):
         if part.heading.strip(" *_:.").lower() == "abstract":
             abstract = "\n\n".join(block.text for block in part.blocks)

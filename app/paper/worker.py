@@ -1,8 +1,8 @@
 """A child process that runs one function at a time: ``python -m app.paper.worker``.
 
-It is started by :class:`app.paper.pool.WorkerPool` and speaks frames over the socket that is its
-standard input. Down come pickles, which the service made; up goes MessagePack, which is data and
-nothing else, because a hostile document may have taken this process over.
+:class:`app.paper.pool.WorkerPool` starts it and exchanges frames with it over the socket that is
+its standard input. Requests are pickles, which the service made. Answers are MessagePack, which
+can't run code, because a hostile document may have taken over this process.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ import msgspec
 from app.errors import PaperError
 
 HEADER = struct.Struct("!cQ")
-"""Begins a frame: its kind and the bytes that follow."""
+"""A frame's header: its kind, and the number of bytes that follow."""
 READY, TAKEN, RESULT, REFUSAL, FAULT, REQUEST = b"+", b"t", b"r", b"e", b"f", b"q"
-"""Kinds: started; has the whole request; the result; a PaperError; any other error; downwards."""
+"""Kinds of frames: started, request received, result, PaperError, other error; and a request."""
 
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38  # linux/prctl.h
 _LONGEST_FAULT = 200
@@ -37,7 +37,7 @@ _LONGEST_FAULT = 200
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A PaperError on its way up."""
+    """A PaperError, as it is sent to the pool."""
 
     name: str
     message: str
@@ -46,26 +46,26 @@ class Refusal:
 
 
 def main() -> None:
-    """Serve until the pool hangs up, or documents have left too much behind."""
+    """Serve until the pool disconnects, or documents have leaked too much memory."""
     parent, memory, cpu_s = (int(argument) for argument in sys.argv[1:])
     _end_with(parent)
-    # uvloop hands down whatever the service's libraries left inheritable.
+    # uvloop passes on file descriptors that the service's libraries left inheritable.
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     with socket.socket(fileno=os.dup(0)) as pool, pool.makefile("rwb") as channel:
-        # Else the first document pays for the import.
+        # Import now, so that the time does not count for the first document.
         import app.paper.reading  # noqa: F401
 
         _hush()
         _confine(memory)
         _send(channel, READY)
-        # Where documents have left behind so much, a next one might not find room enough.
+        # Beyond this, leaked memory would leave too little for the next document.
         most = (_address_space() + memory) / 2
         while _serve_one(channel, cpu_s) and _address_space() < most:
             pass
 
 
 def _serve_one(channel: BufferedRWPair, cpu_s: int) -> bool:
-    """Whether there was one."""
+    """Serve one request; False if the pool has disconnected."""
     request = _receive(channel)
     if request is None:
         return False
@@ -79,23 +79,23 @@ def _serve_one(channel: BufferedRWPair, cpu_s: int) -> bool:
         refusal = Refusal(type(error).__name__, error.message, error.param, error.code)
         kind, answer = REFUSAL, msgspec.msgpack.encode(refusal)
     except MemoryError:
-        # MuPDF hangs after a failed allocation, even while Python winds down.
+        # MuPDF hangs after a failed allocation, even during Python's shutdown.
         os._exit(1)
-    except Exception as error:  # noqa: BLE001  # the pool tells it, and ends this process
-        kind, answer = FAULT, _told(error)
+    except Exception as error:  # noqa: BLE001  # the pool logs it, and ends this process
+        kind, answer = FAULT, _described(error)
     _send(channel, kind, answer)
     return True
 
 
-def _told(error: Exception) -> bytes:
-    """What was raised and where; its message may hold the paper's text, which is in no log."""
+def _described(error: Exception) -> bytes:
+    """The error's type and location, without its message, which may contain the paper's text."""
     place = traceback.extract_tb(error.__traceback__)[-1]
-    told = f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}"
-    return told[:_LONGEST_FAULT].encode("utf-8", "replace")
+    fault = f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}"
+    return fault[:_LONGEST_FAULT].encode("utf-8", "replace")
 
 
 def _receive(channel: BufferedRWPair) -> bytes | None:
-    """The next frame, or None where the pool has hung up."""
+    """The next frame; None if the pool has disconnected."""
     header = channel.read(HEADER.size)
     if len(header) < HEADER.size:
         return None
@@ -111,21 +111,21 @@ def _send(channel: BufferedRWPair, kind: bytes, payload: bytes = b"") -> None:
 
 
 def _end_with(parent: int) -> None:
-    """End when the service does, also in the middle of a document; and gain no privilege."""
+    """Let the kernel kill this process when the service ends; and forbid new privileges."""
     if sys.platform != "linux":
         return
     prctl = ctypes.CDLL(None).prctl
     prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    if os.getppid() != parent:  # it ended before the first call
+    if os.getppid() != parent:  # the service ended before the first call
         os._exit(1)
     with contextlib.suppress(OSError):
-        # Where the machine runs out of memory, this process goes first and not the engine.
+        # If the machine runs out of memory, this process is killed first, and not the engine.
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
 def _hush() -> None:
-    """What libraries print may be the paper's text, or fill the disk."""
+    """Discard the output of libraries, which may contain the paper's text or fill the disk."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for standard in range(3):
         os.dup2(nowhere, standard)
@@ -143,7 +143,7 @@ def _confine(memory: int) -> None:
 
 
 def _allow_cpu(seconds: int) -> None:
-    """So much from now on; SIGXCPU then ends the process."""
+    """Allow ``seconds`` of CPU time from now on; then SIGXCPU ends the process."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     until = math.ceil(usage.ru_utime + usage.ru_stime + seconds)
@@ -153,7 +153,7 @@ def _allow_cpu(seconds: int) -> None:
 
 
 def _address_space() -> int:
-    """What counts against RLIMIT_AS, in bytes."""
+    """The process's address space in bytes, which RLIMIT_AS limits."""
     if sys.platform != "linux":
         return 0
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])

@@ -103,7 +103,7 @@ async def test_a_bomb_costs_its_own_request_and_nothing_else(
 
 @pytest.mark.parametrize("damage", DAMAGE)
 async def test_whatever_a_worker_sends_costs_one_request(pool: WorkerPool, damage: str) -> None:
-    with pytest.raises(ExtractionCrashed, match="broke the process"):
+    with pytest.raises(ExtractionCrashed, match="crashed the process"):
         await number(pool, DAMAGE[damage])
     assert await number(pool, "6 * 7") == 42
     assert len(workers()) == 1
@@ -133,7 +133,7 @@ async def test_an_ordinary_fault_is_told_with_its_place(
 ) -> None:
     with pytest.raises(ExtractionCrashed):
         await pool.run(read_file, b"words", None, ExtractOptions(200), returns=Paper)  # type: ignore[arg-type]
-    assert re.search(r"ended the process that read it: \w+ at \w+\.py:\d+", caplog.text)
+    assert re.search(r"crashed the process that read it: \w+ at \w+\.py:\d+", caplog.text)
 
 
 async def test_what_libraries_print_is_no_answer(pool: WorkerPool) -> None:
@@ -176,7 +176,7 @@ async def test_a_worker_killed_at_work_costs_its_own_request(pool: WorkerPool) -
     async with anyio.create_task_group() as tasks:
 
         async def doomed() -> None:
-            with pytest.raises(ExtractionCrashed, match="broke the process"):
+            with pytest.raises(ExtractionCrashed, match="crashed the process"):
                 await number(pool, SPIN)
 
         await number(pool, "1")

@@ -1,8 +1,8 @@
-"""What a page's text holds that the reader of the rendered page can't see.
+"""Finds text of a page that is invisible when the page is rendered.
 
-Every glyph that the page draws is looked at: how it is painted, its size and place, its colour and
-the one behind it, whether it changes the rendered page at all, and whether it shows the letter that
-it claims. Layers, annotations and replacement texts that are not shown are reported beside.
+Every glyph is examined: how it is painted, its size and position, its colour and the background's,
+whether it changes the rendered page, and whether it looks like the letter that it stands for.
+Hidden layers, annotations and replacement texts are reported as well.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from app.paper.hidden.concealed import (
     false_replacements,
     hidden_annotations,
 )
+from app.paper.hidden.detectors import HiddenGlyphs, detect
 from app.paper.hidden.glyphs import GlyphShapes
-from app.paper.hidden.reasons import Reasons, judge
 from app.paper.hidden.rendering import Rendering, render
 from app.paper.hidden.trace import Trace, place_of, trace
 from app.paper.model import Finding
@@ -30,27 +30,28 @@ from app.paper.pdf.lines import FLAGS, SpanKey
 
 _CLIP = mupdf.FZ_STEXT_CLIPPED
 _LEAST_CONTRAST = 24
-"""Of 255: the range of a colour channel where something shows."""
+"""Of 255: least range of a colour channel where something is visible."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageFindings:
-    """``hidden`` is to be reported, with positions as ``page.get_text`` gives them. ``visible`` has
-    for each span that is hidden in whole or part what can be seen of it."""
+    """``hidden`` are the findings, with positions as in ``page.get_text``. ``visible`` has the
+    visible text of each span that is hidden in whole or in part.
+    """
 
     hidden: tuple[Finding, ...] = ()
     visible: Mapping[SpanKey, str] = field(default_factory=dict)
 
 
 class Inspector:
-    """Looks through the pages of one document."""
+    """Inspects the pages of one document."""
 
     def __init__(self, document: pymupdf.Document) -> None:
         self._shapes = GlyphShapes()
         self._layers = Layers(document)
 
     def inspect(self, page: pymupdf.Page, content: Mapping[str, Any]) -> PageFindings:
-        """``content`` is the page's text as ``"dict"`` with FLAGS."""
+        """Inspect a page; ``content`` is ``page.get_text("dict", flags=FLAGS)``."""
         rotation = page.rotation
         if not rotation:
             return self._inspect(page, content)
@@ -64,17 +65,17 @@ class Inspector:
         commands = page.get_displaylist().this
         shown = trace(page, commands)
         rendering = render(commands)
-        reasons = judge(page, shown, rendering, self._shapes)
+        found = detect(page, shown, rendering, self._shapes)
         visible: dict[SpanKey, str] = {}
         clips: tuple[Finding, ...] = ()
-        if reasons.any or _has_clips(content):
+        if found.any or _has_clips(content):
             text = page.get_text("rawdict", flags=FLAGS)
-            visible = _visible_parts(text, shown, reasons)
+            visible = _visible_parts(text, shown, found)
             empty = dict(_empty_clips(text, rendering))
             visible |= dict.fromkeys(empty, "")
             clips = tuple(_finding(page, "render_mode", span) for span in empty.values())
         findings = (
-            *reasons.findings(page.number + 1),
+            *found.findings(page.number + 1),
             *clips,
             *clipped_away(page, shown),
             *self._layers.findings(page, shown),
@@ -85,7 +86,7 @@ class Inspector:
 
 
 def _has_clips(content: Mapping[str, Any]) -> bool:
-    """Whether text serves as a clip: the trace leaves that out."""
+    """Whether text is used as a clip, which the trace leaves out."""
     return any(
         span["char_flags"] & _CLIP
         for block in content["blocks"]
@@ -94,15 +95,17 @@ def _has_clips(content: Mapping[str, Any]) -> bool:
     )
 
 
-def _visible_parts(text: Mapping[str, Any], shown: Trace, reasons: Reasons) -> dict[SpanKey, str]:
-    """What is left of the spans of ``text`` ("rawdict") that have hidden characters."""
-    hidden = {place for place, code in zip(shown.places, reasons.codes, strict=True) if code}
+def _visible_parts(
+    text: Mapping[str, Any], shown: Trace, found: HiddenGlyphs
+) -> dict[SpanKey, str]:
+    """The visible text of those spans of ``text`` ("rawdict") that have hidden characters."""
+    hidden = {place for place, code in zip(shown.places, found.codes, strict=True) if code}
     visible: dict[SpanKey, str] = {}
     for key, span in _spans(text):
         kept, was_kept = [], True
         for char in span["chars"]:
             is_hidden = place_of(char["c"], *char["origin"]) in hidden
-            # Spaces that the extraction made up go with the word before them.
+            # Spaces that the extraction inserted belong to the word before them.
             was_kept = was_kept if char["synthetic"] else not is_hidden
             if was_kept:
                 kept.append(char["c"])
@@ -114,9 +117,9 @@ def _visible_parts(text: Mapping[str, Any], shown: Trace, reasons: Reasons) -> d
 def _empty_clips(
     text: Mapping[str, Any], rendering: Rendering
 ) -> Iterator[tuple[SpanKey, Mapping[str, Any]]]:
-    """Spans that are nothing but a clip, through which nothing shows in the place of most letters.
+    """Spans that are only a clip, without anything visible at the place of most letters.
 
-    Text is filled with patterns and pictures through clips; the trace leaves them out.
+    Text is filled with patterns and images through clips, which the trace leaves out.
     """
     for key, span in _spans(text):
         if span["char_flags"] & _CLIP:

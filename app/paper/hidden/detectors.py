@@ -1,4 +1,4 @@
-"""Why each glyph of a page can't be seen, if so: paint, place, size, colour, cover, shape."""
+"""Detects glyphs that are invisible, by their paint, position, size, colour, cover and shape."""
 
 from __future__ import annotations
 
@@ -28,33 +28,35 @@ _KINDS = (
 _NOT_PAINTED = 3
 _LEAST_OPACITY = 0.1
 _LEAST_SIZE = 2.1
-"""In points. Labels in figures go down to 2.3."""
+"""In points. Labels in figures can be as small as 2.3."""
 _LEAST_EXTENT = 0.3
-"""Points of a letter's height and width: a matrix can flatten a font of any size."""
+"""Least height and width of a letter in points: a matrix can flatten a font of any size."""
 _LEAST_CONTRAST = 24
-"""Of 255: by what a text's colour and that behind it must differ in one channel."""
+"""Of 255: least difference between text and background in one colour channel."""
 _IN_A_ROW = 3
-"""One or two letters that leave no ink are accidents of the resolution."""
+"""Least number of consecutive letters without ink: one or two may be due to the resolution."""
 _WINDOW, _WRONG_IN_WINDOW = 7, 4
-"""Letters in a row, and how many of them must show other letters than they claim."""
+"""Number of consecutive letters, and how many of them must look like other letters."""
 _FEWEST_LETTERS = 6
-"""Fewer letters of one kind on a page are left out of its text, but not worth a report."""
+"""Fewer hidden letters of one kind on a page are removed from its text, but not reported."""
 _LONGEST_LABEL, _MANY = 5, 48
-"""Of fewer letters in all, those in no longer word than this are labels of a figure, or a watermark
-drawn letter by letter: left out too, and not reported."""
+"""Fewer than ``_MANY`` letters in words of less than ``_LONGEST_LABEL`` letters are labels of a figure,
+or a watermark drawn letter by letter: removed too, and not reported."""
 _LIGATURES = {"ff", "fi", "fl", "ffi", "ffl", "fb", "fh", "fj", "fk", "ft", "tt", "tf", "ti", "tti"}
 _LIGATURES |= {"th", "st", "ct", "sp", "ch", "ck", "ae", "oe", "ij"}
 _SCAN_HIDES, _SCAN_COVERS = 0.9, 0.5
-"""Shares of a scan's letters that are hidden, and of its page that images cover."""
+"""Least shares of a scan's letters that are hidden, and of its page that images cover."""
 _SCAN_CONTRAST = 48
 _COVERS = ("fill-path", "fill-image", "fill-shade")
 _RASTER = 4
-"""Points across a glyph's box at which later glyphs are looked for."""
+"""Points per side of a glyph's box at which later glyphs are searched for."""
 _OF_AN_OCR_LAYER = ("render_mode", "transparent", "covered")
 
 
-class Reasons:
-    """For each glyph of a trace the first reason that was found, as a number in _KINDS."""
+class HiddenGlyphs:
+    """For each glyph of a trace, the first kind of hiding that was detected, as an index of
+    _KINDS.
+    """
 
     def __init__(self, shown: Trace) -> None:
         self._shown = shown
@@ -65,14 +67,14 @@ class Reasons:
         return bool(self.codes.any())
 
     def mark(self, kind: str, glyphs: Bools) -> None:
-        """Give the reason to those of the glyphs that have none."""
+        """Mark those of ``glyphs`` that are not marked yet."""
         self.codes[glyphs & (self.codes == 0)] = _KINDS.index(kind)
 
     def has(self, *kinds: str) -> Bools:
         return np.isin(self.codes, [_KINDS.index(kind) for kind in kinds])
 
     def findings(self, page: int) -> Iterator[Finding]:
-        """Neighbours in the drawing order that are hidden for one reason, together."""
+        """Findings: consecutive glyphs in drawing order that are hidden in the same way."""
         shown = self._shown
         if not self.any:
             return
@@ -89,7 +91,7 @@ class Reasons:
                 yield shown.finding(page, _KINDS[code], run[0], end)
 
     def _longest_words(self, alphabetic: Bools) -> NDArray[np.int64]:
-        """For each reason the letters of the longest word that it hides."""
+        """For each kind, the length of the longest hidden word."""
         longest = np.zeros(len(_KINDS), np.int64)
         for code in np.unique(self.codes[alphabetic]).tolist():
             own = self._shown.words[alphabetic & (self.codes == code)]
@@ -98,38 +100,40 @@ class Reasons:
         return longest
 
 
-def judge(page: pymupdf.Page, shown: Trace, rendering: Rendering, shapes: GlyphShapes) -> Reasons:
-    """Look at every glyph of a page that is not rotated."""
-    reasons = Reasons(shown)
+def detect(
+    page: pymupdf.Page, shown: Trace, rendering: Rendering, shapes: GlyphShapes
+) -> HiddenGlyphs:
+    """Examine every glyph of a page. The page must not be rotated."""
+    found = HiddenGlyphs(shown)
     if not len(shown):
-        return reasons
-    _judge_paint(reasons, shown, page.rect)
-    reasons.mark("invisible_colour", _blends_in(shown, rendering))
-    reasons.mark("remapped_font", _remapped(shown, shapes))
+        return found
+    _by_paint(found, shown, page.rect)
+    found.mark("invisible_colour", _blends_in(shown, rendering))
+    found.mark("remapped_font", _remapped(shown, shapes))
     bare = ~rendering.inked(_middle(shown.boxes)) & shown.drawn
     covered = _runs(bare, shown.letters) | _buried(shown, rendering)
-    reasons.mark("covered", _whole_words(covered, shown))
-    if _is_scan(reasons, shown, page):
-        _trust_ink(reasons, shown, rendering)
-    elif reasons.any:
-        _pardon_copies(reasons, shown)
-    return reasons
+    found.mark("covered", _whole_words(covered, shown))
+    if _is_scan(found, shown, page):
+        _unmark_scanned_words(found, shown, rendering)
+    elif found.any:
+        _unmark_copies(found, shown)
+    return found
 
 
-def _judge_paint(reasons: Reasons, shown: Trace, sheet: pymupdf.Rect) -> None:
+def _by_paint(found: HiddenGlyphs, shown: Trace, sheet: pymupdf.Rect) -> None:
     middle = (shown.boxes[:, :2] + shown.boxes[:, 2:]) / 2
     size = (sheet.width, sheet.height)
     extent = (shown.boxes[:, 2:] - shown.boxes[:, :2]).min(axis=1)
     # The further letters of a ligature have no width of their own.
     flat = shown.letters & shown.drawn & (extent < _LEAST_EXTENT)
-    reasons.mark("off_page", np.any((middle < 0) | (middle > size), axis=1))
-    reasons.mark("render_mode", shown.paint == _NOT_PAINTED)
-    reasons.mark("transparent", shown.opacity < _LEAST_OPACITY)
-    reasons.mark("tiny", (shown.sizes < _LEAST_SIZE) | flat)
+    found.mark("off_page", np.any((middle < 0) | (middle > size), axis=1))
+    found.mark("render_mode", shown.paint == _NOT_PAINTED)
+    found.mark("transparent", shown.opacity < _LEAST_OPACITY)
+    found.mark("tiny", (shown.sizes < _LEAST_SIZE) | flat)
 
 
 def _blends_in(shown: Trace, rendering: Rendering) -> Bools:
-    """Whether a glyph's colour is that of the background, at four of five points of its box."""
+    """Whether a glyph has the background's colour at four of five points of its box."""
     corner, extent = shown.boxes[:, :2], shown.boxes[:, 2:] - shown.boxes[:, :2]
     alike = np.zeros(len(shown), int)
     for part in ((0.5, 0.5), (0.2, 0.3), (0.8, 0.3), (0.2, 0.7), (0.8, 0.7)):
@@ -140,14 +144,18 @@ def _blends_in(shown: Trace, rendering: Rendering) -> Bools:
 
 
 def _whole_words(flags: Bools, shown: Trace) -> Bools:
-    """The words of which most letters are flagged: thin letters catch ink from next to them."""
+    """Extend flags to words of which most letters are flagged, as thin letters may have ink of
+    their neighbours.
+    """
     letters = np.bincount(shown.words, shown.letters)
     flagged = np.bincount(shown.words, flags & shown.letters)
     return flags | (2 * flagged > letters)[shown.words]
 
 
 def _buried(shown: Trace, rendering: Rendering) -> Bools:
-    """Glyphs under a shape or an image with other glyphs on it, whose ink is taken for theirs."""
+    """Glyphs under a shape or an image that has other glyphs on it, whose ink would count as
+    theirs.
+    """
     buried = np.zeros(len(shown), bool)
     above = _glyphs_above(shown, rendering.background.shape[:2], rendering.zoom)
     is_under = (above >= 0) & shown.upright & shown.upright[above]
@@ -167,7 +175,7 @@ def _buried(shown: Trace, rendering: Rendering) -> Bools:
 
 
 def _glyphs_above(shown: Trace, shape: tuple[int, ...], zoom: float) -> NDArray[np.int64]:
-    """For each glyph the last of those drawn later over the middle of its box; -1 for none."""
+    """For each glyph, the last one that is drawn over the middle of its box later; -1 for none."""
     boxes = _middle(shown.boxes) * zoom
     parts = (np.arange(_RASTER) + 0.5) / _RASTER
     x = boxes[:, 0, None] + parts * (boxes[:, 2] - boxes[:, 0])[:, None]
@@ -176,7 +184,7 @@ def _glyphs_above(shown: Trace, shape: tuple[int, ...], zoom: float) -> NDArray[
     rows = np.clip(y, 0, shape[0] - 1).astype(np.intp)[:, :, None]
     numbers = np.arange(len(shown))[:, None, None]
     last = np.full(shape, -1)
-    # Where several glyphs meet, the last one stays.
+    # Where several glyphs overlap, the last one remains.
     last[rows, columns] = numbers
     found = last[rows, columns].max(axis=(1, 2))
     return np.where(found > numbers[:, 0, 0], found, -1)
@@ -188,7 +196,7 @@ def _middle(boxes: Numbers) -> Numbers:
 
 
 def _runs(flags: Bools, letters: Bools) -> Bools:
-    """Runs of flagged letters, of what length they must have, with the signs between them."""
+    """Runs of at least ``_IN_A_ROW`` flagged letters, with the other characters between them."""
     at = np.flatnonzero(letters)
     padded = np.r_[False, flags[at], False]
     edges = np.flatnonzero(padded[1:] != padded[:-1])
@@ -200,7 +208,7 @@ def _runs(flags: Bools, letters: Bools) -> Bools:
 
 
 def _remapped(shown: Trace, shapes: GlyphShapes) -> Bools:
-    """Words with wrong glyphs, where many letters in a row are wrong."""
+    """Words with wrong glyphs, if many consecutive letters are wrong."""
     hot = np.zeros(len(shown), bool)
     wrong = shown.spread(shapes.wrong(shown)) | _overloaded(shown)
     if not wrong.any():
@@ -214,7 +222,7 @@ def _remapped(shown: Trace, shapes: GlyphShapes) -> Bools:
 
 
 def _overloaded(shown: Trace) -> Bools:
-    """Glyphs that claim several letters and are no ligature."""
+    """Glyphs that claim to be several letters, but are not a ligature."""
     overloaded = np.zeros(len(shown), bool)
     starts = np.flatnonzero(shown.drawn)
     ends = np.append(starts[1:], len(shown))
@@ -225,28 +233,28 @@ def _overloaded(shown: Trace) -> Bools:
     return overloaded
 
 
-def _is_scan(reasons: Reasons, shown: Trace, page: pymupdf.Page) -> bool:
-    """Whether the page's whole text, nearly, is invisible on images that cover it."""
-    hidden = reasons.has(*_OF_AN_OCR_LAYER)[shown.letters]
+def _is_scan(found: HiddenGlyphs, shown: Trace, page: pymupdf.Page) -> bool:
+    """Whether nearly all text of the page is invisible, and images cover the page."""
+    hidden = found.has(*_OF_AN_OCR_LAYER)[shown.letters]
     if not len(hidden) or hidden.mean() < _SCAN_HIDES:
         return False
     images = [pymupdf.Rect(image["bbox"]) & page.rect for image in page.get_image_info()]
     return bool(sum(map(abs, images)) >= _SCAN_COVERS * abs(page.rect))
 
 
-def _trust_ink(reasons: Reasons, shown: Trace, rendering: Rendering) -> None:
-    """The invisible words of a scan are its text, where there is something to be seen."""
+def _unmark_scanned_words(found: HiddenGlyphs, shown: Trace, rendering: Rendering) -> None:
+    """Unmark the invisible words of a scan at places where the scan shows something."""
     words = shown.words
     inked = rendering.contrast(shown.boxes) >= _SCAN_CONTRAST
     letters = np.bincount(words, shown.letters)
     seen = np.bincount(words, shown.letters & inked)
     trusted = (2 * seen >= letters)[words]
-    reasons.codes[trusted & reasons.has(*_OF_AN_OCR_LAYER)] = 0
+    found.codes[trusted & found.has(*_OF_AN_OCR_LAYER)] = 0
 
 
-def _pardon_copies(reasons: Reasons, shown: Trace) -> None:
-    """A hidden word on a visible one that is the same is its outline or shadow."""
-    hidden = reasons.codes > 0
+def _unmark_copies(found: HiddenGlyphs, shown: Trace) -> None:
+    """Unmark hidden words on an equal visible word: they are its outline or shadow."""
+    hidden = found.codes > 0
     cells = np.round(shown.origins).astype(int).tolist()
     seen = {
         (char, x + right, y + down)
@@ -258,6 +266,6 @@ def _pardon_copies(reasons: Reasons, shown: Trace) -> None:
     copies = hidden.copy()
     for index in np.flatnonzero(hidden).tolist():
         copies[index] = (shown.characters[index], *cells[index]) in seen
-    # Where one letter in a word is by chance what stands there, the word is no copy.
+    # All letters of a word must match: a single one may be equal by chance.
     strange = np.bincount(shown.words, hidden & ~copies & shown.letters)
-    reasons.codes[copies & (strange == 0)[shown.words]] = 0
+    found.codes[copies & (strange == 0)[shown.words]] = 0

@@ -40,8 +40,8 @@ _WINDOW, _WRONG_IN_WINDOW = 7, 4
 _FEWEST_LETTERS = 6
 """Fewer hidden letters of one kind on a page are removed from its text, but not reported."""
 _LONGEST_LABEL, _MANY = 5, 48
-"""Fewer than ``_MANY`` letters in words of less than ``_LONGEST_LABEL`` letters are labels of a figure,
-or a watermark drawn letter by letter: removed too, and not reported."""
+"""Fewer than ``_MANY`` letters in words of less than ``_LONGEST_LABEL`` letters are labels of a
+figure, or a watermark drawn letter by letter: removed too, and not reported."""
 _LIGATURES = {"ff", "fi", "fl", "ffi", "ffl", "fb", "fh", "fj", "fk", "ft", "tt", "tf", "ti", "tti"}
 _LIGATURES |= {"th", "st", "ct", "sp", "ch", "ck", "ae", "oe", "ij"}
 _SCAN_HIDES, _SCAN_COVERS = 0.9, 0.5

@@ -124,7 +124,7 @@ async def test_a_worker_that_a_document_has_taken_over_writes_nothing_into_the_l
 ) -> None:
     with pytest.raises(ExtractionCrashed):
         await number(pool, telling)
-    assert "ended the process" in caplog.text
+    assert "crashed the process" in caplog.text
     assert "the text of a paper" not in "".join(r.getMessage() for r in caplog.records)
 
 

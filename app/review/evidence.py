@@ -19,8 +19,8 @@ import bm25s
 import numpy as np
 
 from app.paper.model import Anchor, BBox, Paper, Paragraph
+from app.paper.sentences import sentence_ends
 from app.review.claims import ClaimChecker, normalised
-from app.review.sentences import sentence_ends
 
 # bm25s logs its progress through the root logger at DEBUG and INFO.
 logging.getLogger("bm25s").setLevel(logging.WARNING)

@@ -26,7 +26,7 @@ from itertools import accumulate
 from app.engine.base import Message, Tokenizer
 from app.errors import InvalidRequest
 from app.paper.model import Paper, Section
-from app.review.sentences import sentence_ends
+from app.paper.sentences import sentence_ends
 from app.review.template import Template
 
 SLACK = 100

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import regex  # type: ignore[import-untyped]  # for its classes of characters
 
-from app.review.sentences import sentence_ends
+from app.paper.sentences import sentence_ends
 from app.review.template import SectionSpec
 
 Value = str | tuple[str, ...]

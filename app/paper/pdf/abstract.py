@@ -1,4 +1,4 @@
-"""A paper's abstract: where it begins, and where it ends before the text does."""
+"""Finds a paper's abstract: where it begins, and where it ends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from app.paper.screening.identity import (
 from app.paper.section_names import ABSTRACT
 
 WITHIN_PAGES = 3
-"""A cover sheet or two may come first."""
+"""Pages searched for an abstract, as there may be cover sheets before it."""
 _NOT_ABSTRACT = re.compile(
     r"permission to|preliminary version|contact information|^(\[\d+\]|\d+\.) |"
     r"corresponding author|correspondence",
@@ -42,19 +42,19 @@ _PART = re.compile(
 )
 _BEGINS_PART = re.compile(rf"({_PART.pattern})(\s*[:.—–]|$)", re.IGNORECASE)
 _FOOT_GAP = 6
-"""Ems of white space below an abstract, after which nothing is of it."""
+"""Ems of white space after which a line does not belong to the abstract any more."""
 _SIZES_APART = 0.3
-"""Points by which sizes of one face differ: superscripts and formulas raise a line's."""
+"""Points by which sizes in one typeface may differ, as superscripts and formulas enlarge a line."""
 _FEWEST = 300
-"""Fewest characters of an abstract that no heading announces."""
+"""Fewest characters of an abstract without a heading."""
 _ENOUGH = 150
-"""Characters after which another look ends an abstract."""
+"""Characters after which a change of typeface ends an abstract."""
 _MOST = 3500
-"""Most characters of an abstract whose looks are those of the text after it."""
+"""Most characters of an abstract in the same typeface as the text after it."""
 
 
 def find_abstract_heading(lines: Sequence[Line]) -> int | None:
-    """The line that says "Abstract", alone or before the abstract's first words."""
+    """The index of the line with the word "Abstract", alone or before the first words."""
     for index, line in enumerate(lines):
         if line.page > WITHIN_PAGES:
             return None
@@ -69,7 +69,7 @@ def find_abstract_heading(lines: Sequence[Line]) -> int | None:
 
 
 def heading_length(line: Line) -> int:
-    """How many characters of a line say "Abstract"."""
+    """The length of the heading "Abstract" at the beginning of a line."""
     match = ABSTRACT.match(line.text)
     return match.end() if match else 0
 
@@ -77,7 +77,7 @@ def heading_length(line: Line) -> int:
 def announced_abstract(
     lines: Sequence[Line], labels: Sequence[ParagraphKind], heading: int, end: int, body: Body
 ) -> tuple[int, ...]:
-    """The abstract below its heading: up to ``end``, keywords, or where the text begins."""
+    """The lines of an abstract with a heading: up to ``end``, keywords, or the body's beginning."""
     alone = heading_length(lines[heading]) == len(lines[heading].text)
     found: list[int] = []
     note: tuple[int, int] | None = None
@@ -102,15 +102,17 @@ def unannounced_abstract(
     *,
     any_face: bool,
 ) -> tuple[int, ...]:
-    """The first long run of lines in one face, which is not the body's unless it may be any."""
+    """The lines of an abstract without a heading: the first long run of lines in one typeface,
+    other than the body's unless ``any_face``.
+    """
     others = [i for i in candidates if any_face or not same_face(lines[i], body)]
     about_authors = {block_of(lines[i]) for i in others if _is_no_abstract(lines[i].text)}
-    told = [
+    prose = [
         index
         for index in others
         if labels[index] in ("text", "equation") and block_of(lines[index]) not in about_authors
     ]
-    for run in _runs(lines, told):
+    for run in _runs(lines, prose):
         if sum(len(lines[at].text) for at in run) >= _FEWEST:
             return _ended(lines, run, body)
     return ()
@@ -130,7 +132,7 @@ def _is_no_abstract(text: str) -> bool:
 
 
 def _runs(lines: Sequence[Line], indices: Sequence[int]) -> Iterator[list[int]]:
-    """Consecutive lines in one face; keywords part them."""
+    """Runs of consecutive lines in one typeface; keywords end a run."""
     run: list[int] = []
     for index in indices:
         line = lines[index]
@@ -145,7 +147,7 @@ def _runs(lines: Sequence[Line], indices: Sequence[int]) -> Iterator[list[int]]:
 
 
 def _goes_on(above: Line, line: Line) -> bool:
-    # A line with a formula in it is higher, and may come in two pieces.
+    # A line with a formula is taller, and may be split into two pieces.
     return same_face(line, above) or (
         line.font == above.font and (line.symbols > 0 or above.symbols > 0 or line.y0 < above.y1)
     )
@@ -160,12 +162,14 @@ def block_of(line: Line) -> tuple[int, int]:
 
 
 def _is_far_below(above: Line, line: Line) -> bool:
-    """Whether a line stands at the foot of the page, a note or a banner."""
+    """Whether a line is far below another, as notes and banners at the foot of a page are."""
     return line.page == above.page and line.y0 - above.y1 > _FOOT_GAP * line.size
 
 
 def _ended(lines: Sequence[Line], found: Sequence[int], body: Body) -> tuple[int, ...]:
-    """The lines up to where the text begins: in its own face or measure, or after too many."""
+    """The lines before the body, which begins with another typeface or width, or after too many
+    characters.
+    """
     length, last_break = 0, 0
     for at, index in enumerate(found):
         line = lines[index]
@@ -185,7 +189,7 @@ def _begins_paragraph(above: Line, line: Line) -> bool:
 
 
 def _begins_text(abstract: Sequence[Line], line: Line, body: Body) -> bool:
-    """Whether a line is of the text below an abstract: in its face, or wider on both sides."""
+    """Whether a line belongs to the body: in the body's typeface, or wider on both sides."""
     first = abstract[0] if len(abstract) == 1 else abstract[1]
     if same_face(line, body) and not same_face(first, body):
         return True
@@ -198,17 +202,17 @@ def _begins_text(abstract: Sequence[Line], line: Line, body: Body) -> bool:
 def without_parts(
     headings: Sequence[Heading], lines: Sequence[Line], abstract_heading: int
 ) -> list[Heading]:
-    """The headings after an abstract's, without those that divide it.
+    """The headings after the abstract's, without those within a structured abstract.
 
-    The first of those (Background, Methods, Results, Conclusions) begins the abstract; all look
-    alike, and after them comes a number, a name that was there before, or another look.
+    The first of those (Background, Methods, Results, Conclusions) is at the abstract's beginning.
+    They all look alike. They end with a numbered heading, a repeated name, or another look.
     """
     rest = lines[abstract_heading].text[heading_length(lines[abstract_heading]) :]
     following = lines[abstract_heading + 1].text if abstract_heading + 1 < len(lines) else ""
     if not _BEGINS_PART.match(rest or following) or not headings:
         return list(headings)
     names: set[str] = set()
-    # Where a part begins on the abstract's own line, only those within lines can be of it.
+    # If the first part begins on the heading's line, all parts are headings within lines.
     at_once = headings[0].start <= abstract_heading + 1
     look = _look(lines, headings[0]) if at_once else None
     for heading in headings:

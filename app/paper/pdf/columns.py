@@ -1,8 +1,8 @@
-"""Reading order of pages whose text alternates between columns.
+"""Restores the reading order of pages whose lines alternate between columns.
 
-Nearly all PDFs hold their columns one after the other, and their own order is the best there is. In
-scans, and in what some word processors make, lines of two columns that stand beside each other
-follow one another.
+Nearly all PDFs contain their columns one after the other, and their own order is the best. In scans
+and in PDFs of some word processors, lines that are beside each other in two columns follow one
+another.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from operator import attrgetter
 from app.paper.pdf.lines import Line
 
 _WORDED = 20
-"""Fewest characters of a line that is no cell of a table."""
+"""Fewest characters of a line of prose; shorter ones may be cells of a table."""
 _FEWEST = 8
-"""Fewest such lines of a column."""
+"""Fewest lines of prose in a column."""
 _MOST_CROSSING = 0.2
-"""Most lines, as part of all, that cross the gutter of two columns: title, wide figures."""
+"""Largest share of lines that cross the gutter between two columns: titles, wide figures."""
 _ALTERNATING = 0.5
-"""Least part of such lines after which the side changes, where columns are read across."""
+"""Least share of lines after which the side changes, on pages whose columns alternate."""
 _STEPS = 8
 
 
 def in_reading_order(lines: Sequence[Line]) -> list[Line]:
-    """The lines of all pages; those of a page that alternates, column by column."""
+    """The lines of all pages; lines of pages with alternating columns are sorted by column."""
     return [
         line
         for _, group in groupby(lines, key=attrgetter("page"))
@@ -46,7 +46,7 @@ def _ordered(page: Sequence[Line]) -> Iterable[Line]:
 
 
 def _gutter(worded: Sequence[Line]) -> float | None:
-    """Where the fewest lines cross the middle of the text, if they are few and both sides full."""
+    """The x position that the fewest lines cross, if these are few and both sides have text."""
     if len(worded) < 2 * _FEWEST:
         return None
     left, right = min(line.x0 for line in worded), max(line.x1 for line in worded)
@@ -60,14 +60,16 @@ def _gutter(worded: Sequence[Line]) -> float | None:
 
 
 def _side(line: Line, gutter: float) -> int:
-    """1 left of the gutter, 2 right of it, 0 across."""
+    """1 for a line left of the gutter, 2 for right of it, 0 for across."""
     if line.x1 <= gutter:
         return 1
     return 2 if line.x0 >= gutter else 0
 
 
 def _by_column(page: Sequence[Line], gutter: float) -> Iterator[Line]:
-    """Between the lines that go across, the left column and then the right one."""
+    """The lines in order: between lines across the gutter, first the left column, then the
+    right.
+    """
     sides = [_side(line, gutter) for line in page]
     across = sorted(line.y0 for line, side in zip(page, sides, strict=True) if not side)
     order = sorted(
@@ -75,5 +77,5 @@ def _by_column(page: Sequence[Line], gutter: float) -> Iterator[Line]:
         key=lambda index: (bisect_right(across, page[index].y0), sides[index], page[index].y0),
     )
     for index in order:
-        # Lines of one block no longer stand together.
+        # Lines of one block may be in different columns now.
         yield replace(page[index], block=3 * page[index].block + sides[index])

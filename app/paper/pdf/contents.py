@@ -1,4 +1,4 @@
-"""Tables of contents: headings that are no headings, and say nothing that the paper doesn't."""
+"""Finds tables of contents, whose lines must not be taken for headings."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _LEADERS = re.compile(r"(\. ?){4,}|…{2,}")
 _ENTRY = re.compile(r"\S.*?\D ?(\d{1,3})")
 _FEWEST = 3
 _WRAPPED = 2
-"""Most lines that an entry takes before the one that ends in its page's number."""
+"""Most lines of an entry before the line that ends with the page number."""
 
 
 def contents_lines(lines: Sequence[Line]) -> set[int]:
-    """Indices of the lines of tables of contents, their headings with them."""
+    """Indices of the lines of tables of contents, including their headings."""
     found: set[int] = set()
     for index, line in enumerate(lines):
         if index not in found and _HEADING.fullmatch(line.text):
@@ -28,7 +28,7 @@ def contents_lines(lines: Sequence[Line]) -> set[int]:
 
 
 def _entries(lines: Sequence[Line], start: int) -> Iterator[int]:
-    """The last line of each entry, as long as their pages' numbers do not go down."""
+    """The last line of each entry, as long as the page numbers don't decrease."""
     page, since = 0, 0
     for index in range(start, len(lines)):
         entry = _ENTRY.fullmatch(lines[index].text)

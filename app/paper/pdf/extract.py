@@ -1,4 +1,4 @@
-"""PDF bytes -> Paper. Runs in a worker process: hostile files hang, crash or eat memory here."""
+"""Reads a PDF. Runs in a worker process, as hostile files may hang, crash or exhaust memory."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ from app.paper.pdf.structure import structure
 from app.paper.screening.screen import screen
 
 _FEWEST_CHARACTERS = 32
-"""Less text than this on all pages together is none."""
+"""A PDF with fewer characters counts as one without text."""
 _MOST_OF_A_SCAN = 200
-"""Most characters of text on a scanned page: a stamp of the library that scanned it."""
+"""Most characters of text on a scanned page, such as a library's stamp."""
 _PICTURE = 0.5
-"""Least part of a page that the image of a scan covers."""
+"""Least share of a scanned page that its image covers."""
 _MOST_CHARACTERS = 5_000_000
-"""More than any book: a bomb that is still being inflated."""
+"""More than any book has: the PDF is a decompression bomb."""
 _HEADER_WITHIN = 1024
-"""PDF readers look for ``%PDF-`` in the first kilobyte; mail headers may stand before it."""
+"""PDF readers accept ``%PDF-`` anywhere in the first kilobyte, for example after mail headers."""
 _FEWEST_OF_A_CAPTION = 40
 _LONGEST_NOTICE = 1200
-"""Characters of a page that stands in for a document that only some viewers show."""
+"""Most characters of a notice that the viewer can't display the document."""
 _NOTICE = re.compile(
     r"if this message is not eventually replaced|open this pdf portfolio|"
     r"your pdf viewer may not be able to display",
@@ -53,7 +53,7 @@ _OUT_OF_MEMORY = re.compile(r"(malloc|calloc|realloc) \(.*\) failed")
 
 @dataclass(frozen=True, slots=True)
 class ExtractOptions:
-    """How to read a PDF. ``blind`` drops what tells who wrote it or what became of it."""
+    """How to read a PDF. ``blind`` removes text that reveals authors, venue or decision."""
 
     max_pages: int
     blind: bool = True
@@ -63,7 +63,7 @@ class ExtractOptions:
 
 @dataclass(slots=True)
 class _Pages:
-    """What the pages hold, before anyone asks what it means."""
+    """The content of the pages, by page number from 1."""
 
     lines: dict[int, list[Line]] = field(default_factory=dict)
     heights: dict[int, float] = field(default_factory=dict)
@@ -79,8 +79,8 @@ def extract_paper(data: bytes, options: ExtractOptions) -> Paper:
     """Read a PDF.
 
     Raises:
-        PaperError: a subclass says what is wrong with the file.
-        MemoryError: this process is not to be used again; MuPDF hangs after a failed allocation.
+        PaperError: the file can't be read; subclasses give the reason.
+        MemoryError: this process must not be used again; MuPDF hangs after a failed allocation.
     """
     with open_pdf(data, options.max_pages) as document:
         pages = _read_pages(document, options)
@@ -98,7 +98,7 @@ def _assemble(pages: _Pages, count: int, repaired: bool, digest: str, blind: boo
         dropped["contents"] = len(contents)
         lines = [line for index, line in enumerate(lines) if index not in contents]
     if not lines:
-        raise PdfNoText("The PDF has nothing but page numbers and the like.", param="file")
+        raise PdfNoText("The PDF has no text besides page numbers and the like.", param="file")
     paper = replace(
         structure(lines),
         pages=count,
@@ -115,16 +115,16 @@ def _assemble(pages: _Pages, count: int, repaired: bool, digest: str, blind: boo
 
 
 def is_pdf(data: bytes) -> bool:
-    """Whether a file says that it is one."""
+    """Whether the file has a PDF header."""
     return b"%PDF-" in data[:_HEADER_WITHIN]
 
 
 @contextmanager
 def open_pdf(data: bytes, max_pages: int) -> Iterator[pymupdf.Document]:
-    """The document, checked; MuPDF's errors come out as ours.
+    """Open and check a PDF; MuPDF's errors become ``PaperError``.
 
     Raises:
-        PaperError: a subclass says what is wrong with the file.
+        PaperError: the file can't be read; subclasses give the reason.
         MemoryError: see :func:`extract_paper`.
     """
     if not data:
@@ -165,17 +165,17 @@ def _read_pages(document: pymupdf.Document, options: ExtractOptions) -> _Pages:
     if not is_language("\n".join(line.text for line in pages.all_lines())):
         if folder is None:
             raise PdfNoText(
-                "The PDF's text is no language: its fonts do not say which letters they show. "
-                "OCR would read it, and is not to be had here.",
+                "The PDF's text is not readable: its fonts do not say which letters they show. "
+                "OCR could read it, but is not available.",
                 param="file",
             )
         pages.scans = list(pages.lines)
     if 2 * len(pages.scans) < document.page_count:
-        # A picture on a page of its own has a caption; a scan among pages of text has nothing.
+        # A figure on a page of its own has a caption; a scanned page among others has no text.
         pages.scans = [n for n in pages.scans if _length(pages.lines[n]) < _FEWEST_OF_A_CAPTION]
-    # Half of them, because a scan often has a cover sheet or a stamp that is text.
+    # Half of the pages, because a scan often has a cover sheet or stamps with text.
     elif pages.scans and folder is None:
-        raise PdfNoText("The PDF is a scan, and OCR is not to be had here.", param="file")
+        raise PdfNoText("The PDF is a scan, and OCR is not available.", param="file")
     if folder is None:
         pages.unread, pages.scans = pages.scans, []
     for number in pages.scans:
@@ -184,14 +184,15 @@ def _read_pages(document: pymupdf.Document, options: ExtractOptions) -> _Pages:
     if _length(pages.all_lines()) < _FEWEST_CHARACTERS:
         raise PdfNoText("The PDF has no text.", param="file")
     if pages.scans and not is_language("\n".join(line.text for line in pages.all_lines())):
-        raise PdfNoText("The PDF's pages show no text that OCR can read.", param="file")
+        raise PdfNoText("OCR found no readable text on the PDF's pages.", param="file")
     return pages
 
 
 def _check_notice(document: pymupdf.Document, pages: _Pages) -> None:
-    """
+    """Recognise files that contain only a notice for viewers.
+
     Raises:
-        PdfNoText: all that the pages say is that the viewer can't show the document.
+        PdfNoText: the only text is that the viewer can't display the document.
     """
     text = " ".join(line.text for line in pages.all_lines())
     if len(text) >= _LONGEST_NOTICE:
@@ -202,7 +203,7 @@ def _check_notice(document: pymupdf.Document, pages: _Pages) -> None:
     if document.xref_get_key(catalogue, "AcroForm/XFA")[0] != "null":
         raise PdfNoText("The file is an XFA form: print it to a PDF and send that.", param="file")
     if _NOTICE.search(text):
-        raise PdfNoText("The PDF holds only a notice that it can't be shown.", param="file")
+        raise PdfNoText("The PDF has only a notice that it can't be displayed.", param="file")
 
 
 def _read_text(document: pymupdf.Document, options: ExtractOptions) -> _Pages:
@@ -228,7 +229,7 @@ def _read_text(document: pymupdf.Document, options: ExtractOptions) -> _Pages:
 
 
 def _turned(page: pymupdf.Page, found: Finding) -> Finding:
-    """As the page is shown: MuPDF gives positions on the page before its rotation."""
+    """The finding with its position on the displayed page; MuPDF's are those before rotation."""
     return replace(found, bbox=tuple(pymupdf.Rect(found.bbox) * page.rotation_matrix))
 
 

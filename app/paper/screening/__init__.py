@@ -1,1 +1,1 @@
-"""What every paper goes through before anyone reads it: blinding, and instructions found."""
+"""Screening of papers: blinding, and flagging of instructions to reviewers."""

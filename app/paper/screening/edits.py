@@ -1,4 +1,4 @@
-"""Paragraphs with some of their characters replaced, their anchors following."""
+"""Replaces characters of paragraphs, and adjusts the anchors."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import replace
 from app.paper.model import Paragraph
 
 Cut = tuple[int, int, str]
-"""Start and end of characters to drop, and what to put there."""
+"""Start and end of the characters to replace, and the replacement."""
 
 
 def edited(paragraph: Paragraph, cuts: Sequence[Cut]) -> Paragraph:
-    """A paragraph with some of its characters replaced; anchors follow their text."""
+    """The paragraph after the replacements; anchors stay with their text."""
     pieces: list[str] = []
     ends: list[int] = []
     starts: list[int] = []
@@ -32,7 +32,7 @@ def edited(paragraph: Paragraph, cuts: Sequence[Cut]) -> Paragraph:
         return paragraph
 
     def moved(offset: int) -> int:
-        # Within a cut counts as at its end.
+        # Offsets within a cut move to its end.
         cut = bisect_left(starts, offset)
         return max(offset, ends[cut - 1]) + shifts[cut] if cut else offset
 

@@ -1,6 +1,6 @@
-"""Visible text that speaks to a reviewing system instead of to the reader.
+"""Finds visible text that addresses a reviewing system and not the reader.
 
-A flag, not a verdict: papers on prompt injection quote such phrases, and nothing is removed.
+It is only flagged and not removed, as papers on prompt injection quote such phrases.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import unicodedata
 _MACHINE = "(?:llms?|ai|gpt|chatgpt|gemini|claude|(?:large )?language models?|chatbots?)"
 _RATING = "(?:review|score|rating|assessment|evaluation|recommendation|feedback)s?"
 _VERDICT = "(?:review|score|rating|assessment|evaluation|recommendation)s?"
-"""Not feedback: papers speak of it, and of giving it."""
+"""Without "feedback", which papers mention and give in other contexts."""
 _PRAISE = "(?:positive|favou?rable|glowing|highest|excellent|perfect|outstanding)"
 _FAULTS = "(?:negatives?|negative points?|weakness(?:es)?|flaws?|shortcomings?)"
 _DISCARD = "(?:ignore|disregard|forget|override)"
@@ -46,8 +46,8 @@ _STEMS = (
     *("llm", "gpt", "gemini", "claude", "language", "chatbot", "recommend", "endorse", "praise"),
     *("accept", "vote for", "argue for", "if you", "as an ai", "for ai", "ai review"),
 )
-"""One of these is in each of the phrases; looking for them first saves most of the time."""
-# Words and what parts them have no character in common, and bounds: no search takes long.
+"""Each phrase contains one of these. Searching for them first saves most of the time."""
+# Words and separators have no character in common, and are bounded, so matching takes linear time.
 _INSTRUCTION = re.compile(
     "(?<![a-z0-9])(?:"
     + "|".join(_PHRASES).replace("W", "[a-z0-9]{1,30}").replace(" ", "[^a-z0-9]{1,9}")
@@ -67,7 +67,7 @@ _LOOKALIKES |= {
     for code in (*range(0xC0, 0x250), *range(0x1E00, 0x1F00))
     if (plain := unicodedata.normalize("NFD", chr(code))[0]).isascii()
 }
-# Beyond these, a text is as many characters long when folded.
+# Only with these characters does folding change the length of a text.
 _FOLDS = re.compile(
     "[\u00ad\u0130\u0300-\u036f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufb00-\ufb06"
     "\ufeff\uff01-\uff5e\U0001d400-\U0001d7ff\U000e0000-\U000e007f]"
@@ -75,10 +75,10 @@ _FOLDS = re.compile(
 
 
 def find_instructions(text: str) -> list[tuple[int, int]]:
-    """Where (start, end) the text addresses a reviewing system, in order.
+    """Start and end of each phrase that addresses a reviewing system, in order.
 
-    Case, accents, invisible characters, letters of other scripts that look alike, and letters set
-    apart from each other make no difference.
+    Case, accents, invisible characters, similar letters of other scripts, and spaces between
+    letters are ignored.
     """
     plain, places = _folded(text)
     found = []
@@ -95,7 +95,7 @@ def find_instructions(text: str) -> list[tuple[int, int]]:
 
 
 def _folded(text: str) -> tuple[str, list[int] | None]:
-    """The text in plain small letters, and where each came from if not from the same place."""
+    """The text in plain lower case, and the original offset of each character if they differ."""
     if text.isascii():
         return text.lower(), None
     if not _FOLDS.search(text):

@@ -1,4 +1,4 @@
-"""Line numbers that an extraction elsewhere left between the words of a text."""
+"""Removes line numbers that another program's extraction left between the words of a text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NUMBER = re.compile(r"(?<![\w.,=/(\[-])(\d{1,4})(?![\w.,%)\]/=-])")
 _LAST_NUMBER = re.compile(r"(?<=[.!?\]]) \d{1,4}$")
 _WORD_BEFORE = re.compile(r"\b([A-Z][a-z]{2,})[ \n(]*$")
 _NOT_NUMBERED = ("references", "front_matter")
-"""Sections whose numbers are volumes, pages and addresses."""
+"""Sections in which numbers are volumes, pages and addresses."""
 _ROWS = ("table", "figure", "equation", "caption")
 _SHORTEST_RUN = 8
 _BEGINS_LINE = re.compile(r"^(\d{1,3})[.:)]?[ \t]+\S", re.MULTILINE)
@@ -23,14 +23,14 @@ _FARTHEST = 400
 _LINE = 30
 """Fewest characters of a line."""
 _MOSTLY = 0.7
-"""Part of a run's numbers that stand so."""
+"""Least share of a run's numbers that are a line apart."""
 
 
 @dataclass(slots=True)
 class _Run:
-    """Numbers that count on from one another: the text that each is in, and where.
+    """Consecutive numbers, with the text that each is in, and its position.
 
-    ``lines`` counts those that stand alone or a line's worth of text after the one before.
+    ``lines`` counts those that are alone in a text, or at least a line after the previous number.
     """
 
     value: int
@@ -40,9 +40,8 @@ class _Run:
     before: Counter[str] = field(default_factory=Counter)
 
     def is_of_lines(self) -> bool:
-        """Whether lines lie between them, and not each follows the same word: Experiment 1, 2, 3.
-
-        What begins each line of one text and counts from one is a list's.
+        """Whether there are lines between the numbers, and they don't all follow the same word
+        ("Experiment 1", "Experiment 2").
         """
         most = self.before.most_common(1)[0][1] if self.before else 0
         if most > 0.5 * len(self.cuts):
@@ -51,7 +50,7 @@ class _Run:
 
 
 def without_line_numbers(paper: Paper) -> tuple[Paper, bool]:
-    """The paper without them, and whether there were any."""
+    """The paper without line numbers, and whether it had any."""
     cuts = _line_numbers([paper.abstract, *_texts(paper)])
     if not any(cuts):
         return paper, False
@@ -67,9 +66,9 @@ def without_line_numbers(paper: Paper) -> tuple[Paper, bool]:
 
 
 def _line_numbers(texts: Sequence[str]) -> list[list[Cut]]:
-    """Of each text, the numbers that count on from one another through all of them.
+    """For each text, its line numbers: numbers that are consecutive through all texts.
 
-    A long run proves that the lines are numbered; then short ones count too.
+    A long run shows that the lines are numbered; then short runs are line numbers too.
     """
     found: list[list[Cut]] = [[] for _ in texts]
     runs = [run for run in _runs(texts) if run.is_of_lines()]
@@ -110,7 +109,7 @@ def _runs(texts: Sequence[str]) -> list[_Run]:
 
 
 def _run_before(latest: dict[int, _Run], value: int, position: int) -> _Run | None:
-    """The run that ``value`` goes on with; a number or two may be lost in a formula."""
+    """The run that ``value`` continues. Up to two numbers may be missing, lost in a formula."""
     for step in (1, 2, 3):
         run = latest.get(value - step)
         if run and position - run.position <= _FARTHEST * step:
@@ -119,7 +118,7 @@ def _run_before(latest: dict[int, _Run], value: int, position: int) -> _Run | No
 
 
 def _texts(paper: Paper) -> Iterator[str]:
-    """All paragraphs in order; empty for those that have numbers of their own."""
+    """All paragraphs in order; empty strings for those that have other numbers."""
     for section in paper.sections:
         for paragraph in section.paragraphs:
             own = section.kind in _NOT_NUMBERED or paragraph.kind in _ROWS
@@ -127,7 +126,7 @@ def _texts(paper: Paper) -> Iterator[str]:
 
 
 def _is_list(text: str) -> bool:
-    """Whether lines begin with 1, 2, 3, ..., as the steps of an algorithm do."""
+    """Whether the lines begin with 1, 2, 3, ..., like the steps of an algorithm."""
     numbers = [int(match[1]) for match in _BEGINS_LINE.finditer(text)]
     lines = text.count("\n") + 1
     return (

@@ -1,4 +1,4 @@
-"""What every paper goes through before anyone reads it, whatever file it came from."""
+"""Screens a paper from any source: flags instructions to reviewers, and blinds it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NOWHERE: BBox = (0.0, 0.0, 0.0, 0.0)
 
 
 def screen(paper: Paper, blind: bool) -> Paper:
-    """The paper with its visible instructions to reviewers flagged, and blinded if asked for."""
+    """The paper with visible instructions to reviewers flagged, and blinded if ``blind``."""
     found = tuple(
         finding for paragraph in _paragraphs(paper) for finding in _instructions(paragraph)
     )

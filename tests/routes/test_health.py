@@ -76,15 +76,17 @@ def test_not_ready_says_why_and_the_rest_answers(tmp_path: Path) -> None:
             assert client.get("/livez").status_code == 200
             assert client.get("/version").json()["model"] is None
             assert client.get("/metrics").status_code == 200
-            for method, path in (
-                ("GET", "/readyz"),
-                ("GET", "/v1/models"),
-                ("POST", "/v1/chat/completions"),
+            reason = client.get("/readyz")
+            assert (reason.status_code, code(reason)) == (503, "upstream_unreachable")
+            assert "REVIEWER_UPSTREAM_URL" in reason.json()["error"]["message"]
+            body = {"messages": [{"role": "user", "content": "Hello"}]}
+            for answer in (
+                client.get("/v1/models"),
+                client.post("/v1/chat/completions", json=body),
             ):
-                response = client.request(method, path)
-                assert response.status_code == 503
-                assert code(response) == "upstream_unreachable"
-                assert "REVIEWER_UPSTREAM_URL" in response.json()["error"]["message"]
+                # Clients get the code of the reason, and not its text.
+                assert (answer.status_code, code(answer)) == (503, "engine_unavailable")
+                assert "(upstream_unreachable)" in answer.json()["error"]["message"]
     finally:
         unready.stop()
 

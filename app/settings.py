@@ -226,6 +226,14 @@ class Settings(BaseSettings):
             raise ValueError("it contains characters that no key has")
         return SecretStr(bare) if bare else None
 
+    @field_validator("fetch_hosts")
+    @classmethod
+    def _hosts_are_no_addresses(cls, hosts: str) -> str:
+        for host in map(str.strip, hosts.split(",")):
+            if set(host) & set("/:*@ "):
+                raise ValueError(f"{host!r} is not the name of a host, such as arxiv.org")
+        return hosts
+
     @model_validator(mode="after")
     def _upstream_has_one_key(self) -> Settings:
         url = self.upstream_url

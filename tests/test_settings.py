@@ -26,6 +26,7 @@ def test_the_environment_is_read_and_flags_win(monkeypatch: pytest.MonkeyPatch) 
         ("REVIEWER_ENGINE", "torch", "'vllm' or 'upstream'"),
         ("REVIEWER_ENGINE", "upstream", "needs upstream_url"),
         ("REVIEWER_UPSTREAM_URL", "not a url", "REVIEWER_UPSTREAM_URL"),
+        ("REVIEWER_FETCH_HOSTS", "https://arxiv.org/, a.org", "not the name of a host"),
         ("REVIEWER_CORS_ORIGINS", "*", "REVIEWER_CORS_ORIGINS: it has to be JSON"),
         ("REVIEWER_API_KEYS", "alice", "REVIEWER_API_KEYS: it has to be JSON"),
     ],

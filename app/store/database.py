@@ -149,7 +149,7 @@ def _url(given: str | None, folder: Path) -> URL:
     try:
         url = make_url(given)
         backend = url.get_backend_name()
-    except exc.ArgumentError as error:
+    except (exc.ArgumentError, ValueError) as error:  # the latter of a port that is no number
         # The URL and the exception's text may contain a password.
         raise ConfigurationError("database_url is not a URL.", param="database_url") from error
     if backend in ("postgresql", "postgres"):

@@ -218,6 +218,18 @@ def test_nor_do_they_in_a_chat_that_is_passed_through(
     assert not any(secret in response.text for secret in SECRETS)
 
 
+def test_a_chat_can_reach_no_other_model_of_the_upstreams(
+    stub: Upstream, engine: UpstreamEngine, serve: Serve
+) -> None:
+    client = serve(engine, Settings())
+    stub.answer = (200, JSON, b"{}")
+    response = client.post("/v1/chat/completions", json={**HELLO, "model": "a-dear-one"})
+    assert code_of(response, 404) == "model_not_found"
+    for model in ("smollm2", None):
+        response = client.post("/v1/chat/completions", json={**HELLO, "model": model})
+        assert response.json() == {}
+
+
 def test_a_key_that_is_revoked_costs_no_review(serve: Serve, capfd: Any) -> None:
     """Accepted while it is refused, made once it is not; readiness and log say why."""
     with ReviewUpstream() as other:

@@ -114,7 +114,8 @@ async def test_a_database_of_a_newer_version_is_refused(database_url: SecretStr 
     ("url", "told"),
     [
         ("mysql://root:secret@host/name", "must begin with postgresql"),
-        ("secret nonsense", "no URL"),
+        ("postgresql://root:secret@host:port/name", "is not a URL"),
+        ("secret nonsense", "is not a URL"),
         ("sqlite://", "must begin with"),
     ],
 )

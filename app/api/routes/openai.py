@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 
 from app.api.routes.attached import paper_request
 from app.api.routes.chat_body import ChatBody, read_chat
+from app.api.routes.json_body import decoded
 from app.api.routes.responses import EVENTS, Responses, errors
 from app.api.routes.reviews import IdempotencyKey
 from app.api.routes.sse import EventStream, server_event
@@ -32,7 +33,7 @@ from app.api.schemas.review import Review
 from app.async_utils import cancel_on_disconnect
 from app.engine.base import OpenAIServer
 from app.engine.supervisor import Supervisor
-from app.errors import ChatNotServed
+from app.errors import ChatNotServed, ModelNotFound
 from app.jobs.events import JobEvent, Reviewed
 from app.jobs.submission import Submission
 from app.review.service import Accepted, Failed, Writing
@@ -100,6 +101,7 @@ async def create_chat_completion(
     asked = await asyncio.to_thread(paper_request, chat, state.limits)
     if asked is None:
         server = _openai_server(state.supervisor)
+        _check_model(chat, state.supervisor)
         salt = _salt(chat, state, tenant) if server.takes_cache_salt else None
         return _EngineAnswer(state.supervisor, await asyncio.to_thread(chat.for_engine, salt))
     parameters, file = asked
@@ -122,6 +124,17 @@ def _openai_server(supervisor: Supervisor) -> OpenAIServer:
             "`file` part, or send it to /v1/reviews."
         )
     return engine
+
+
+def _check_model(chat: ChatBody, supervisor: Supervisor) -> None:
+    """An upstream may have others, at other prices, that this service does not offer."""
+    asked = chat.parameters.get("model")
+    if asked is None:
+        return
+    kind: Any = str | None
+    name, model = decoded(asked, kind, "model"), supervisor.engine().model
+    if name is not None and name not in (model.name, *model.also_named):
+        raise ModelNotFound(f"The model {name!r} is not served here.", param="model")
 
 
 class _EngineAnswer(Response):

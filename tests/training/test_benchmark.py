@@ -39,7 +39,10 @@ def papers() -> list[PaperRow]:
         paper(i, decision="accept" if i < 4 else "reject", told=p, words=40 + 10 * (i % 3))
         for i, p in enumerate(told)
     ]
-    drafts = [paper(i, decision=None, told=0.9, venue="acl_2017", ratings=(4, 3)) for i in range(2)]
+    drafts = [
+        paper(i, decision=None, told=0.9, venue="acl_2017", ratings=(4, 3), prefix="d")
+        for i in range(2)
+    ]
     return [*labelled, *drafts]
 
 

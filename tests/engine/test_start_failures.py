@@ -204,7 +204,7 @@ def test_a_class_that_cannot_be_looked_at_says_why() -> None:
     refused = "Value error, Model architectures ['X'] failed to be inspected. Please check the logs"
     failure = why(ValueError(f"1 ValidationError: {refused} for more details."), [logged])
     assert failure.code == "model_refused"
-    assert failure.message.startswith("RuntimeError: operator nms does not exist. vLLM does not")
+    assert failure.message.startswith("RuntimeError: operator nms does not exist. vLLM can't")
 
 
 def test_every_reason_is_documented() -> None:

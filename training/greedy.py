@@ -127,7 +127,11 @@ async def _in_vllm(
     folder: Path, examples: Sequence[Example], tokens: int, context: int
 ) -> list[str]:
     settings = load_settings(
-        model=str(folder), engine="vllm", max_model_len=context, cpu_kv_cache_gib=0.5
+        model=str(folder),
+        engine="vllm",
+        dtype="bfloat16",
+        max_model_len=context,
+        cpu_kv_cache_gib=0.5,
     )
     engine = await engine_launcher(settings)()
     try:

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import torch
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import generate_latest
@@ -287,7 +288,7 @@ def _serve_args(settings: Settings, location: str, model: ServedModel, *, cpu: b
     words = [
         *("--model", location),
         *("--served-model-name", model.name, *model.also_named),
-        *("--dtype", settings.dtype),
+        *("--dtype", settings.dtype or _default_dtype(cpu=cpu)),
         *("--max-model-len", str(model.max_model_len)),
         *("--max-num-seqs", str(settings.max_num_seqs)),
         *("--max-num-queued-reqs", str(settings.max_queued_requests)),
@@ -314,6 +315,12 @@ def _serve_args(settings: Settings, location: str, model: ServedModel, *, cpu: b
     )
     validate_parsed_serve_args(args)
     return args
+
+
+def _default_dtype(*, cpu: bool) -> str:
+    has = torch.cpu.get_capabilities() if cpu else {"bf16": True}
+    # x86's two names and ARM's; without any of them each product is emulated.
+    return "bfloat16" if any(map(has.get, ("avx512_bf16", "amx_bf16", "bf16"))) else "float32"
 
 
 class _Arguments(FlexibleArgumentParser):  # type: ignore[misc]

@@ -277,7 +277,7 @@ def test_a_file_is_drawn_from_evenly_by_decision_and_the_same_for_a_seed(tmp_pat
         ),
         (
             lambda line: line + neurips_line("b", accepted="yes"),  # type: ignore[arg-type]
-            r"line 2: Expected `bool`, got `str` - at `\$\.accepted`",
+            r"line 2: Expected `bool \| null`, got `str` - at `\$\.accepted`",
         ),
     ],
 )

@@ -48,13 +48,14 @@ class FaultyTeacher:
             return
         body = await _body(receive)
         self.requests.append(body)
+        number = len(self.requests)
         self.paths.append(scope["path"])
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
             # Long enough for requests to meet.
             await asyncio.sleep(0.02)
-            fault = self.faults(len(self.requests), body)
+            fault = self.faults(number, body)
             if fault == "hang":
                 while (await receive())["type"] != "http.disconnect":
                     pass

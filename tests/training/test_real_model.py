@@ -14,6 +14,7 @@ from tests.service import Service
 from tests.training.recipes import recipe_file
 from tests.training.reviewed import paper, written
 from training.jsonl import read_rows
+from training.reviewing import CACHE
 from training.rows import ReviewedRow
 
 BENCHMARK = {
@@ -39,15 +40,16 @@ def test_a_killed_benchmark_goes_on_and_ends_with_all_papers(
     recipe = recipe_file(tmp_path, benchmark={**BENCHMARK, "upstream_url": f"{service.url}/v1"})
     written(recipe, "collect", {"benchmark.jsonl": papers})
     path = tmp_path / "out/benchmark/peerread_base_full.jsonl"
+    cache = path.with_name(CACHE)
     with _command(recipe, tmp_path / "first.log") as first:
         ends = time.monotonic() + WITHIN_S
-        while not (path.exists() and path.read_bytes().count(b"\n")):
+        while not (cache.exists() and cache.read_bytes().count(b"\n")):
             assert first.poll() is None, (tmp_path / "first.log").read_text()
             assert time.monotonic() < ends
             time.sleep(0.05)
         os.kill(first.pid, signal.SIGKILL)
         first.wait()
-    kept = path.read_bytes()
+    kept = cache.read_bytes()
     kept = kept[: kept.rfind(b"\n") + 1]
     assert len(kept.splitlines()) < len(papers)
     assert not path.with_name("manifest.json").exists()
@@ -56,7 +58,7 @@ def test_a_killed_benchmark_goes_on_and_ends_with_all_papers(
         assert second.wait(WITHIN_S) == 0, (tmp_path / "second.log").read_text()
     rows = list(read_rows(path, ReviewedRow))
     assert [row.paper for row in rows] == [row.id for row in papers]
-    assert path.read_bytes().startswith(kept)
+    assert cache.read_bytes().startswith(kept)
     for row in rows:
         assert row.probability is not None
         assert 0 < row.probability < 1

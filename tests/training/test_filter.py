@@ -169,7 +169,7 @@ def test_everything_else_is_kept_with_its_reason(
 def test_people_and_teacher_can_both_be_targets(tmp_path: Path) -> None:
     papers = [paper(str(n), reviews=[human(str(n), 5)]) for n in range(8)]
     lay(tmp_path, papers, [taught(str(n), stub_review(f"Title: {n}")) for n in range(8)])
-    manifest, train, val = filtered(tmp_path, targets="both")
+    manifest, train, val = filtered(tmp_path, targets=["human", "teacher"])
     assert {row.source for row in train} == {"teacher", "human"}
     assert manifest.counts["human, read"] == manifest.counts["teacher, read"] == 8
     assert len(train) + len(val) == 16

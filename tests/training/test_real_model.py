@@ -15,7 +15,7 @@ from tests.training.recipes import recipe_file
 from tests.training.reviewed import paper, written
 from training.jsonl import read_rows
 from training.reviewing import CACHE
-from training.rows import ReviewedRow
+from training.rows import PaperRow, ReviewedRow
 
 BENCHMARK = {
     "models": ["base"],
@@ -38,7 +38,10 @@ def test_a_killed_benchmark_goes_on_and_ends_with_all_papers(
         for i in range(2)
     ]
     recipe = recipe_file(tmp_path, benchmark={**BENCHMARK, "upstream_url": f"{service.url}/v1"})
-    written(recipe, "collect", {"benchmark.jsonl": papers})
+    leaks = {"benchmark": {"papers": 2, "accepted": 1, "reason": "too few"}}
+    none: list[PaperRow] = []
+    files = {"benchmark.jsonl": papers, "papers.jsonl": none}
+    written(recipe, "collect", {**files, "leaks.json": [leaks]})
     path = tmp_path / "out/benchmark/peerread_base_full.jsonl"
     cache = path.with_name(CACHE)
     with _command(recipe, tmp_path / "first.log") as first:

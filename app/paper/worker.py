@@ -53,7 +53,7 @@ def main() -> None:
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     with socket.socket(fileno=os.dup(0)) as pool, pool.makefile("rwb") as channel:
         # Import now, so that the time does not count for the first document.
-        import app.paper.reading  # noqa: F401
+        import app.paper.reading  # noqa: F401  # for its effect
 
         _hush()
         _confine(memory)

@@ -136,7 +136,7 @@ def _strays(claimed: str, drawn: str) -> int:
     return len(claimed) - sum(block.size for block in matcher.get_matching_blocks())
 
 
-class _Replacements(mupdf.FzDevice2):  # type: ignore[misc]
+class _Replacements(mupdf.FzDevice2):  # type: ignore[misc]  # MuPDF has no types
     """Collects replacement texts and where the text that they replace is drawn."""
 
     def __init__(self) -> None:

@@ -148,7 +148,7 @@ def trace(page: pymupdf.Page, commands: mupdf.FzDisplayList) -> Trace:
     return Trace(spans, fonts.fonts, fonts.used, is_clipped)
 
 
-class _Fonts(mupdf.FzDevice2):  # type: ignore[misc]
+class _Fonts(mupdf.FzDevice2):  # type: ignore[misc]  # MuPDF has no types
     """The fonts of all text that is drawn, and for each span of glyphs which of them it uses."""
 
     def __init__(self) -> None:

@@ -90,7 +90,7 @@ class Retries:
         """As long as the service asks for, or longer each time; never beyond the time limit."""
         pause = pause_s(pauses) if error.retry_after_s is None else error.retry_after_s
         # Spread, so that requests that were refused together do not come back together.
-        pause *= random.uniform(1, 1.25)  # noqa: S311
+        pause *= random.uniform(1, 1.25)  # noqa: S311  # no secret
         if error.policy.retry is Retry.WHEN_BACK:
             left = self.patience_left_s(asked_at)
             if left <= 0:

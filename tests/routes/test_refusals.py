@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import select
 import socket
@@ -99,6 +100,39 @@ def test_other_content_types(client: httpx.Client) -> None:
         "/v1/reviews", content=paper_pdf(), headers={"content-type": "application/pdf"}
     )
     assert error(response) == (415, "unsupported_media_type", None)
+
+
+def test_compressed_bodies(client: httpx.Client) -> None:
+    for kind in ("application/json", "multipart/form-data; boundary=x"):
+        headers = {"content-type": kind, "content-encoding": "gzip"}
+        response = client.post("/v1/reviews", content=gzip.compress(b"{}"), headers=headers)
+        assert error(response) == (415, "unsupported_media_type", None)
+        assert "gzip" in response.json()["error"]["message"]
+
+
+def test_a_paper_without_a_filename(client: httpx.Client) -> None:
+    response = client.post("/v1/reviews", files={"file": (None, b"%PDF-1.7" + b" " * 70_000)})
+    assert error(response) == (400, "invalid_value", None)
+    assert "filename" in response.json()["error"]["message"]
+
+
+def test_a_field_twice(client: httpx.Client) -> None:
+    response = client.post(
+        "/v1/reviews",
+        files=[
+            ("file", ("p.pdf", paper_pdf())),
+            ("mode", (None, "review")),
+            ("mode", (None, "verdict")),
+        ],
+    )
+    assert error(response) == (400, "invalid_value", "mode")
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_a_time_that_is_no_number(client: httpx.Client, value: str) -> None:
+    for name in ("created_after", "created_before"):
+        response = client.get("/v1/reviews", params={name: value})
+        assert error(response) == (400, "invalid_value", name)
 
 
 def test_forms_that_are_wrong(client: httpx.Client) -> None:

@@ -31,6 +31,7 @@ LONGEST_KEY = 255
 _PIECE = 2**18
 """Bytes of a file that are sent at once."""
 
+UnixTime = Annotated[float, Query(description="Unix time in seconds.", allow_inf_nan=False)]
 IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -87,8 +88,8 @@ async def list_reviews(
     cursor: Annotated[str | None, Query(max_length=200, description="`next` of a page.")] = None,
     status: Status | None = None,
     decision: Literal["accept", "reject", "undecided", "none"] | None = None,
-    created_after: Annotated[float | None, Query(description="Unix time in seconds.")] = None,
-    created_before: Annotated[float | None, Query(description="Unix time in seconds.")] = None,
+    created_after: UnixTime | None = None,
+    created_before: UnixTime | None = None,
     sha256: Annotated[str | None, Query(pattern="^[0-9a-f]{64}$")] = None,
 ) -> ReviewList:
     """Your reviews, a page at a time."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
 
 from app.api.routes.json_body import scalars_of
 from app.api.schemas.requests import (
@@ -85,6 +87,9 @@ async def read_review_submission(request: Request) -> tuple[Source, ReviewParame
 
 
 def _kind(request: Request) -> str:
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding != "identity":
+        raise UnsupportedMediaType(f"Send the body without Content-Encoding, not as {encoding}.")
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind in ("multipart/form-data", "application/json"):
         return kind
@@ -96,6 +101,13 @@ def _kind(request: Request) -> str:
 async def _received_form(request: Request) -> tuple[File, Mapping[str, Any]]:
     try:
         return await _read_form(request)
+    except HTTPException as error:
+        if error.detail.startswith("Part exceeded"):
+            raise InvalidRequest(
+                f"A form field may have at most {_LONGEST_FIELD // 1024} KB; send the paper as a "
+                "part with a filename."
+            ) from error
+        raise
     except OSError as error:
         # Larger files are stored on the disk while they are received.
         if is_full_disk(error):
@@ -114,8 +126,15 @@ async def _read_form(request: Request) -> tuple[File, Mapping[str, Any]]:
             )
         if not isinstance(file, UploadFile):
             raise InvalidRequest("The part 'file' needs a filename.", param="file")
-        fields = {name: value for name, value in form.multi_items() if name != "file"}
-        return File(await file.read(), file.filename or ""), fields
+        fields = [(name, value) for name, value in form.multi_items() if name != "file"]
+        _check_no_repeats([name for name, _ in fields])
+        return File(await file.read(), file.filename or ""), dict(fields)
+
+
+def _check_no_repeats(names: Sequence[str]) -> None:
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise InvalidRequest(f"The form has {name} {count} times.", param=name)
 
 
 async def _read_json(request: Request, *kinds: type[BaseModel]) -> dict[str, Any]:

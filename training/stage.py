@@ -46,7 +46,8 @@ from training.manifest import (
     write_atomically,
 )
 from training.memory import needs
-from training.recipe import Recipe, load_recipe, recipe_sha256
+from training.recipe import Recipe
+from training.recipe_file import load_recipe, recipe_sha256
 
 Name = Literal[
     "collect", "teach", "filter", "sft", "merge", "benchmark", "calibrate", "card", "upload"

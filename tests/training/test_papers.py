@@ -17,7 +17,7 @@ from training.errors import InputInvalid, InputMissing, RecipeError
 from training.filter import STAGE as FILTER
 from training.jsonl import read_rows
 from training.leaks import leaks_of
-from training.recipe import load_recipe
+from training.recipe_file import load_recipe
 from training.recipe_sources import SplitByGroup
 from training.rows import PaperRow, Rejected, ReviewRow, SectionRow, load_papers
 from training.stage import run_stage

@@ -8,7 +8,7 @@ import pytest
 
 from tests.training.recipes import recipe_file
 from training.errors import RecipeError
-from training.recipe import load_recipe
+from training.recipe_file import load_recipe
 from training.recipe_sources import PeerReadSource
 
 RECIPES = Path(__file__).parents[2] / "training" / "recipes"

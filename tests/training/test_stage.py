@@ -18,7 +18,8 @@ from training.errors import InputInvalid, InputMissing, ModelMissing, OutputInTh
 from training.jsonl import Appender, read_rows, write_rows
 from training.manifest import read_manifest, sha256_of
 from training.memory import needs
-from training.recipe import Model, load_recipe
+from training.recipe import Model
+from training.recipe_file import load_recipe
 from training.stage import Job, Stage, run_stage, stage_file
 
 

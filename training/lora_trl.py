@@ -10,6 +10,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import BitsAndBytesConfig, set_seed
 
 from training.errors import CheckFailed
+from training.precision import number_format
 from training.recipe import Sft
 from training.weights import in_short, load_model
 
@@ -21,7 +22,7 @@ def open_model(source: Path | str, sft: Sft, seed: int) -> Any:
         CheckFailed: ``target_modules`` hits nothing, or what can have no adapter.
     """
     quantization = _four_bit() if sft.load_in_4bit else None
-    base = load_model(Path(source), torch.bfloat16, quantization)
+    base = load_model(Path(source), number_format(), quantization)
     set_seed(seed)
     adapter = LoraConfig(
         r=sft.lora_rank,

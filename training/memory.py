@@ -27,24 +27,33 @@ def needs(stage: str, recipe: Recipe) -> str:
     parameters = _parameters(recipe)
     if parameters is None:
         return "the base is not on this machine yet: what it needs is known once it is"
-    billions = parameters / 1e9
-    if stage == "sft":
-        each = _BYTES_IN_4_BIT if recipe.sft.load_in_4bit else 2
-        need = parameters * each / _GIB + _LIBRARIES
-        return (
-            f"at least {need:.1f} GiB, on the GPU where there is one: {billions:.2f} billion "
-            f"parameters in {'4 bit' if recipe.sft.load_in_4bit else 'bfloat16'}; what "
-            f"sft.max_length {recipe.sft.max_length} and sft.batch_size {recipe.sft.batch_size} "
-            "take comes on top: halve max_length where it does not fit"
-        )
     if stage == "merge":
         need = parameters * 6 / _GIB + _LIBRARIES
         return f"about {need:.1f} GiB of main memory: the base in float32, and a half more"
-    need = parameters * 2 / _GIB + _LIBRARIES
+    name, each = _number_format()
+    if stage == "sft":
+        if recipe.sft.load_in_4bit:
+            name, each = "4 bit", _BYTES_IN_4_BIT
+        need = parameters * each / _GIB + _LIBRARIES
+        return (
+            f"at least {need:.1f} GiB, on the GPU where there is one: {parameters / 1e9:.2f} "
+            f"billion parameters in {name}; what "
+            f"sft.max_length {recipe.sft.max_length} and sft.batch_size {recipe.sft.batch_size} "
+            "take comes on top: halve max_length where it does not fit"
+        )
+    need = parameters * each / _GIB + _LIBRARIES
     return (
-        f"at least {need:.1f} GiB, on the GPU where there is one: weights in bfloat16; the KV "
+        f"at least {need:.1f} GiB, on the GPU where there is one: weights in {name}; the KV "
         "cache comes on top (REVIEWER_GPU_MEMORY_UTILIZATION, REVIEWER_CPU_KV_CACHE_GIB)"
     )
+
+
+def _number_format() -> tuple[str, float]:
+    """Its name, and bytes of a parameter."""
+    from training.precision import number_format  # torch takes seconds
+
+    dtype = number_format()
+    return str(dtype).removeprefix("torch."), dtype.itemsize
 
 
 def _parameters(recipe: Recipe) -> float | None:

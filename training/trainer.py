@@ -27,6 +27,7 @@ from trl import SFTConfig, SFTTrainer
 
 from training.errors import CheckFailed
 from training.examples import Example, check_columns
+from training.precision import number_format
 from training.recipe import Sft
 
 _ZIPPED = ("optimizer.pt", "scheduler.pt", "rng_state.pth")
@@ -65,7 +66,7 @@ def build_trainer(
             # Below 1 it is a part of all steps; warmup_ratio is gone.
             warmup_steps=sft.warmup_ratio,
             optim=sft.optimizer,
-            bf16=True,
+            bf16=number_format() == torch.bfloat16,
             use_cpu=not torch.cuda.is_available(),
             max_length=sft.max_length,
             gradient_checkpointing=sft.gradient_checkpointing,

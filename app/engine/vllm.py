@@ -17,7 +17,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import torch
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import generate_latest
@@ -49,6 +48,7 @@ from app.engine.base import (
     ServedModel,
     Usage,
 )
+from app.engine.cpu import has_bfloat16
 from app.engine.launcher import VLLM_VERSION
 from app.engine.models import ModelSource, own_top_k
 from app.engine.tokenizer import ChatTokenizer
@@ -285,10 +285,11 @@ def _constraint_failure(*, begun: bool) -> ConstraintFailed:
 def _serve_args(settings: Settings, location: str, model: ServedModel, *, cpu: bool) -> Namespace:
     """The command-line arguments of `vllm serve`, for the engine and its serving layer."""
     eager = cpu if settings.enforce_eager is None else settings.enforce_eager
+    dtype = "float32" if cpu and not has_bfloat16() else "bfloat16"
     words = [
         *("--model", location),
         *("--served-model-name", model.name, *model.also_named),
-        *("--dtype", settings.dtype or _default_dtype(cpu=cpu)),
+        *("--dtype", settings.dtype or dtype),
         *("--max-model-len", str(model.max_model_len)),
         *("--max-num-seqs", str(settings.max_num_seqs)),
         *("--max-num-queued-reqs", str(settings.max_queued_requests)),
@@ -315,14 +316,6 @@ def _serve_args(settings: Settings, location: str, model: ServedModel, *, cpu: b
     )
     validate_parsed_serve_args(args)
     return args
-
-
-def _default_dtype(*, cpu: bool) -> str:
-    if not cpu:
-        return "bfloat16"
-    # The names are x86's two and ARM's. Without any of them each product is emulated.
-    has = torch.cpu.get_capabilities()
-    return "bfloat16" if any(map(has.get, ("avx512_bf16", "amx_bf16", "bf16"))) else "float32"
 
 
 class _Arguments(FlexibleArgumentParser):  # type: ignore[misc]  # vLLM has no types

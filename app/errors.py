@@ -7,10 +7,13 @@ ReviewerError                      500  internal_error
 │   ├── ChatNotServed              404  chat_not_served
 │   ├── ReviewNotFound             404  review_not_found
 │   ├── PaperNotStored             404  paper_not_stored
+│   ├── PageNotFound               404  page_not_found
+│   ├── PointNotFound              404  point_not_found
 │   ├── IdempotencyMismatch        409  idempotency_key_mismatch
 │   ├── ReviewCancelled            409  review_cancelled
 │   ├── ReviewFinished             409  review_finished
 │   ├── ReviewNotCompleted         409  review_not_completed
+│   ├── PointsChanged              409  points_changed
 │   ├── BodyTooSlow                408  body_too_slow
 │   ├── UploadTooLarge             413  pdf_too_large
 │   ├── RequestTooLarge            413  request_too_large
@@ -138,6 +141,20 @@ class PaperNotStored(InvalidRequest):
     code = "paper_not_stored"
 
 
+class PageNotFound(InvalidRequest):
+    """The paper has no page of this number."""
+
+    status = 404
+    code = "page_not_found"
+
+
+class PointNotFound(InvalidRequest):
+    """The review has no point of this id."""
+
+    status = 404
+    code = "point_not_found"
+
+
 class IdempotencyMismatch(InvalidRequest):
     """The key was used before for a different request."""
 
@@ -160,6 +177,13 @@ class ReviewFinished(InvalidRequest):
 class ReviewNotCompleted(InvalidRequest):
     status = 409
     code = "review_not_completed"
+
+
+class PointsChanged(InvalidRequest):
+    """The points were edited since the version that the request names."""
+
+    status = 409
+    code = "points_changed"
 
 
 class UrlNotAllowed(InvalidRequest):

@@ -21,7 +21,7 @@ from app.api.middleware.access import CLIENT_LEFT, Access
 from app.api.middleware.auth_and_limits import AuthAndLimits
 from app.api.middleware.bodies import Bodies
 from app.api.middleware.early_response import LINGERING
-from app.api.routes import health, openai, papers, reviews
+from app.api.routes import health, openai, page, papers, points, reviews, service, stored_papers
 from app.api.routes.query import only_known_parameters
 from app.api.routes.responses import OF_ALL
 from app.api.routes.security import bearer_key
@@ -34,6 +34,8 @@ from app.errors import InvalidRequest, ReviewerError
 from app.jobs.concurrency import ConcurrencyLimiter
 from app.jobs.job import WorkerContext
 from app.jobs.manager import ReviewManager
+from app.jobs.papers import StoredPapers
+from app.jobs.points import PointsEditor
 from app.jobs.registry import RunRegistry
 from app.jobs.workers import Workers
 from app.observability.logs import log_loop_faults
@@ -44,6 +46,15 @@ from app.review.plan import ReviewRules
 from app.review.service import ReviewService
 from app.settings import Settings
 from app.store.storage import Storage
+
+OF_CLIENTS = (
+    papers.router,
+    points.router,  # before the reviews, of which none is named stats
+    reviews.router,
+    stored_papers.router,
+    openai.router,
+    service.router,
+)
 
 
 def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
@@ -84,6 +95,9 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
                 reader,
                 storage,
                 ReviewManager(context, registry, workers),
+                StoredPapers(settings, storage.store, reader),
+                PointsEditor(storage.store),
+                rules,
                 metrics,
                 traces,
                 keyring,
@@ -128,7 +142,8 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
             expose_headers=["X-Request-Id", "Retry-After"],
         )
     app.include_router(health.router)
-    for router in (papers.router, reviews.router, openai.router):
+    app.include_router(page.router)
+    for router in OF_CLIENTS:
         app.include_router(
             router,
             dependencies=[Security(bearer_key), Depends(only_known_parameters)],

@@ -201,6 +201,9 @@ class Settings(BaseSettings):
     """PDFs that one process reads before a new one replaces it. With 1, a PDF that takes over its
     process can't affect another."""
 
+    page_cache_mb: float = Field(64, ge=0)
+    """Megabytes of memory (10^6 bytes) for page images that were drawn last."""
+
     ocr: Literal["auto", "off"] = "auto"
     """`auto` reads scans by optical character recognition if Tesseract's English data is installed;
     that takes some seconds per page, within the limits above. `off` refuses scans."""

@@ -18,7 +18,7 @@ from training.calibrating import (
 from training.errors import CheckFailed, InputInvalid
 from training.files import CALIBRATION, CALIBRATION_REPORT
 from training.manifest import write_atomically
-from training.metrics import Resampling, measured, outcomes_of
+from training.metrics import CALIBRATION_BINS, Resampling, measured, outcomes_of
 from training.recipe import Calibrate
 from training.report import Judged
 from training.rows import ReviewedRow
@@ -87,6 +87,7 @@ def calibrate(job: Job, asked: Calibrate, told: Told, content: str) -> Mapping[s
             "accepted": sum(told.accepted),
             "label": asked.label.model_dump(mode="json"),
             "note": note,
+            "bins": acceptance_by_probability(after, told.accepted),
             **compared,
         },
     )
@@ -109,6 +110,26 @@ def calibrate(job: Job, asked: Calibrate, told: Told, content: str) -> Mapping[s
     )
     _show(job, compared, report["abstain"], note)
     return {"papers": len(told.accepted), "accepted": sum(told.accepted), **found.model_dump()}
+
+
+def acceptance_by_probability(
+    probabilities: Sequence[float], accepted: Sequence[bool]
+) -> list[dict[str, Any]]:
+    """How many papers there are in each bin of probability, and how many of them were accepted."""
+    bins: list[dict[str, Any]] = [
+        {
+            "low": index / CALIBRATION_BINS,
+            "high": (index + 1) / CALIBRATION_BINS,
+            "papers": 0,
+            "accepted": 0,
+        }
+        for index in range(CALIBRATION_BINS)
+    ]
+    for probability, label in zip(probabilities, accepted, strict=True):
+        own = bins[min(int(probability * CALIBRATION_BINS), CALIBRATION_BINS - 1)]
+        own["papers"] += 1
+        own["accepted"] += int(label)
+    return bins
 
 
 def _compared(told: Told, probabilities: Sequence[float], resampling: Resampling) -> dict[str, Any]:

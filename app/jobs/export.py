@@ -6,8 +6,21 @@ import csv
 import io
 import time
 
-from app.api.schemas.review import Point, Review
+from app.api.schemas.review import Point, Review, ReviewSections
+from app.review.template import (
+    ACCEPTANCE,
+    LISTS,
+    PROSE,
+    REJECTION,
+    VERDICT_HEADING,
+    VERDICT_LEAD,
+    Template,
+)
 
+_FINAL = {
+    "accept": f"{VERDICT_LEAD} {ACCEPTANCE}.",
+    "reject": f"{VERDICT_LEAD} {REJECTION}.",
+}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -31,6 +44,37 @@ def markdown_of(review: Review) -> str:
         f"---\n\n{review.id}, {day}, by {review.model} with the template {review.template}."
     )
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def form_of(review: Review, template: Template) -> str:
+    """The review in a template's form: its headings in order, with what the review has of them.
+
+    Sections that the template does not have come last.
+    """
+    sections = review.review or ReviewSections()
+    contents: dict[str, str | list[str]] = {
+        **{field: getattr(sections, field) for field in PROSE},
+        **{field: [point.text for point in getattr(sections, field)] for field in LISTS},
+        **sections.other,
+    }
+    parts = [
+        f"## {section.heading}\n{_content(contents.pop(section.field, ''))}"
+        for section in template.sections
+    ]
+    parts += [
+        f"## {field.replace('_', ' ').capitalize()}\n{_content(content)}"
+        for field, content in contents.items()
+        if content
+    ]
+    decision = review.verdict.decision or "no decision"
+    parts.append(f"## {VERDICT_HEADING}\n{_FINAL.get(decision, decision.capitalize() + '.')}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _content(content: str | list[str]) -> str:
+    if isinstance(content, str):
+        return content.strip()
+    return "\n".join(f"- {' '.join(text.split())}" for text in content)
 
 
 def _evidence(point: Point) -> list[str]:

@@ -6,12 +6,10 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import BinaryIO
 
 from app.api.schemas.review import Review
 from app.errors import (
     InvalidRequest,
-    PaperNotStored,
     ReviewFinished,
     ReviewNotFound,
     ShuttingDown,
@@ -199,6 +197,10 @@ class ReviewManager:
             row = await self._reviews.get(review_id, tenant, whole=True)
         return row
 
+    async def ahead_of(self, row: ReviewRow) -> int | None:
+        """Number of reviews that are to be started before this one, if it is queued."""
+        return await self._reviews.ahead_of(row) if row.status == "queued" else None
+
     async def page(
         self, tenant: str, filters: Filters, *, limit: int, newest_first: bool, cursor: str | None
     ) -> Page:
@@ -227,19 +229,6 @@ class ReviewManager:
         if run := self._registry.get(review_id):
             run.stop(StopReason.CANCELLED)
         self._registry.notify(review_id)
-
-    async def paper(self, review_id: str, tenant: str) -> tuple[str, BinaryIO]:
-        """The file's hash, and the open file, which the caller must close.
-
-        Raises:
-            PaperNotStored: the paper was sent as text, or is not stored.
-        """
-        row = await self._reviews.get(review_id, tenant)
-        if row.source == "file" and row.blob_sha256:
-            file = await asyncio.to_thread(self._papers.open, row.blob_sha256)
-            if file:
-                return row.blob_sha256, file
-        raise PaperNotStored("No file is stored for this review's paper.", param="review_id")
 
 
 async def _written(run: Run) -> None:

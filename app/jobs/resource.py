@@ -9,7 +9,7 @@ from app.jobs.stored_request import mode_of
 from app.store.tables import ReviewRow
 
 
-def resource_of(row: ReviewRow) -> ReviewResource:
+def resource_of(row: ReviewRow, *, ahead: int | None = None) -> ReviewResource:
     """The resource of a review that is not completed. A completed one's JSON is in its row."""
     return ReviewResource.model_validate(
         {
@@ -21,15 +21,16 @@ def resource_of(row: ReviewRow) -> ReviewResource:
             "mode": mode_of(row.parameters),
             "template": row.template,
             "error": _error(row),
+            "ahead": ahead,
         }
     )
 
 
-def json_of(row: ReviewRow, *, reused: bool = False) -> str:
+def json_of(row: ReviewRow, *, reused: bool = False, ahead: int | None = None) -> str:
     """The JSON of a review's resource, in any state."""
     if row.review and reused:
         return review_of(row).model_copy(update={"reused": True}).model_dump_json()
-    return row.review or resource_of(row).model_dump_json()
+    return row.review or resource_of(row, ahead=ahead).model_dump_json()
 
 
 def summary_of(row: ReviewRow) -> ReviewSummary:
@@ -42,6 +43,7 @@ def summary_of(row: ReviewRow) -> ReviewSummary:
             "model": row.model,
             "template": row.template,
             "title": row.title or None,
+            "name": row.name,
             "sha256": row.sha256,
             "decision": row.decision,
             "probability": row.probability,

@@ -47,6 +47,7 @@ _OWN_CODES = frozenset(
         "unsupported_file_type",
         "prompt_too_long",
         "seed_unsupported",
+        "scale_too_large",
         "bad_request",
         "not_found",
         "method_not_allowed",

@@ -7,6 +7,7 @@ from typing import Self, TypeVar, TypeVarTuple
 
 from app.paper.fetch import Fetcher
 from app.paper.model import Paper
+from app.paper.pdf.drawing import draw_page, page_sizes
 from app.paper.pdf.extract import ExtractOptions
 from app.paper.pdf.overlay import draw_overlay
 from app.paper.pool import WorkerPool
@@ -53,6 +54,16 @@ class PaperReader:
         return await self._pool.run(
             draw_overlay, file.data, self._options(blind=False), returns=bytes
         )
+
+    async def page_sizes(self, file: File) -> list[tuple[float, float]]:
+        """Width and height of each page of a PDF in points. Raises PaperError."""
+        most = self._settings.max_pages
+        return await self._pool.run(page_sizes, file.data, most, returns=list[tuple[float, float]])
+
+    async def page_image(self, file: File, number: int, scale: float) -> bytes:
+        """A page as a PNG; see :func:`app.paper.pdf.drawing.draw_page`."""
+        most = self._settings.max_pages
+        return await self._pool.run(draw_page, file.data, number, scale, most, returns=bytes)
 
     async def run(self, function: Callable[[*Ts], T], *args: *Ts, returns: type[T]) -> T:
         """Run other work on a paper in the worker processes, within the same limits.

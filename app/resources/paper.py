@@ -13,7 +13,7 @@ from app.api.schemas.paper import (
     ParagraphInfo,
 )
 from app.engine.base import Tokenizer
-from app.paper.model import Paper, Section
+from app.paper.model import Anchor, Paper, Section
 
 _JOINT = len("\n\n")
 """Length of the separator between two paragraphs of a section's text."""
@@ -28,13 +28,16 @@ def paper_resource(paper: Paper, tokenizer: Tokenizer | None) -> PaperResource:
         )
     return PaperResource(
         title=paper.title,
+        title_lines=_lines(paper.title_anchors),
         abstract=paper.abstract,
+        abstract_lines=_lines(paper.abstract_anchors),
         sections=[
             PaperSection(
                 heading=section.heading,
                 level=section.level,
                 page=section.page,
                 kind=section.kind,
+                heading_lines=_lines(section.anchors),
                 text=section.text,
                 tokens=count,
                 paragraphs=list(_paragraphs(section)),
@@ -65,12 +68,17 @@ def _paragraphs(section: Section) -> Iterator[ParagraphInfo]:
     at = 0
     for paragraph in section.paragraphs:
         end = at + len(paragraph.text)
-        lines = [
-            LineBox(start=at + a.start, end=at + a.end, page=a.page, bbox=a.bbox)
-            for a in paragraph.anchors
-        ]
+        lines = _lines(paragraph.anchors, at)
         yield ParagraphInfo(kind=paragraph.kind, start=at, end=end, lines=lines)
         at = end + _JOINT
+
+
+def _lines(anchors: Sequence[Anchor], offset: int = 0) -> list[LineBox]:
+    """The lines of a text that begins ``offset`` characters into the section's."""
+    return [
+        LineBox(start=offset + a.start, end=offset + a.end, page=a.page, bbox=a.bbox)
+        for a in anchors
+    ]
 
 
 def paper_markdown(paper: Paper) -> str:

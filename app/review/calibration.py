@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from app.engine.base import ServedModel
 from app.errors import ConfigurationError
@@ -63,6 +63,20 @@ class Isotonic(_Map):
         return float(np.interp(probability, self.x, self.y))
 
 
+class CalibrationBin(BaseModel):
+    """``papers`` had a probability from ``low`` to ``high``, and ``accepted`` of them were
+    accepted.
+    """
+
+    low: float = Field(ge=0, le=1)
+    high: float = Field(ge=0, le=1)
+    papers: int = Field(ge=0)
+    accepted: int = Field(ge=0)
+
+
+_BINS = TypeAdapter(tuple[CalibrationBin, ...])
+
+
 class Calibration(BaseModel):
     """A map that was fitted for one model and one template, in one mode and format.
 
@@ -84,6 +98,17 @@ class Calibration(BaseModel):
     """Of the reviews; None of verdicts, which have none."""
     map: Annotated[Temperature | Platt | Isotonic, Field(discriminator="method")]
     fitted_on: dict[str, Any] = {}
+
+    @property
+    def bins(self) -> tuple[CalibrationBin, ...]:
+        """How often the papers of the fit were accepted, by probability; empty if it is not told.
+
+        The probabilities are those that this map gives, cross-validated.
+        """
+        try:
+            return _BINS.validate_python(self.fitted_on.get("bins", ()))
+        except ValidationError:
+            return ()
 
     def suits(
         self,

@@ -85,7 +85,7 @@ class ReviewRules:
         Raises:
             InvalidRequest: the model can't meet the parameters, or they contradict each other.
         """
-        template = self._template(asked.template)
+        template = self.template(asked.template)
         if asked.model is not None and asked.model not in (model.name, *model.also_named):
             raise ModelNotFound(f"The model {asked.model!r} is not served here.", param="model")
         if asked.mode == "verdict" and asked.samples > 1:
@@ -127,7 +127,12 @@ class ReviewRules:
     def _temperature(self, asked: ReviewParameters) -> float:
         return self.settings.temperature if asked.temperature is None else asked.temperature
 
-    def _template(self, name: str) -> Template:
+    def template(self, name: str) -> Template:
+        """The template of this name.
+
+        Raises:
+            InvalidRequest: there is none.
+        """
         if name not in self.templates:
             raise InvalidRequest(
                 f"There is no template {name!r}; there are: {', '.join(sorted(self.templates))}.",

@@ -153,7 +153,7 @@ class Reviews:
             InvalidRequest: the cursor is not valid.
         """
         position = tuple_(ReviewRow.created, ReviewRow.id)
-        query = select(ReviewRow).where(ReviewRow.tenant == tenant, *_conditions(filters))
+        query = select(ReviewRow).where(ReviewRow.tenant == tenant, *conditions(filters))
         if cursor:
             after = tuple_(*position_of(cursor))
             query = query.where(position < after if newest_first else position > after)
@@ -201,6 +201,14 @@ class Reviews:
         async with self._database.read() as session:
             return set(ids) - set(await session.scalars(query))
 
+    async def ahead_of(self, row: ReviewRow) -> int:
+        """Number of queued reviews, of all tenants, that are older than this one."""
+        query = select(func.count()).where(
+            ReviewRow.status == "queued", ReviewRow.created < row.created
+        )
+        async with self._database.read() as session:
+            return (await session.execute(query)).scalar_one()
+
     async def counts(self) -> Mapping[str, int]:
         """The numbers of reviews that are queued and in progress, by status."""
         query = (
@@ -227,7 +235,8 @@ def _not_found(review_id: str) -> ReviewNotFound:
     return ReviewNotFound(f"There is no review {review_id[:80]!r}.", param="review_id")
 
 
-def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
+def conditions(filters: Filters) -> list[ColumnElement[bool]]:
+    """The filters as SQL."""
     found: list[ColumnElement[bool]] = []
     if filters.status:
         found.append(ReviewRow.status == filters.status)

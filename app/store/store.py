@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.store.cleanup import Cleanup
 from app.store.database import Database
+from app.store.edits import EditStore
 from app.store.papers import PaperFiles
 from app.store.queue import Queue
 from app.store.reviews import Reviews
@@ -19,5 +20,7 @@ class Store:
         self.cleanup = Cleanup(database, papers)
         self.reviews = Reviews(database, papers, self.cleanup)
         """Operations for clients."""
+        self.edits = EditStore(database)
+        """What clients did to reviews' points."""
         self.queue = Queue(database, papers)
         """Operations for workers."""

@@ -94,3 +94,26 @@ class IdempotencyKey(Base):
     fingerprint: Mapped[str]
     """A hash of the request."""
     review_id: Mapped[str] = mapped_column(ForeignKey(ReviewRow.id, ondelete="CASCADE"), index=True)
+
+
+class PointsRow(Base):
+    """What people did to a review's points. There is no row until they do."""
+
+    __tablename__ = "review_points"
+
+    review_id: Mapped[str] = mapped_column(
+        ForeignKey(ReviewRow.id, ondelete="CASCADE"), primary_key=True
+    )
+    version: Mapped[int]
+    """Rises with each change."""
+    edits: Mapped[dict[str, Any]]
+    """See :class:`app.jobs.points.Edits`."""
+    points: Mapped[int]
+    """Number of the model's points, and of these:"""
+    edited: Mapped[int]
+    useful: Mapped[int]
+    wrong: Mapped[int]
+    trivial: Mapped[int]
+    not_in_paper: Mapped[int]
+    added: Mapped[int]
+    """Number of points that people added."""

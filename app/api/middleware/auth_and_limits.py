@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from app.jobs.concurrency import ConcurrencyLimiter
     from app.settings import Settings
 
-OPEN = frozenset({"/livez", "/readyz", "/version", "/docs", "/openapi.json"})
-"""Paths that need no key. All others do, also unknown ones."""
+OPEN = frozenset({"/", "/livez", "/readyz", "/version", "/docs", "/openapi.json"})
+"""Paths that need no key, as the files of the page below ``OPEN_FOLDER``. All others do, also
+unknown ones."""
+OPEN_FOLDER = "/web/"
 
 
 class AuthAndLimits:
@@ -51,7 +53,7 @@ class AuthAndLimits:
         self._limiter = limiter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in OPEN:
+        if scope["type"] != "http" or _is_open(scope["path"]):
             await self._app(scope, receive, send)
             return
         limits: dict[str, str] = {}
@@ -100,6 +102,10 @@ class _Rate:
         if result.limited:
             wait = max(1, math.ceil(result.state.retry_after))
             raise RateLimited(f"Too many requests; try again in {wait} s.", wait)
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN or path.startswith(OPEN_FOLDER)
 
 
 def _authorization(scope: Scope) -> str | None:

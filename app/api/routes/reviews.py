@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Annotated, BinaryIO, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from fastapi.responses import StreamingResponse
 
+from app.api.routes.files import saved_as
 from app.api.routes.responses import EVENTS, Responses, errors
 from app.api.routes.sse import EventStream, server_event
 from app.api.routes.state import State, StateDep, TenantDep
 from app.api.routes.submission import REVIEW_BODY, read_review_submission
-from app.api.schemas.review import ReviewDeleted, ReviewList, ReviewResource
+from app.api.schemas.review import Review, ReviewDeleted, ReviewList, ReviewResource
 from app.async_utils import cancel_on_disconnect
+from app.errors import InvalidRequest
 from app.jobs.events import StoredEvent
-from app.jobs.export import csv_of, markdown_of
+from app.jobs.export import csv_of, form_of, markdown_of
 from app.jobs.resource import json_of, resource_of, review_of, summary_of
 from app.jobs.submission import Submission, SubmissionResult
+from app.review.template import Template
 from app.store.records import Filters
 from app.store.states import Status
 
@@ -28,8 +29,6 @@ router = APIRouter(prefix="/v1/reviews", tags=["reviews"])
 
 LONGEST_WAIT_S = 300.0
 LONGEST_KEY = 255
-_PIECE = 2**18
-"""Bytes of a file that are sent at once."""
 
 UnixTime = Annotated[float, Query(description="Unix time in seconds.", allow_inf_nan=False)]
 IdempotencyKey = Annotated[
@@ -125,7 +124,7 @@ async def get_review(
     row = await state.manager.get(review_id, tenant, 0 if stream else wait)
     if stream:
         return _events(state, review_id, tenant, starting_after)
-    return _json(json_of(row))
+    return _json(json_of(row, ahead=await state.manager.ahead_of(row)))
 
 
 @router.post("/{review_id}/cancel", responses=errors(404, 409))
@@ -142,33 +141,6 @@ async def delete_review(review_id: str, state: StateDep, tenant: TenantDep) -> R
 
 
 @router.get(
-    "/{review_id}/paper",
-    response_class=Response,
-    responses={200: {"content": {"application/pdf": {}}}, **errors(404)},
-)
-async def get_paper(review_id: str, state: StateDep, tenant: TenantDep) -> Response:
-    """The file that was reviewed."""
-    sha256, file = await state.manager.paper(review_id, tenant)
-    first = await asyncio.to_thread(file.read, _PIECE)
-    size = os.fstat(file.fileno()).st_size
-    pdf = first.startswith(b"%PDF")
-    name = f"{sha256}.pdf" if pdf else sha256
-    return StreamingResponse(
-        _pieces(first, file),
-        headers={**_saved_as(name), "Content-Length": str(size)},
-        media_type="application/pdf" if pdf else "application/octet-stream",
-    )
-
-
-async def _pieces(piece: bytes, file: BinaryIO) -> AsyncGenerator[bytes, None]:
-    """The file piece by piece, so that it is never in memory as a whole."""
-    with file:
-        while piece:
-            yield piece
-            piece = await asyncio.to_thread(file.read, _PIECE)
-
-
-@router.get(
     "/{review_id}/export",
     response_class=Response,
     responses={
@@ -180,17 +152,33 @@ async def export_review(
     review_id: str,
     state: StateDep,
     tenant: TenantDep,
-    form: Annotated[Literal["md", "json", "csv"], Query(alias="format")] = "md",
+    form: Annotated[Literal["md", "json", "csv", "form"], Query(alias="format")] = "md",
+    edited: Annotated[bool, Query(description="As you edited it, not as it was written.")] = False,
+    template: Annotated[
+        str | None,
+        Query(max_length=40, description="Of a `form`; by default the review's own."),
+    ] = None,
 ) -> Response:
-    """A completed review as a file: Markdown, JSON or CSV."""
+    """A completed review as a file: Markdown, JSON, CSV, or Markdown in a template's form."""
+    if template is not None and form != "form":
+        raise InvalidRequest("Only the format 'form' has a template.", param="template")
     review = review_of(await state.manager.get(review_id, tenant))
+    layout = state.rules.template(template or review.template)
+    if edited:
+        review = await state.points.edited(review_id, tenant)
+        review = review.model_copy(update={"text": form_of(review, layout)})
+    body, kind, suffix = await asyncio.to_thread(_exported, review, form, layout)
+    return _file(body.encode(), f"{review_id}.{suffix}", kind)
+
+
+def _exported(review: Review, form: str, layout: Template) -> tuple[str, str, str]:
+    """The content, its type and the file's suffix."""
     if form == "json":
-        body, kind = await asyncio.to_thread(review.model_dump_json, indent=2), "application/json"
-    elif form == "csv":
-        body, kind = csv_of(review), "text/csv; charset=utf-8"
-    else:
-        body, kind = markdown_of(review), "text/markdown; charset=utf-8"
-    return _file(body.encode(), f"{review_id}.{form}", kind)
+        return review.model_dump_json(indent=2), "application/json", "json"
+    if form == "csv":
+        return csv_of(review), "text/csv; charset=utf-8", "csv"
+    written = form_of(review, layout) if form == "form" else markdown_of(review)
+    return written, "text/markdown; charset=utf-8", "md"
 
 
 def _json(body: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -198,17 +186,7 @@ def _json(body: str, status: int = 200, headers: dict[str, str] | None = None) -
 
 
 def _file(data: bytes, name: str, kind: str) -> Response:
-    return Response(data, headers=_saved_as(name), media_type=kind)
-
-
-def _saved_as(name: str) -> dict[str, str]:
-    """Headers that make browsers save the file and never display it, as its content is
-    untrusted.
-    """
-    return {
-        "Content-Disposition": f'attachment; filename="{name}"',
-        "X-Content-Type-Options": "nosniff",
-    }
+    return Response(data, headers=saved_as(name), media_type=kind)
 
 
 def _events(

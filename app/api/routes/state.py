@@ -16,9 +16,12 @@ from app.engine.supervisor import Supervisor
 from app.errors import ShuttingDown
 from app.jobs.events import JobEvent, StoredEvent
 from app.jobs.manager import ReviewManager
+from app.jobs.papers import StoredPapers
+from app.jobs.points import PointsEditor
 from app.observability.metrics import Metrics
 from app.observability.tracing import Traces
 from app.paper.reader import PaperReader
+from app.review.plan import ReviewRules
 from app.review.service import Failed
 from app.store.storage import Storage
 from app.tasks import EssentialTasks
@@ -30,6 +33,9 @@ class State:
     reader: PaperReader
     storage: Storage
     manager: ReviewManager
+    papers: StoredPapers
+    points: PointsEditor
+    rules: ReviewRules
     metrics: Metrics
     traces: Traces
     keyring: Keyring

@@ -52,6 +52,29 @@ def _request_body(form: type[BaseModel], *bodies: type[BaseModel]) -> dict[str, 
     }
 
 
+def json_request_body(body: type[BaseModel]) -> dict[str, Any]:
+    """The OpenAPI description of a JSON body that the handler reads itself."""
+    schema = _inlined(body.model_json_schema())
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema with its definitions in place, as OpenAPI has no room for them here."""
+    definitions = schema.pop("$defs", {})
+
+    def resolved(part: Any) -> Any:
+        if isinstance(part, list):
+            return [resolved(item) for item in part]
+        if not isinstance(part, dict):
+            return part
+        if "$ref" in part:
+            return resolved(definitions[part["$ref"].rpartition("/")[2]])
+        return {name: resolved(value) for name, value in part.items()}
+
+    inlined: dict[str, Any] = resolved(schema)
+    return inlined
+
+
 PAPER_BODY = _request_body(PaperParameters, PaperUrlRequest)
 REVIEW_BODY = _request_body(ReviewParameters, ReviewTextRequest, ReviewUrlRequest)
 

@@ -37,7 +37,7 @@ class PaperIntegrity(Resource):
 
 
 class LineBox(Resource):
-    """The position of the characters `start` to `end` of the section's text: one line of a page."""
+    """The position of the characters `start` to `end` of a text: one line of a page."""
 
     start: int
     end: int
@@ -61,6 +61,7 @@ class PaperSection(Resource):
     page: int
     """Page on which it begins, from 1; 0 for a paper without pages."""
     kind: SectionKind
+    heading_lines: list[LineBox] = []
     text: str
     tokens: int | None
     """Number of tokens of heading and text; null while no model is ready."""
@@ -72,7 +73,9 @@ class PaperResource(Resource):
 
     object: Literal["paper"] = "paper"
     title: str
+    title_lines: list[LineBox] = []
     abstract: str
+    abstract_lines: list[LineBox] = []
     sections: list[PaperSection]
     pages: int
     sha256: str

@@ -144,6 +144,8 @@ class ReviewResource(Resource):
     template: str
     error: ErrorDetail | None = None
     """The reason, if the status is `failed`."""
+    ahead: int | None = None
+    """Number of reviews that are to be started before this one, if it is queued."""
     notice: str | None = None
     """A warning for readers of this review, for instance that a trial model wrote it."""
     paper: PaperInfo | None = None
@@ -192,6 +194,8 @@ class ReviewSummary(Resource):
     template: str
     title: str | None
     """The paper's title; null until it has been reviewed."""
+    name: str
+    """The file's name, or the address that the paper was fetched from; empty for a text."""
     sha256: str
     """Of the paper's file; empty for a paper sent as text."""
     decision: str | None

@@ -1,6 +1,7 @@
-"""What an OpenAI-compatible server answers, as far as we read it, and what that means in our terms.
+"""Schemas of an OpenAI-compatible server's responses, as far as they are read here, and the errors
+of ``app.errors`` that its errors become.
 
-Anything else is a ``pydantic.ValidationError``, which is a ``ValueError``.
+A response of another shape raises ``pydantic.ValidationError``, which is a ``ValueError``.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class _ModelMeta(_Answer):
 
 
 class ModelCard(_Answer):
-    """One entry of ``GET /models``. vLLM and SGLang tell ``max_model_len``, llama.cpp ``meta``."""
+    """One entry of ``GET /models``. vLLM and SGLang have ``max_model_len``, llama.cpp ``meta``."""
 
     id: Annotated[str, Field(min_length=1)]
     owned_by: str | None = None
@@ -46,7 +47,7 @@ class ModelCard(_Answer):
 
     @property
     def context(self) -> int | None:
-        """The most tokens of a prompt and its completion, where the server tells."""
+        """The context length in tokens (prompt and completion); None if the server omits it."""
         return self.max_model_len or (self.meta.n_ctx if self.meta else None)
 
 
@@ -86,34 +87,34 @@ class Chunk(_Answer):
     error: Any = None
 
 
-class Likely(_Answer):
-    """A token and its log-probability. ``id`` is llama.cpp's own."""
+class TokenLogprob(_Answer):
+    """A token and its log-probability. Only llama.cpp returns ``id``."""
 
     token: str
     id: Any = None
     logprob: Annotated[float, Field(allow_inf_nan=False)]
 
 
-class _Position(Likely):
-    top_logprobs: list[Likely] | None = None
+class _Position(TokenLogprob):
+    top_logprobs: list[TokenLogprob] | None = None
 
 
 class _Logprobs(_Answer):
     content: list[_Position] | None = None
 
 
-class _LabelChoice(_Answer):
+class _NextTokenChoice(_Answer):
     logprobs: _Logprobs | None = None
 
 
-class LabelCompletion(_Answer):
+class NextTokenCompletion(_Answer):
     """A chat completion of one token, with log-probabilities."""
 
-    choices: Annotated[list[_LabelChoice], Field(min_length=1)]
+    choices: Annotated[list[_NextTokenChoice], Field(min_length=1)]
     usage: TokenUsage | None = None
 
-    def likely(self) -> list[Likely]:
-        """Every token that it tells the log-probability of."""
+    def token_logprobs(self) -> list[TokenLogprob]:
+        """Every token whose log-probability was returned."""
         logprobs = self.choices[0].logprobs
         return [
             entry
@@ -122,24 +123,30 @@ class LabelCompletion(_Answer):
         ]
 
     def logprobs_of(self, ids: Mapping[str, int]) -> dict[int, float]:
-        """Of the tokens that ``ids`` has by their names, those that are told.
+        """The log-probabilities, by id, of those tokens of ``ids`` that were returned.
 
-        A name that several tokens have, with probabilities of their own, tells nothing.
+        ``ids`` has a token's id by its text. A text that was returned with several probabilities
+        belongs to several tokens, and is left out.
         """
         found: dict[int, set[float]] = {}
-        for entry in self.likely():
+        for entry in self.token_logprobs():
             token = entry.id if isinstance(entry.id, int) else ids.get(entry.token)
             if token is not None and token in ids.values():
                 found.setdefault(token, set()).add(entry.logprob)
-        return {token: min(told) for token, told in found.items() if len(told) == 1}
+        return {token: min(values) for token, values in found.items() if len(values) == 1}
 
 
 def finish_reason(reason: str) -> FinishReason:
-    """Servers have names of their own for an end that is the model's."""
+    """The engine's finish reason. Servers have several names for a model's own end.
+
+    Raises:
+        UpstreamError: the server did not complete the answer.
+        EngineUnavailable: it aborted the request.
+    """
     if reason in ("error", "content_filter"):
-        raise UpstreamError(f"The upstream broke its answer off ({reason}).")
+        raise UpstreamError(f"The upstream did not complete its answer ({reason}).")
     if reason == "abort":
-        raise EngineUnavailable("The upstream dropped the request; send it again.")
+        raise EngineUnavailable("The upstream aborted the request; send it again.")
     return "length" if reason == "length" else "stop"
 
 
@@ -158,19 +165,20 @@ class _Detailed(_Answer):
 
 
 _REFUSAL: TypeAdapter[_Nested | _Refused | _Detailed] = TypeAdapter(_Nested | _Refused | _Detailed)
-"""OpenAI's own, which vLLM and llama.cpp follow; SGLang's; FastAPI's, of ``transformers serve``."""
+"""The three formats of an error: OpenAI's (also vLLM's and llama.cpp's), SGLang's, and FastAPI's
+(``transformers serve``)."""
 
 _CODE = re.compile(r"[a-z]+(_[a-z]+)*")
-"""What servers name their errors by, and no key, host or account."""
+"""The form of an error's code. A key, host or account does not have it."""
 
 BLAMES_THE_REQUEST = (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY)
 
 
 def refusal(status: int, content: str) -> EngineError | InvalidRequest:
-    """An upstream's error in our terms.
+    """The exception for an error response; ``content`` is its body without secrets.
 
-    Its own words (``content`` is without secrets) are for a client whose request it blames. Of
-    any other failure they may name hosts and accounts that are the operator's.
+    The upstream's message is kept if it blames the request. That of any other error may name the
+    operator's hosts and accounts, and is left out.
     """
     if status == httpx.codes.TOO_MANY_REQUESTS:
         return EngineOverloaded("The upstream's queue is full.")
@@ -179,21 +187,21 @@ def refusal(status: int, content: str) -> EngineError | InvalidRequest:
     kind: type[EngineError] = UpstreamError
     if status == httpx.codes.SERVICE_UNAVAILABLE:
         kind = EngineUnavailable
-    told = _told(content)
-    code = told.code if told and isinstance(told.code, str) else None
-    if told and status in BLAMES_THE_REQUEST:
+    parsed = _parsed(content)
+    code = parsed.code if parsed and isinstance(parsed.code, str) else None
+    if parsed and status in BLAMES_THE_REQUEST:
         return InvalidRequest(
-            told.message, told.param if isinstance(told.param, str) else None, code
+            parsed.message, parsed.param if isinstance(parsed.param, str) else None, code
         )
     known_as = f" ({code})" if code and _CODE.fullmatch(code) else ""
     return kind(f"The upstream answers {status}{known_as}.")
 
 
-def _told(content: str) -> _Refused | None:
+def _parsed(content: str) -> _Refused | None:
     try:
-        told = _REFUSAL.validate_json(content)
+        refusal = _REFUSAL.validate_json(content)
     except ValueError:
         return None
-    if isinstance(told, _Nested):
-        return told.error
-    return _Refused(message=told.detail) if isinstance(told, _Detailed) else told
+    if isinstance(refusal, _Nested):
+        return refusal.error
+    return _Refused(message=refusal.detail) if isinstance(refusal, _Detailed) else refusal

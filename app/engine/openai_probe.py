@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.engine.base import Message, NextTokenQuery, Tokenizer
-from app.engine.openai_answers import LabelCompletion
+from app.engine.openai_answers import NextTokenCompletion
 
 _QUESTION = (Message("user", "Count from one to twenty."),)
 _BEGUN = "One, two, three, four, five, six, seven, eight, nine, ten, eleven, twelve, thirteen,"
@@ -32,7 +32,7 @@ class Skills:
         return self.continues and self.returns_logprobs
 
 
-def skills(tokenizer: Tokenizer, alone: LabelCompletion, begun: LabelCompletion) -> Skills:
+def skills(tokenizer: Tokenizer, alone: NextTokenCompletion, begun: NextTokenCompletion) -> Skills:
     """The skills by the answers to :data:`TRIALS`.
 
     They follow from the number of tokens that the answer's beginning adds to the prompt: if the
@@ -47,9 +47,9 @@ def skills(tokenizer: Tokenizer, alone: LabelCompletion, begun: LabelCompletion)
     off = abs(added - (open_ - bare))
     return Skills(
         continues=off < abs(added - (shut - bare)) and off < abs(added),
-        returns_logprobs=bool(begun.likely()),
+        returns_logprobs=bool(begun.token_logprobs()),
     )
 
 
-def _prompt_tokens(answer: LabelCompletion) -> int:
+def _prompt_tokens(answer: NextTokenCompletion) -> int:
     return answer.usage.prompt_tokens if answer.usage else 0

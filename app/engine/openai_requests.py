@@ -1,4 +1,4 @@
-"""What is asked of an OpenAI-compatible server: in OpenAI's own words, and in those of others."""
+"""Bodies of requests to an OpenAI-compatible server, with fields that only some servers know."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 from app.engine.base import Generation, NextTokenQuery
 
 _WITHOUT_TOP_K = -1
-"""vLLM takes 0 for it as well, SGLang only this."""
+"""The ``top_k`` that means no limit. vLLM accepts 0 as well, SGLang only -1."""
 TOP_LOGPROBS = (20, 2000)
-"""How many likely tokens are asked for: as many as OpenAI's servers tell, and where the labels are
-not among them, as many as llama.cpp's and SGLang's do. vLLM tells those in ``logprob_token_ids``.
+"""How many of the likeliest tokens to request: first OpenAI's maximum; if the labels are not among
+them, a number that llama.cpp and SGLang accept. vLLM returns the tokens in ``logprob_token_ids``.
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """A request's fields: OpenAI's, and those that only some servers know."""
+class Body:
+    """A request's fields: those of OpenAI's API, and those that only other servers know."""
 
     openai: dict[str, Any]
     others: dict[str, Any]
@@ -27,8 +27,10 @@ class Words:
         return self.openai | self.others
 
 
-def completion(model: str, request: Generation) -> Words:
-    """What is not asked for stays out, since not all servers know it."""
+def completion(model: str, request: Generation) -> Body:
+    """A streamed chat completion. Optional fields are left out unless needed: not all servers know
+    them.
+    """
     body: dict[str, Any] = {
         "model": model,
         "messages": _messages(request),
@@ -44,28 +46,28 @@ def completion(model: str, request: Generation) -> Words:
         body["response_format"] = request.structure
     if request.n > 1:
         body["n"] = request.n
-    others = _going_on(request)
+    others = _continuation(request)
     if request.top_k is not None:
         others["top_k"] = request.top_k or _WITHOUT_TOP_K
-    return Words(body, others)
+    return Body(body, others)
 
 
-def next_token_query(model: str, request: NextTokenQuery, most: int) -> Words:
-    """For the next token's likeliest values, ``most`` of them, and the labels."""
+def next_token_query(model: str, request: NextTokenQuery, count: int) -> Body:
+    """A completion of one token, with the ``count`` likeliest tokens and the labels."""
     body = {
         "model": model,
         "messages": _messages(request),
         "max_tokens": 1,
         "temperature": 0,
         "logprobs": True,
-        "top_logprobs": most,
+        "top_logprobs": count,
     }
     others = {
         "logprob_token_ids": list(request.token_ids),
         "return_tokens_as_token_ids": True,
-        **_going_on(request),
+        **_continuation(request),
     }
-    return Words(body, others)
+    return Body(body, others)
 
 
 def _messages(request: Generation | NextTokenQuery) -> list[dict[str, str]]:
@@ -75,10 +77,10 @@ def _messages(request: Generation | NextTokenQuery) -> list[dict[str, str]]:
     return [{"role": role, "content": text} for role, text in turns]
 
 
-def _going_on(request: Generation | NextTokenQuery) -> dict[str, Any]:
-    """With the answer that has begun, in words of vLLM's that SGLang and llama.cpp know as well.
+def _continuation(request: Generation | NextTokenQuery) -> dict[str, Any]:
+    """Fields that continue the beginning of an answer: vLLM's, also known to SGLang and llama.cpp.
 
-    Other servers go on with a last message that is the assistant's by themselves, or don't:
+    Other servers continue a final assistant message by default, or can't:
     :mod:`app.engine.openai_probe` finds out.
     """
     return (

@@ -1,4 +1,6 @@
-"""The same requests, to any OpenAI-compatible server: vLLM, SGLang, Docker Model Runner."""
+"""An engine that sends its requests to another OpenAI-compatible server, for example vLLM, SGLang,
+llama.cpp or Docker Model Runner.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +29,11 @@ from app.engine.models import ALIASES, ModelSource, find_source, locate, own_top
 from app.engine.openai_answers import (
     BLAMES_THE_REQUEST,
     Chunk,
-    LabelCompletion,
+    NextTokenCompletion,
     finish_reason,
 )
 from app.engine.openai_probe import TRIALS, Skills, skills
-from app.engine.openai_requests import TOP_LOGPROBS, Words, completion, next_token_query
+from app.engine.openai_requests import TOP_LOGPROBS, Body, completion, next_token_query
 from app.engine.tokenizer import ChatTokenizer
 from app.engine.upstream_connection import UpstreamConnection, no_answer
 from app.engine.upstream_relay import relay
@@ -77,7 +79,7 @@ async def launch(settings: Settings) -> UpstreamEngine:
         top_k=own_top_k(location),
         version=f"upstream {without_credentials(str(settings.upstream_url).partition('?')[0])}",
     )
-    # vLLM's own word, which no other server that we know says of itself.
+    # Only vLLM, of the servers that we know, names itself as the model's owner.
     return UpstreamEngine(connection, model, tokenizer, is_vllm=card.owned_by == "vllm")
 
 
@@ -97,17 +99,17 @@ class UpstreamEngine:
         self.tokenizer = tokenizer
         self.takes_cache_salt = is_vllm
         self._is_vllm = is_vllm
-        self._known: Skills | None = (
+        self._skills: Skills | None = (
             Skills(continues=True, returns_logprobs=True) if is_vllm else None
         )
-        self._finding_out = asyncio.Lock()
+        self._probing = asyncio.Lock()
 
     async def generate(self, request: Generation) -> AsyncGenerator[Delta, None]:
         ends = _Ends()
         try:
-            async with aclosing(self._samples(request, ends)) as pieces:
-                async for piece in pieces:
-                    yield piece
+            async with aclosing(self._samples(request, ends)) as deltas:
+                async for delta in deltas:
+                    yield delta
         except EngineOverloaded:
             raise
         except (InvalidRequest, EngineError) as failure:
@@ -115,42 +117,45 @@ class UpstreamEngine:
                 raise
             for delta in ends.deltas():
                 yield delta
-            # The structure may be why. Where it is not, the same request without one fails, too.
+            # The structure may be the cause. If it is not, the request fails without one as well.
             raise ConstraintFailed(failure) from failure
         for delta in ends.deltas():
             yield delta
 
     async def _samples(self, request: Generation, ends: _Ends) -> AsyncGenerator[Delta, None]:
-        """Of several, those that the server does not write side by side, one after the other.
+        """The text of all samples. ``ends`` is filled with how they ended.
 
-        llama.cpp refuses more than it has slots for; others ignore ``n``, and write one.
+        Samples that the server does not generate in parallel are requested one by one: llama.cpp
+        refuses an ``n`` above its number of slots, and other servers ignore ``n`` and return one.
         """
-        if request.prefix and not (await self._skills()).continues:
-            raise UpstreamError("The upstream does not go on with an answer that has begun.")
+        if request.prefix and not (await self._probed()).continues:
+            raise UpstreamError("The upstream can't continue the beginning of an answer.")
         begun: set[int] = set()
         try:
-            async with aclosing(self._texts(request, ends)) as pieces:
-                async for piece in pieces:
-                    begun.add(piece.index)
-                    yield piece
+            async with aclosing(self._texts(request, ends)) as deltas:
+                async for delta in deltas:
+                    begun.add(delta.index)
+                    yield delta
         except InvalidRequest:
             if request.n == 1:
                 raise
         for index in range(request.n):
             if index not in ends.reasons and index not in begun:
-                one = _Ends()
-                # With one seed they would all be the same.
+                single_ends = _Ends()
+                # With the same seed, all samples would be the same.
                 seed = None if request.seed is None else request.seed + index
-                alone = replace(request, n=1, seed=seed)
-                async with aclosing(self._texts(alone, one)) as pieces:
-                    async for piece in pieces:
-                        yield replace(piece, index=index)
-                ends.add(index, one)
+                single = replace(request, n=1, seed=seed)
+                async with aclosing(self._texts(single, single_ends)) as deltas:
+                    async for delta in deltas:
+                        yield replace(delta, index=index)
+                ends.add(index, single_ends)
         if len(ends.reasons) < request.n:
-            raise UpstreamError(f"The upstream wrote {len(ends.reasons)} of {request.n} samples.")
+            raise UpstreamError(
+                f"The upstream returned {len(ends.reasons)} of {request.n} samples."
+            )
 
     async def _texts(self, request: Generation, ends: _Ends) -> AsyncGenerator[Delta, None]:
-        """What is written, piece by piece; ``ends`` gets the rest."""
+        """The text of one streamed completion. ``ends`` is filled with its end and usage."""
         body = completion(self.model.name, request)
         async with self._post(body, request.cache_salt) as response:
             async for chunk in _chunks(response):
@@ -163,48 +168,49 @@ class UpstreamEngine:
                     if choice.delta.content:
                         yield Delta(choice.delta.content, index=index)
         if not ends.reasons:
-            raise EngineDied("The upstream ended its answer half-way.")
+            raise EngineDied("The upstream's answer ended before it was complete.")
 
     async def next_token_logprobs(self, request: NextTokenQuery) -> NextTokenLogprobs:
-        if not (await self._skills()).reads_verdicts:
+        if not (await self._probed()).reads_verdicts:
             return NextTokenLogprobs({}, Usage())
-        names = {f"token_id:{token}": token for token in request.token_ids}
-        names |= {self.tokenizer.decode([token]): token for token in request.token_ids}
-        of: dict[int, float] = {}
+        ids = {f"token_id:{token}": token for token in request.token_ids}
+        ids |= {self.tokenizer.decode([token]): token for token in request.token_ids}
+        logprobs: dict[int, float] = {}
         usage = Usage()
-        for most in TOP_LOGPROBS:
+        for count in TOP_LOGPROBS:
             try:
-                answer = await self._label_answer(request, most)
+                answer = await self._next_token(request, count)
             except InvalidRequest:
-                if most == TOP_LOGPROBS[0]:
+                if count == TOP_LOGPROBS[0]:
                     raise
                 break
-            of = answer.logprobs_of(names)
+            logprobs = answer.logprobs_of(ids)
             usage = answer.usage.counted() if answer.usage else usage
-            if len(of) == len(request.token_ids):
+            if len(logprobs) == len(request.token_ids):
                 break
-        return NextTokenLogprobs(of, usage)
+        return NextTokenLogprobs(logprobs, usage)
 
-    async def _label_answer(self, request: NextTokenQuery, most: int) -> LabelCompletion:
-        body = next_token_query(self.model.name, request, most)
+    async def _next_token(self, request: NextTokenQuery, count: int) -> NextTokenCompletion:
+        """The next token with the log-probabilities of the ``count`` most likely ones."""
+        body = next_token_query(self.model.name, request, count)
         async with self._post(body, request.cache_salt) as response:
-            answer = LabelCompletion.model_validate_json(await response.aread())
+            answer = NextTokenCompletion.model_validate_json(await response.aread())
             self._connection.answered()
         return answer
 
-    async def _skills(self) -> Skills:
-        """What this server can do, found out by two requests of one token, once."""
-        async with self._finding_out:
-            if self._known is None:
+    async def _probed(self) -> Skills:
+        """The server's skills. The first call sends two requests of one token each."""
+        async with self._probing:
+            if self._skills is None:
                 try:
-                    alone, begun = [await self._label_answer(ask, 2) for ask in TRIALS]
+                    alone, begun = [await self._next_token(trial, 2) for trial in TRIALS]
                 except InvalidRequest as error:
-                    log.info("the upstream reads no probabilities: %s", error.message)
-                    self._known = Skills(continues=False, returns_logprobs=False)
+                    log.info("the upstream returns no log-probabilities: %s", error.message)
+                    self._skills = Skills(continues=False, returns_logprobs=False)
                 else:
-                    self._known = skills(self.tokenizer, alone, begun)
-                    log.info("the upstream: %s", self._known)
-            return self._known
+                    self._skills = skills(self.tokenizer, alone, begun)
+                    log.info("the upstream: %s", self._skills)
+            return self._skills
 
     async def openai(self, scope: Scope, receive: Receive, send: Send) -> None:
         await relay(self._connection, scope, receive, send)
@@ -216,25 +222,26 @@ class UpstreamEngine:
         return await self._connection.died(self.model.name)
 
     async def responds(self) -> None:
-        """Always: what counts as its end is up to ``died``, and each request has a time limit."""
+        """Returns at once: ``died`` polls the server, and each request has a time limit."""
 
     async def close(self) -> None:
-        """What is still being written goes on; the connections are closed after the last of it."""
+        """Close the connections once the requests in flight have ended."""
         await self._connection.close()
 
     @asynccontextmanager
-    async def _post(self, words: Words, cache_salt: str | None) -> AsyncIterator[httpx.Response]:
-        """The chat completion's response, with every failure in our terms.
+    async def _post(self, body: Body, cache_salt: str | None) -> AsyncIterator[httpx.Response]:
+        """The response to a chat completion, with every failure as an error of ``app.errors``.
 
-        Who refuses the request with words that are not OpenAI's gets it without them.
+        A server other than vLLM that refuses the request gets it again without the fields that are
+        not OpenAI's.
         """
         salt = {"cache_salt": cache_salt} if cache_salt and self.takes_cache_salt else {}
-        bodies = [words.all | salt] if self._is_vllm else [words.all, words.openai]
-        async with self._connection.used() as client, AsyncExitStack() as answers:
+        bodies = [body.all | salt] if self._is_vllm else [body.all, body.openai]
+        async with self._connection.used() as client, AsyncExitStack() as responses:
             try:
-                for body in bodies:
-                    asked = client.stream("POST", "chat/completions", json=body)
-                    response = await answers.enter_async_context(asked)
+                for fields in bodies:
+                    request = client.stream("POST", "chat/completions", json=fields)
+                    response = await responses.enter_async_context(request)
                     if response.status_code not in BLAMES_THE_REQUEST:
                         break
                 if not response.is_success:
@@ -244,14 +251,15 @@ class UpstreamEngine:
                 raise UpstreamError(
                     f"The upstream's answer is not a chat completion ({type(error).__name__})."
                 ) from error
-            except httpx.RequestError as error:  # of which SSEError is one
+            except httpx.RequestError as error:  # after SSEError, which is a subclass of it
                 raise no_answer(error) from error
 
 
 @lru_cache(maxsize=1)
 def _tokenizer_at(location: Path) -> ChatTokenizer:
-    """Read once, however often the upstream goes away and comes back: that takes seconds in which
-    the event loop gets little of the processor, and memory that is not given back whole.
+    """The tokenizer in this folder, loaded once, even if the upstream restarts many times.
+
+    Loading takes seconds, slows the event loop, and not all of its memory is freed.
     """
     return ChatTokenizer.load(location)
 
@@ -262,27 +270,29 @@ def _tokenizer_source(name: str) -> ModelSource:
 
 @dataclass(slots=True)
 class _Ends:
-    """How completions ended, by their index, and what they took."""
+    """The finish reasons of a request's completions, by index, and its usage."""
 
     reasons: dict[int, FinishReason] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
 
-    def add(self, index: int, one: _Ends) -> None:
-        """A sample that was drawn by itself, of the same prompt."""
-        self.reasons[index] = one.reasons[0]
-        more = replace(one.usage, prompt=0, cached=0) if self.usage.prompt else one.usage
-        self.usage += more
+    def add(self, index: int, single: _Ends) -> None:
+        """Add a sample of the same prompt that had a request of its own."""
+        self.reasons[index] = single.reasons[0]
+        if self.usage.prompt:
+            self.usage += replace(single.usage, prompt=0, cached=0)
+        else:
+            self.usage += single.usage
 
     def deltas(self) -> list[Delta]:
         return [Delta("", reason, self.usage, index) for index, reason in self.reasons.items()]
 
 
 async def _chunks(response: httpx.Response) -> AsyncGenerator[Chunk, None]:
-    """Of a streamed completion."""
+    """The chunks of a streamed completion."""
     async for event in EventSource(response).aiter_sse():
         if event.data == "[DONE]":
             return
         chunk = Chunk.model_validate_json(event.data)
         if chunk.error is not None:
-            raise UpstreamError("The upstream failed half-way.")
+            raise UpstreamError("The upstream failed while it generated the answer.")
         yield chunk

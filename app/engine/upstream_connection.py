@@ -1,4 +1,4 @@
-"""The connections to an upstream: who uses them, and whether anybody answers at the other end."""
+"""The HTTP connections to an upstream, and the check whether it still answers."""
 
 from __future__ import annotations
 
@@ -24,27 +24,28 @@ from app.settings import Settings
 
 log = logging.getLogger(__name__)
 
-_LOOK_S = 5.0
-"""Between two looks at whether the upstream is there; after a failed one, at most a second."""
-_LOOK_AGAIN_S = 1.0
+_CHECK_S = 5.0
+"""Interval between two health checks."""
+_RECHECK_S = 1.0
+"""The longest interval after a failed check."""
 _DEAD_AFTER = 3
-"""Looks that fail one after the other, nothing else having been answered meanwhile, after which the
-upstream counts as dead: a proxy's single 502 says nothing of the reviews that are being written."""
-_LOOK_TIMEOUT_S = 10.0
-_SECRET_CHARS = 8
-"""What is shorter can't be told from the words around it."""
+"""Number of failed checks in a row, with no answer to any other request between them, after which
+the upstream counts as dead. A single 502 of a proxy does not end the reviews in progress."""
+_CHECK_TIMEOUT_S = 10.0
+_MIN_SECRET_CHARS = 8
+"""Shorter secrets are not removed from messages: they may be ordinary words."""
 _TIMEOUT = httpx.Timeout(30.0, read=600.0)
 
 
 class UpstreamConnection:
-    """To one upstream, for one engine's life."""
+    """The connections of one engine to its upstream."""
 
-    def __init__(self, settings: Settings, look_s: float = _LOOK_S) -> None:
+    def __init__(self, settings: Settings, check_s: float = _CHECK_S) -> None:
         url = httpx.URL(str(settings.upstream_url))
         key = settings.upstream_api_key
         secrets = [url.password, *(value for _, value in url.params.multi_items())]
         secrets += [key.get_secret_value()] if key else []
-        self._secrets = [secret for secret in secrets if len(secret) >= _SECRET_CHARS]
+        self._secrets = [secret for secret in secrets if len(secret) >= _MIN_SECRET_CHARS]
         self.client = httpx.AsyncClient(
             base_url=url.copy_with(query=None, fragment=None),
             params=url.params,
@@ -52,20 +53,20 @@ class UpstreamConnection:
             timeout=_TIMEOUT,
             limits=httpx.Limits(max_connections=settings.max_queued_requests),
         )
-        self._look_s = look_s
-        self._pieces = 0
+        self._check_s = check_s
+        self._answers = 0
         self._users = 0
         self._closing = False
         self._refused = asyncio.Event()
 
     def without_secrets(self, text: str) -> str:
-        """Words of the upstream's that somebody else may read."""
+        """A message of the upstream, without the secrets that the operator has set."""
         return without_keys(text, self._secrets)
 
     def refusal(self, status: int, content: bytes) -> EngineError | InvalidRequest:
-        """An error that the upstream has answered, in our terms.
+        """The exception for an error response.
 
-        Where it refuses the service's key, it is of no use until that is mended: it counts as dead.
+        An upstream that refuses the service's key counts as dead until the key is corrected.
         """
         error = refusal(status, self.without_secrets(content.decode(errors="replace")))
         if isinstance(error, UpstreamRefused):
@@ -73,8 +74,8 @@ class UpstreamConnection:
         return error
 
     def answered(self) -> None:
-        """A piece of an answer has come: a sign of life."""
-        self._pieces += 1
+        """Record that a part of an answer has arrived, so the upstream is alive."""
+        self._answers += 1
 
     async def model_card(self, wanted: str) -> ModelCard:
         """The upstream's entry for the model; its first one for ``auto``.
@@ -84,7 +85,7 @@ class UpstreamConnection:
             UpstreamError: it has no such model, or does not say which it has.
         """
         try:
-            response = await self.client.get("models", timeout=_LOOK_TIMEOUT_S)
+            response = await self.client.get("models", timeout=_CHECK_TIMEOUT_S)
         except httpx.RequestError as error:
             raise EngineUnavailable(
                 f"the upstream does not answer ({type(error).__name__})"
@@ -104,18 +105,18 @@ class UpstreamConnection:
         raise UpstreamError(f"the upstream has no model {wanted!r}; it has: {names}")
 
     async def died(self, model: str) -> str:
-        """Wait until the upstream is gone, or has the model no more; returns why."""
+        """Wait until the upstream is gone or no longer has the model; return the reason."""
         failures = 0
         while True:
-            pieces = self._pieces
-            pause_s = min(self._look_s, _LOOK_AGAIN_S) if failures else self._look_s
+            answers = self._answers
+            pause_s = min(self._check_s, _RECHECK_S) if failures else self._check_s
             if await wait_for(self._refused, pause_s):
                 return "the upstream refuses the service's key"
             try:
                 await self.model_card(model)
             except EngineError as error:
-                failures = failures + 1 if self._pieces == pieces else 1
-                log.warning("look %d of %d failed: %s", failures, _DEAD_AFTER, error.message)
+                failures = failures + 1 if self._answers == answers else 1
+                log.warning("check %d of %d failed: %s", failures, _DEAD_AFTER, error.message)
                 if failures == _DEAD_AFTER:
                     return error.message
             else:
@@ -123,13 +124,13 @@ class UpstreamConnection:
 
     @asynccontextmanager
     async def used(self) -> AsyncIterator[httpx.AsyncClient]:
-        """The client, which stays open meanwhile.
+        """The client, which stays open until the context is left.
 
         Raises:
             EngineUnavailable: it has been closed.
         """
         if self.client.is_closed:
-            raise EngineUnavailable("The upstream was given up; send the request again.")
+            raise EngineUnavailable("The connection to the upstream is closed; send it again.")
         self._users += 1
         try:
             yield self.client
@@ -139,7 +140,7 @@ class UpstreamConnection:
                 await self.close()
 
     async def close(self) -> None:
-        """At once, or when the last user has gone."""
+        """Close the client at once, or when its last user has left :meth:`used`."""
         self._closing = True
         if not self._users:
             await self.client.aclose()
@@ -149,6 +150,9 @@ _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 def no_answer(error: httpx.RequestError) -> EngineError:
-    """Where it has the request, this may be what ended it."""
+    """The exception for a request without a response.
+
+    If the upstream had received the request, the request may be what ended it: ``EngineDied``.
+    """
     kind = EngineUnavailable if isinstance(error, _NOT_SENT) else EngineDied
     return kind(f"The upstream does not answer ({type(error).__name__}).")

@@ -1,4 +1,4 @@
-"""Passes OpenAI's requests on to an upstream as they are, and its answers back."""
+"""Forwards OpenAI requests to an upstream unchanged, and its responses to the client."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 _REQUEST_HEADERS = ("accept", "content-type")
 _RESPONSE_HEADERS = ("content-type", "retry-after", "x-request-id")
 _FOR_THE_CLIENT = (*BLAMES_THE_REQUEST, 404, 413, 429)
-"""Failures that are the client's to mend, and are passed on without secrets; others may name hosts
-and accounts that are the operator's."""
+"""Statuses of errors that the client can correct. Their text is forwarded without secrets; that of
+other errors is not, as it may name the operator's hosts and accounts."""
 
 
 async def relay(connection: UpstreamConnection, scope: Scope, receive: Receive, send: Send) -> None:
-    """Streams both ways.
+    """Forward one request and stream the response.
 
     Raises:
-        EngineError: the upstream failed, or did not answer.
+        EngineError: the upstream failed or did not answer.
     """
     request = Request(scope, receive)
     body = await request.body()
@@ -62,8 +62,8 @@ async def _response(connection: UpstreamConnection, answer: httpx.Response) -> R
         await answer.aclose()
     if answer.status_code not in _FOR_THE_CLIENT:
         raise connection.refusal(answer.status_code, content)
-    told = connection.without_secrets(content.decode(errors="replace"))
-    return Response(told, answer.status_code, headers=headers)
+    text = connection.without_secrets(content.decode(errors="replace"))
+    return Response(text, answer.status_code, headers=headers)
 
 
 async def _pieces(connection: UpstreamConnection, answer: httpx.Response) -> AsyncIterator[bytes]:
@@ -73,8 +73,8 @@ async def _pieces(connection: UpstreamConnection, answer: httpx.Response) -> Asy
             yield chunk
     except httpx.RequestError:
         if not answer.headers.get("content-type", "").startswith("text/event-stream"):
-            raise  # half a JSON body: that the connection breaks off says it
-        failure = EngineDied("The upstream failed half-way.")
+            raise  # half a JSON body: closing the connection is the only way to report it
+        failure = EngineDied("The upstream's answer ended before it was complete.")
         yield f"data: {json.dumps(failure.envelope())}\n\n".encode()
     finally:
         await answer.aclose()

@@ -61,7 +61,7 @@ def settings_for(url: str, **more: Any) -> Settings:
 
 def engine_for(stub: Upstream, tokenizer: ChatTokenizer) -> UpstreamEngine:
     """As it is launched, but with a tokenizer that is loaded already; looked at all the time."""
-    connection = UpstreamConnection(settings_for(stub.url), look_s=0)
+    connection = UpstreamConnection(settings_for(stub.url), check_s=0)
     return UpstreamEngine(connection, ServedModel("smollm2", 8192, 512), tokenizer)
 
 
@@ -256,7 +256,7 @@ async def test_what_is_being_written_outlives_a_death(
         goes_on.set()
         assert (await anext(deltas)).text == ", after"
         assert (await anext(deltas)).finish_reason == "stop"
-    with pytest.raises(EngineUnavailable, match="given up"):
+    with pytest.raises(EngineUnavailable, match="is closed"):
         await complete(engine, ASK)
 
 

@@ -53,7 +53,7 @@ def engine(stub: Upstream, tokenizer: ChatTokenizer) -> UpstreamEngine:
     """As it is launched, but with a tokenizer that is loaded already; its first answer is good."""
     stub.next_answers.append(WRITTEN)
     url = stub.url.replace("://", f"://ann:{PASSWORD}@") + "?key=secret-key"
-    connection = UpstreamConnection(settings_for(url), look_s=0)
+    connection = UpstreamConnection(settings_for(url), check_s=0)
     return UpstreamEngine(connection, ServedModel("smollm2", 8192, 512), tokenizer)
 
 

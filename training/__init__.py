@@ -1,1 +1,1 @@
-"""Rebuilds the model from public data: see README.md."""
+"""The pipeline that rebuilds the model from public data. See README.md."""

@@ -1,4 +1,4 @@
-"""Opens base + adapter, and refuses an adapter that is another's."""
+"""Loads a base model with a LoRA adapter, and checks that the adapter belongs to the base."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from training.errors import InputInvalid
-from training.weights import in_short, load_model
+from training.weights import first_lines, load_model
 
 _WEIGHTS = "adapter_model.safetensors"
 
 
-def open_adapted(base: Path, adapter: Path, dtype: torch.dtype) -> Any:
-    """The base with the adapter on it, not merged, the whole of it in ``dtype``.
+def load_adapted(base: Path, adapter: Path, dtype: torch.dtype) -> Any:
+    """The base with the adapter attached (not merged), all weights in ``dtype``.
 
     Raises:
-        InputInvalid: the adapter is damaged, or is one for another model.
+        InputInvalid: the adapter is damaged, or belongs to another model.
     """
     model = load_model(base, dtype)
     try:
         saved = load_file(adapter / _WEIGHTS)
         config = PeftConfig.from_pretrained(adapter)
         config.base_model_name_or_path = model.name_or_path
-        # No .to(dtype) afterwards, which would round the rotary frequencies as well.
+        # A later .to(dtype) would also round the rotary frequencies.
         adapted = get_peft_model(model, config, autocast_adapter_dtype=False)
         expected = get_peft_model_state_dict(adapted).keys()
         set_peft_model_state_dict(adapted, saved)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise InputInvalid(
-            f"the adapter in {adapter} does not go on the base: {in_short(error)}"
+            f"the adapter in {adapter} does not fit the base model: {first_lines(error)}"
         ) from error
     if saved.keys() != expected:
         raise InputInvalid(
             f"the adapter in {adapter} is for another model: {len(saved.keys() - expected)} of its "
-            f"tensors have no place, {len(expected - saved.keys())} are missing"
+            f"tensors are unexpected, {len(expected - saved.keys())} are missing"
         )
     return adapted
 
 
 def changed_elements(model: Any) -> int:
-    """How many weights the adapter changes by more than bfloat16 rounds away."""
+    """The number of weights that differ in bfloat16 once the adapter is merged."""
     changed = 0
     for module in model.modules():
         if isinstance(module, LoraLayer):

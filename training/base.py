@@ -1,4 +1,4 @@
-"""The base model: a name in the recipe -> a folder on this machine."""
+"""Finds the base model that a recipe names, and downloads it if necessary."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _TOKENIZER_FILES = ["*.json", "*.jinja", "*.model", "*.txt"]
 
 
 def base_folder(model: Model, *, tokenizer_only: bool = False) -> Path:
-    """Where the base lies, fetched from the hub where it must be.
+    """The folder of the base model; a hub id is downloaded if it is not in the cache.
 
     Raises:
-        ModelMissing: it is neither here nor to be had.
+        ModelMissing: it is not on this machine and can't be downloaded.
     """
     try:
         source = find_source(model.base, cpu=True)
@@ -43,30 +43,33 @@ def base_folder(model: Model, *, tokenizer_only: bool = False) -> Path:
         raise ModelMissing(f"model.base: {error}") from error
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         first_line = str(error).strip().partition("\n")[0]
-        raise ModelMissing(f"model.base {model.base!r} can't be had: {first_line}") from error
+        raise ModelMissing(
+            f"model.base {model.base!r} can't be downloaded: {first_line}"
+        ) from error
 
 
 def unsloth_name(model: Model, sft: Sft, folder: Path) -> str:
-    """What Unsloth is to open where the base lies in ``folder``.
+    """The name or path of the base that is passed to Unsloth; ``folder`` is the base's folder.
 
-    In 4 bit it has copies of its own, quantized layer by layer as each bears it, and finds them by
-    the hub's name of the base. A folder it would quantize plainly, every layer alike.
+    For 4-bit training Unsloth publishes copies with a quantization chosen for each layer, and finds
+    them by the hub id of the base. A folder it quantizes itself, all layers in the same way.
     """
     if not sft.load_in_4bit:
         return str(folder)
     if sft.four_bit_base is not None:
         return sft.four_bit_base
     source = find_source(model.base, cpu=True)
-    at_hand = source is SMOLLM2 or Path(source.location).is_dir()
-    return str(folder) if at_hand else source.location
+    is_local = source is SMOLLM2 or Path(source.location).is_dir()
+    return str(folder) if is_local else source.location
 
 
 def base_tokenizer(model: Model) -> ChatTokenizer:
-    """
+    """The base model's tokenizer.
+
     Raises:
-        ModelMissing: there is none, or it has no chat template.
+        ModelMissing: the base has no tokenizer, or the tokenizer has no chat template.
     """
-    # It imports transformers.
+    # This module imports transformers, which takes seconds.
     from app.engine.tokenizer import ChatTokenizer
 
     try:

@@ -1,11 +1,12 @@
-"""What a reviewer must beat: whoever accepts all, chance, the paper's length, its bare words.
+"""Baselines to compare a reviewer with: accepting every paper, chance, text length, bag of words.
 
-Length and words become a probability of acceptance by logistic regression, and accept as many
-papers as the reviewer beside them: those of the highest probability. So they differ from it in
-which papers they accept, not in how many.
+Length and words give a probability of acceptance by logistic regression. Such a baseline accepts
+the papers with the highest probabilities, as many as the reviewer does, so it differs from the
+reviewer in which papers it accepts and not in how many.
 
-They are fitted to papers to train on where there are such. Otherwise words are cross-validated
-within the benchmark; length, two numbers, is fitted to the benchmark itself, to its own advantage.
+They are fitted to the training papers if the recipe says so. Otherwise the bag of words is
+cross-validated within the benchmark, and the length model, which has two parameters, is fitted to
+the benchmark itself, which flatters it.
 """
 
 from __future__ import annotations
@@ -25,24 +26,24 @@ from training.metrics import ACCEPT, REJECT, Floats, Ints, Outcomes
 
 FOLDS = 10
 LEAST = 2
-"""Fewest papers of each class that anything is fitted to."""
+"""Minimum number of papers of each class to fit a model to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """Papers as a reader of bare words sees them, and what became of each."""
+    """The texts of papers, and whether each paper was accepted."""
 
     texts: Sequence[str]
     labels: Ints
 
     @property
     def lengths(self) -> list[int]:
-        """In characters, which tell more than words do: see the log."""
+        """In characters, which predict the decision better than words do (see LOG.md)."""
         return [len(text) for text in self.texts]
 
 
 def always_accept(outcomes: Outcomes) -> Outcomes:
-    """A reviewer that is certain of every paper."""
+    """The outcomes of a reviewer that accepts every paper with probability 1."""
     return replace(
         outcomes,
         answers=np.full(len(outcomes), ACCEPT, dtype=np.int64),
@@ -50,8 +51,8 @@ def always_accept(outcomes: Outcomes) -> Outcomes:
     )
 
 
-def unfit(labels: Ints) -> str | None:
-    """Why nothing can be fitted to papers with these labels; None where it can."""
+def unusable_reason(labels: Ints) -> str | None:
+    """Why no model can be fitted to papers with these labels; None if one can be."""
     for label, became in ((ACCEPT, "accepted"), (REJECT, "rejected")):
         count = int(np.sum(labels == label))
         if count < LEAST:
@@ -60,7 +61,7 @@ def unfit(labels: Ints) -> str | None:
 
 
 def by_length(papers: Texts, train: Texts | None) -> Floats:
-    """Probabilities of acceptance by the logarithm of a paper's length alone."""
+    """Probabilities of acceptance from the logarithm of a paper's length alone."""
     model = make_pipeline(FunctionTransformer(np.log1p), StandardScaler(), LogisticRegression())
     fitted = papers if train is None else train
     model.fit(_column(fitted.lengths), fitted.labels)
@@ -68,7 +69,7 @@ def by_length(papers: Texts, train: Texts | None) -> Floats:
 
 
 def by_words(papers: Texts, train: Texts | None, seed: int) -> Floats:
-    """Probabilities of acceptance by a bag of words and pairs of words (TF-IDF)."""
+    """Probabilities of acceptance from a bag of words and word pairs (TF-IDF)."""
     model = make_pipeline(
         TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True, dtype=np.float32),
         LogisticRegression(C=10, max_iter=2000),
@@ -79,8 +80,10 @@ def by_words(papers: Texts, train: Texts | None, seed: int) -> Floats:
     return _acceptance(model.predict_proba(papers.texts))
 
 
-def deciding(outcomes: Outcomes, probabilities: Floats) -> Outcomes:
-    """A reviewer with these probabilities that accepts as many papers as that of ``outcomes``."""
+def at_same_rate(outcomes: Outcomes, probabilities: Floats) -> Outcomes:
+    """The outcomes of a reviewer with these probabilities that accepts as many papers as the one of
+    ``outcomes``.
+    """
     accepted = int(np.sum(outcomes.answers == ACCEPT))
     answers = np.full(len(outcomes), REJECT, dtype=np.int64)
     answers[np.argsort(-probabilities, kind="stable")[:accepted]] = ACCEPT
@@ -88,7 +91,7 @@ def deciding(outcomes: Outcomes, probabilities: Floats) -> Outcomes:
 
 
 def _out_of_fold(model: Any, features: Any, labels: Ints, seed: int) -> Floats:
-    """Each paper's by a model that was fitted without it."""
+    """Cross-validated probabilities: each paper's comes from a model fitted without it."""
     folds = min(FOLDS, int(np.sum(labels == ACCEPT)), int(np.sum(labels == REJECT)))
     by = StratifiedKFold(folds, shuffle=True, random_state=seed)
     return _acceptance(cross_val_predict(model, features, labels, cv=by, method="predict_proba"))

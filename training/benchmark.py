@@ -1,9 +1,10 @@
-"""Reviews the benchmark's papers as the service would, and measures what that is worth.
+"""Reviews the benchmark's papers with the service's code, and measures the decisions.
 
 python -m training.benchmark --recipe training/recipes/full.yaml
 
-For the tuned and the base model (``ft``, ``base``) it leaves ``<name>_<model>_full.jsonl``, a row
-for each paper, ``<name>_<model>_metrics.json``, and three plots. A killed run keeps its reviews.
+For the tuned and the base model (``ft``, ``base``) it writes ``<name>_<model>_full.jsonl`` with a
+row for each paper, ``<name>_<model>_metrics.json``, and three plots. A run that was killed
+continues with the reviews that it had finished.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from training.rows import PaperRow, ReviewedRow, load_papers
 from training.stage import Job, Stage, command, required, stage_file
 
 if TYPE_CHECKING:
-    from training.report import Judged
+    from training.report import LabelledPapers
 
 
 ANALYSIS = tuple(
@@ -38,30 +39,30 @@ ANALYSIS = tuple(
         "base_read_until",
     )
 )
-"""What the reviews do not depend on."""
+"""Recipe keys that the reviews do not depend on."""
 
 
 def benchmark_stage(launcher: Launcher = engine_launcher) -> Stage:
     """The stage; ``launcher`` starts the engines."""
 
     def main(job: Job) -> Mapping[str, Any]:
-        from training.report import judged
+        from training.report import labelled_papers
         from training.results import write_results
 
-        asked = job.recipe.benchmark
+        options = job.recipe.benchmark
         papers = _papers(job.recipe)
-        of = judged(papers, asked.label)
+        labelled = labelled_papers(papers, options.label)
         reviewed: dict[str, Sequence[ReviewedRow]] = {}
         served: dict[str, Mapping[str, Any]] = {}
-        # The base first: the tuned model's figures stand beside its.
-        for model in sorted(asked.models):
+        # "base" comes before "tuned", whose report compares itself with the base.
+        for model in sorted(options.models):
             settings = _settings(job.recipe, model)
             path = job.folder / rows_name(job.recipe, model)
             reviewed[model] = review_papers(
-                job, papers, asked, launcher(settings), settings, _content(settings), path
+                job, papers, options, launcher(settings), settings, _content(settings), path
             )
-            served[model] = as_served(asked, settings)
-        return write_results(job, of, _train(job.recipe), reviewed, served)
+            served[model] = as_served(options, settings)
+        return write_results(job, labelled, _train(job.recipe), reviewed, served)
 
     return Stage(
         name="benchmark",
@@ -75,7 +76,7 @@ def benchmark_stage(launcher: Launcher = engine_launcher) -> Stage:
 
 
 def _content(settings: Settings) -> str:
-    """Which model it is: its weights' fingerprint, or what an upstream calls it."""
+    """What identifies the model: its weights' fingerprint, or an upstream's URL and model name."""
     if settings.engine == "upstream":
         return f"{settings.upstream_url} {settings.model}"
     return content_of(Path(settings.model))
@@ -87,22 +88,22 @@ def _papers(recipe: Recipe) -> list[PaperRow]:
     return list(required(papers, path, "papers"))
 
 
-def _train(recipe: Recipe) -> Judged | None:
-    from training.report import judged
+def _train(recipe: Recipe) -> LabelledPapers | None:
+    from training.report import labelled_papers
 
     if recipe.benchmark.baselines_from == "benchmark":
         return None
     path = stage_file(recipe, "collect", "papers.jsonl")
-    return judged(list(load_papers(path).values()), recipe.benchmark.label)
+    return labelled_papers(list(load_papers(path).values()), recipe.benchmark.label)
 
 
 def _inputs(recipe: Recipe) -> list[Path]:
-    asked = recipe.benchmark
+    options = recipe.benchmark
     paths = [
         stage_file(recipe, "collect", name)
         for name in ("benchmark.jsonl", "papers.jsonl", "leaks.json")
     ]
-    if "tuned" in asked.models and asked.upstream_url is None:
+    if "tuned" in options.models and options.upstream_url is None:
         paths.append(model_folder(recipe))
     return paths
 
@@ -117,17 +118,17 @@ def _outputs(recipe: Recipe) -> list[str]:
 
 
 def _settings(recipe: Recipe, model: str) -> Settings:
-    asked = recipe.benchmark
-    if asked.upstream_url is not None:
+    options = recipe.benchmark
+    if options.upstream_url is not None:
         return reviewing_settings(
-            asked,
+            options,
             engine="upstream",
-            upstream_url=asked.upstream_url,
-            model=asked.upstream_model,
+            upstream_url=options.upstream_url,
+            model=options.upstream_model,
             upstream_tokenizer=str(base_folder(recipe.model, tokenizer_only=True)),
         )
     folder = model_folder(recipe) if model == "tuned" else base_folder(recipe.model)
-    return reviewing_settings(asked, engine="vllm", model=str(folder))
+    return reviewing_settings(options, engine="vllm", model=str(folder))
 
 
 STAGE = benchmark_stage()

@@ -1,10 +1,10 @@
-"""Fits the map from the tuned model's probability to the measured one, on the validation split.
+"""Calibrates the tuned model's probability of acceptance on the validation split.
 
 python -m training.calibrate --recipe training/recipes/full.yaml
 
-Leaves ``calibration.json``, which the service loads (``REVIEWER_CALIBRATION``), ``report.json``
-with the figures before and after and the abstain band, and ``val_full.jsonl``, the reviews that it
-is fitted to. "After" is cross-validated: each paper by a map that was fitted without it.
+Writes ``calibration.json``, which the service loads (``REVIEWER_CALIBRATION``), ``report.json``
+with the metrics before and after and the abstain band, and ``val_full.jsonl``, the reviews that
+the calibration is fitted to. The metrics "after" are cross-validated.
 """
 
 from __future__ import annotations
@@ -43,19 +43,19 @@ def calibrate_stage(launcher: Launcher = engine_launcher) -> Stage:
     """The stage; ``launcher`` starts the engine."""
 
     def main(job: Job) -> Mapping[str, Any]:
-        from training.fitting import calibrate, check_classes, told_of
-        from training.report import judged
+        from training.calibration_fit import calibrate, check_classes, predictions_of
+        from training.report import labelled_papers
 
-        asked = job.recipe.calibrate
+        options = job.recipe.calibrate
         papers = validation_papers(job.recipe)
-        of = judged(papers, asked.label)
-        check_classes(of)
+        labelled = labelled_papers(papers, options.label)
+        check_classes(labelled)
         folder = model_folder(job.recipe)
-        settings = reviewing_settings(asked, engine="vllm", model=str(folder))
+        settings = reviewing_settings(options, engine="vllm", model=str(folder))
         content = content_of(folder)
         path = job.folder / REVIEWED
-        rows = review_papers(job, papers, asked, launcher(settings), settings, content, path)
-        return calibrate(job, asked, told_of(of, rows), content)
+        rows = review_papers(job, papers, options, launcher(settings), settings, content, path)
+        return calibrate(job, options, predictions_of(labelled, rows), content)
 
     return Stage(
         name="calibrate",
@@ -78,10 +78,10 @@ def _inputs(recipe: Recipe) -> list[Path]:
 
 
 def validation_papers(recipe: Recipe) -> list[PaperRow]:
-    """The papers of the validation split, none of them of the benchmark.
+    """The papers of the validation split.
 
     Raises:
-        InputInvalid: there are none, one is not among those collected, or is of the benchmark.
+        InputInvalid: there are none, or one of them was not collected or is in the benchmark.
     """
     path = stage_file(recipe, "filter", "val.jsonl")
     wanted = list(dict.fromkeys(row.paper for row in read_rows(path, ReviewRow)))
@@ -89,15 +89,15 @@ def validation_papers(recipe: Recipe) -> list[PaperRow]:
     collected = load_papers(stage_file(recipe, "collect", "papers.jsonl"))
     unknown = [paper for paper in wanted if paper not in collected]
     if unknown:
-        raise InputInvalid(f"{path}: collect has no paper {unknown[0]!r}")
+        raise InputInvalid(f"{path}: the paper {unknown[0]!r} was not collected")
     papers = [collected[paper] for paper in wanted]
     benchmark = load_papers(stage_file(recipe, "collect", "benchmark.jsonl")).values()
     ids, titles = {row.id for row in benchmark}, {title_key(row.title) for row in benchmark}
     shared = [row.id for row in papers if row.id in ids or title_key(row.title) in titles]
     if shared:
         raise InputInvalid(
-            f"{path}: {len(shared)} of {len(papers)} papers are of the benchmark, which nothing is "
-            f"fitted to: {shared[0]}"
+            f"{path}: {len(shared)} of {len(papers)} papers are also in the benchmark, which must "
+            f"not be fitted to: {shared[0]}"
         )
     return papers[: recipe.calibrate.most]
 

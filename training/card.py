@@ -2,8 +2,8 @@
 
 python -m training.card --recipe training/recipes/full.yaml
 
-Leaves ``README.md`` and the benchmark's plots. It says nothing that no manifest or metrics file
-says; F1 never stands without that of accepting every paper.
+Writes ``README.md`` and copies the benchmark's plots. Every number comes from a manifest or metrics
+file, and F1 is always shown beside that of accepting every paper.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ ROWS = (
 VENUE_ROWS = ("f1", "accuracy", "balanced_accuracy", "accept_rate")
 NEWEST_ROWS = ("auroc", "balanced_accuracy", "mcc", "accept_rate")
 EVALUATED = ("f1", "accuracy", "balanced_accuracy", "mcc", "auroc")
-"""What goes into the card's machine-readable results, where it is defined."""
+"""The metrics in the card's machine-readable results, if they are defined."""
 BESIDE = ("base_model", "always_accept", "same_rate_random", "length_only", "bag_of_words")
 _ABOUT_PLOTS = {
     "calibration": "Reliability diagram",
@@ -85,13 +85,13 @@ def main(job: Job) -> Mapping[str, Any]:
 
 
 def _about_reading(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """What the papers give away, how old they are, and how they were reviewed."""
-    from training.leaks import told
+    """The sections on leaks, on contamination, and on the settings of the reviews."""
+    from training.leaks import leak_summary
 
     contamination = metrics["contamination"]
     newest = contamination.get("newest")
     return {
-        "leaks": {name: told(found) for name, found in metrics["leaks"].items()},
+        "leaks": {name: leak_summary(found) for name, found in metrics["leaks"].items()},
         "contamination": _sentence(contamination["about"]),
         "read_until": contamination["base_read_until"],
         "newest": newest
@@ -138,7 +138,7 @@ def _json(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
     except ValueError as error:
-        raise InputInvalid(f"{path} is no JSON: {error}") from error
+        raise InputInvalid(f"{path} is not valid JSON: {error}") from error
 
 
 def _card_data(recipe: Recipe, metrics: Mapping[str, Any]) -> ModelCardData:
@@ -146,7 +146,7 @@ def _card_data(recipe: Recipe, metrics: Mapping[str, Any]) -> ModelCardData:
     results = [
         EvalResult(
             task_type="text-classification",
-            task_name="Predicting what became of a paper",
+            task_name="Predicting the decision on a paper",
             dataset_type=metrics["benchmark"],
             dataset_name=f"{metrics['benchmark']}, {metrics['papers']} papers",
             metric_type=name,
@@ -192,7 +192,7 @@ def _about_run(recipe: Recipe, manifests: Mapping[str, Manifest]) -> dict[str, A
 
 
 def _short(counts: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested counts by their paths, without lists, which are for machines."""
+    """Nested counts with their paths as names, without lists."""
     flat: dict[str, Any] = {}
     for name, value in counts.items():
         if isinstance(value, dict):
@@ -262,14 +262,14 @@ def _about_calibration(report: Mapping[str, Any]) -> dict[str, Any]:
     abstain = report["abstain"]
     chosen, target = abstain["suggested"], abstain["target_precision"]
     if chosen is None:
-        band = f"No band of undecided papers brings the right decisions to {target:.0%}."
+        band = f"No band of undecided papers brings the share of correct decisions to {target:.0%}."
     elif chosen["band"] is None:
-        band = f"{chosen['precision']:.0%} of its decisions there are right, without a band."
+        band = f"{chosen['precision']:.0%} of its decisions there are correct, without a band."
     else:
         band = (
             f"Left undecided between {chosen['band']['low']} and {chosen['band']['high']}, it "
             f"decides on {chosen['coverage']:.0%} of those papers, {chosen['precision']:.0%} of "
-            "them rightly."
+            "them correctly."
         )
     return {
         "method": report["calibration"]["map"]["method"],

@@ -1,4 +1,4 @@
-"""Papers from PeerRead, OpenReview and files, none of them of the benchmark.
+"""Collects papers from PeerRead, OpenReview and files, and keeps the benchmark's papers apart.
 
 python -m training.collect --recipe training/recipes/full.yaml
 """
@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from training.dividing import divided
 from training.jsonl import write_rows
 from training.manifest import write_atomically
+from training.paper_splits import split_papers
 from training.recipe import Recipe
 from training.recipe_sources import (
     JsonlSource,
@@ -51,13 +51,13 @@ def inputs(recipe: Recipe) -> list[Path]:
 
 
 def main(job: Job) -> Mapping[str, Any]:
-    asked = job.recipe.collect
-    benchmark = gather(_all(job, asked.benchmark), not_of={})
+    options = job.recipe.collect
+    benchmark = gather(_all(job, options.benchmark), excluded={})
     titles = {title_key(paper.title): paper.id for paper in benchmark.papers}
-    training = gather(_all(job, asked.sources), not_of=titles)
-    parted = divided(training.papers, asked.split, job.seed)
-    training.papers = [paper for paper in parted if asked.split is None or paper.split != "test"]
-    benchmark.papers += [paper for paper in parted if asked.split and paper.split == "test"]
+    training = gather(_all(job, options.sources), excluded=titles)
+    parted = split_papers(training.papers, options.split, job.seed)
+    training.papers = [paper for paper in parted if options.split is None or paper.split != "test"]
+    benchmark.papers += [paper for paper in parted if options.split and paper.split == "test"]
     counts = {
         **{f"papers: {name}": n for name, n in sorted(_by_source(training.papers).items())},
         **{f"benchmark: {name}": n for name, n in sorted(_by_source(benchmark.papers).items())},
@@ -74,28 +74,28 @@ def main(job: Job) -> Mapping[str, Any]:
 
 
 def _commits(job: Job) -> dict[str, str]:
-    """What PeerRead's clones were at."""
+    """The commits of the PeerRead clones."""
     found = {}
     for source in (*job.recipe.collect.sources, *job.recipe.collect.benchmark):
         if isinstance(source, PeerReadSource):
             clone = source.clone or job.folder / CLONE
-            found[f"commit of {clone.name}"] = peerread.commit_of(source, clone) or "none: no clone"
+            found[f"commit of {clone.name}"] = peerread.commit_of(source, clone) or "not a clone"
     return found
 
 
 def _look_for_leaks(job: Job, splits: Mapping[str, Sequence[PaperRow]]) -> None:
-    from training.leaks import leaks_of, told
+    from training.leaks import leak_summary, leaks_of
 
     found = {}
     for name, rows in splits.items():
         found[name] = leaks_of(rows, job.seed)
-        job.say(f"collect: {name}: {told(found[name])}")
+        job.say(f"collect: {name}: {leak_summary(found[name])}")
     write_atomically(job.folder / LEAKS, json.dumps(found, indent=2, allow_nan=False) + "\n")
 
 
 @dataclass
 class Gathered:
-    """Papers with titles of their own, and what was left out."""
+    """Papers with distinct titles, and the papers that were left out."""
 
     papers: list[PaperRow] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
@@ -104,8 +104,11 @@ class Gathered:
         return Counter(row.reason for row in self.rejected)
 
 
-def gather(found: Iterator[Read], not_of: Mapping[str, str]) -> Gathered:
-    """The papers whose title, normalised, is neither in ``not_of`` nor of an earlier one."""
+def gather(found: Iterator[Read], excluded: Mapping[str, str]) -> Gathered:
+    """The papers whose normalised title is neither in ``excluded`` nor that of an earlier paper.
+
+    ``excluded`` has the ids of papers by their normalised titles.
+    """
     gathered = Gathered()
     seen: dict[str, str] = {}
     for row in found:
@@ -116,8 +119,8 @@ def gather(found: Iterator[Read], not_of: Mapping[str, str]) -> Gathered:
         reason, other = "", ""
         if not key:
             reason = "no_title"
-        elif key in not_of:
-            reason, other = "in_benchmark", not_of[key]
+        elif key in excluded:
+            reason, other = "in_benchmark", excluded[key]
         elif key in seen:
             reason, other = "duplicate_title", seen[key]
         if reason:
@@ -144,7 +147,7 @@ def _all(job: Job, sources: Sequence[Source]) -> Iterator[Read]:
         elif isinstance(source, PeerReadSource):
             clone = source.clone or job.folder / CLONE
             if source.clone is None:
-                job.say(f"collect: PeerRead in {clone}, cloned if it isn't there")
+                job.say(f"collect: PeerRead in {clone}, cloned if necessary")
                 peerread.clone_to(clone, source.commit)
             yield from job.track(peerread.papers(source, clone, job.seed), "PeerRead")
         else:

@@ -1,20 +1,20 @@
-"""What a stage refuses or fails with: told in one line, exit code 1.
+"""Errors of the stages. A stage's command prints one as a single line and exits with status 1.
 
 TrainingError
 ├── RecipeError      the recipe can't be read, or a key of it is unknown or out of range
-├── InputMissing     a file, or the stage that should have written it, is not there
-├── InputInvalid     a file is there and wrong: a line that is cut off, an empty split
-├── OutputInTheWay   the output folder holds another recipe's or another input's work
-├── ModelMissing     the base model is neither on this machine nor to be had
+├── InputMissing     a file is missing, or the stage that writes it has not finished
+├── InputInvalid     a file's content is wrong: a truncated line, an empty split
+├── OutputInTheWay   the output folder belongs to another recipe or other inputs
+├── ModelMissing     the base model is not on this machine and can't be downloaded
 ├── TeacherFailed    the teacher can't be reached, or refuses the key or the model
-└── CheckFailed      what a stage made is not what it must be
+└── CheckFailed      a check of a stage's own result failed
 """
 
 from __future__ import annotations
 
 
 class TrainingError(Exception):
-    """Base of all. Its text is for the person at the command line."""
+    """Base class. The message is for the user at the command line."""
 
 
 class RecipeError(TrainingError):

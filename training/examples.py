@@ -1,9 +1,9 @@
-"""A review to learn -> token ids: the prompt as the service sends it, the review, the turn's end.
+"""Tokenized training examples: the service's prompt, the review, and the end-of-turn token.
 
-The rows are tokenized here, not by the trainer. TRL renders prompt and answer together: what the
-chat template puts after the end of the turn (a newline, with Gemma's and SmolLM2's) is learnt then,
-too; and a row that is too long it cuts at its end, where the decision stands, or drops. Here the
-paper's body gives way, cut by the service's packer, and the review is whole.
+The rows are tokenized here and not by TRL, which renders prompt and answer together. TRL would also
+train on what the chat template puts after the end of the turn (a newline for Gemma and SmolLM2),
+and would truncate or drop a long row, at whose end the decision stands. Here the service's packer
+shortens the paper's body, and the review stays whole.
 """
 
 from __future__ import annotations
@@ -14,23 +14,40 @@ from typing import TYPE_CHECKING, Any
 
 from app.engine.base import Message, Tokenizer
 from app.errors import InvalidRequest
+from app.review.packing import Prompt, pack
+from app.review.template import Template
+from app.review.templates import published
 from training.errors import CheckFailed, InputInvalid
+from training.files import papers_file, split_file
+from training.jsonl import read_rows
 from training.labels import DECISIONS, verdict_line
-from training.prompts import prompt_of
-from training.rows import PaperRow, ReviewRow
+from training.rows import PaperRow, ReviewRow, blinded_paper, load_papers
+from training.stage import Job, required
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 NO_LOSS = -100
-"""The label of a token that is not learnt, as torch and all of its trainers have it."""
+"""The label of a token that is ignored by the loss (torch's ``ignore_index``)."""
 _ANSWER = "ANSWER"
+
+
+def prompt_of(
+    row: PaperRow, tokenizer: Tokenizer, budget: int, template: Template | None = None
+) -> Prompt:
+    """The blinded paper in at most ``budget`` tokens, chat template included.
+
+    Raises:
+        InputInvalid: the paper has no text.
+        app.errors.InvalidRequest: the budget leaves no room for it.
+    """
+    return pack(blinded_paper(row), tokenizer, budget, template or published())
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A row that fits. ``prompt`` is ``messages`` as tokens; ``answer`` is the review with the
-    end-of-turn token; ``cut`` tells that the paper's body was cut for it.
+    """A tokenized row. ``prompt`` is ``messages`` as tokens; ``answer`` is the review with the
+    end-of-turn token; ``cut`` is true if the paper's body was shortened.
     """
 
     id: str
@@ -41,7 +58,7 @@ class Example:
 
     @property
     def columns(self) -> dict[str, list[int]]:
-        """As trainers want it: the loss is on the answer only."""
+        """The columns for a trainer; the loss is computed on the answer only."""
         return {
             "input_ids": self.prompt + self.answer,
             "labels": [NO_LOSS] * len(self.prompt) + self.answer,
@@ -49,25 +66,31 @@ class Example:
 
 
 def end_of_turn(tokenizer: PreTrainedTokenizerFast, eos_ids: Iterable[int]) -> int:
-    """The token that the chat template closes an answer with; ``eos_ids`` end a generation.
+    """The id of the token with which the chat template ends an answer.
+
+    ``eos_ids`` are the tokens that end a generation.
 
     Raises:
-        CheckFailed: there is no template; or it is no special token, or one that ends nothing.
+        CheckFailed: there is no chat template; or the token is not special, or not in ``eos_ids``.
     """
     if not tokenizer.chat_template:
-        raise CheckFailed("the base's tokenizer has no chat template: it is not tuned to answer")
+        raise CheckFailed(
+            "the base's tokenizer has no chat template: use an instruction-tuned model as the base"
+        )
     chat = [{"role": "user", "content": "QUESTION"}, {"role": "assistant", "content": _ANSWER}]
     rendered = str(tokenizer.apply_chat_template(chat, tokenize=False))
     after = rendered.rpartition(_ANSWER)[2]
     ids = tokenizer.encode(after, add_special_tokens=False)
     if not ids or ids[0] not in tokenizer.all_special_ids:
-        raise CheckFailed(f"the chat template closes an answer with {after!r}: no special token")
+        raise CheckFailed(
+            f"the chat template ends an answer with {after!r}, which is not a special token"
+        )
     end: int = ids[0]
     if end not in set(eos_ids):
         token = tokenizer.convert_ids_to_tokens(end)
         raise CheckFailed(
-            f"the chat template closes an answer with {token}, which generation_config.json's "
-            "eos_token_id lacks: the model would write on after its review"
+            f"the chat template ends an answer with {token}, which is not in eos_token_id of "
+            "generation_config.json: the model would not stop after its review"
         )
     return end
 
@@ -75,10 +98,11 @@ def end_of_turn(tokenizer: PreTrainedTokenizerFast, eos_ids: Iterable[int]) -> i
 def make_example(
     row: ReviewRow, paper: PaperRow, tokenizer: Tokenizer, end: int, max_length: int
 ) -> Example:
-    """
+    """The example for one review, at most ``max_length`` tokens.
+
     Raises:
-        InputInvalid: the review alone is too long; or it does not end with its decision, or ends
-            its turn before; or the paper has no text.
+        InputInvalid: the review leaves no room for the paper, does not end with its decision, or
+            contains the end-of-turn token; or the paper has no text.
     """
     text = row.text.strip()
     if not text.endswith(verdict_line(row.decision)):
@@ -87,18 +111,42 @@ def make_example(
         )
     review = tokenizer.encode(text)
     if end in review:
-        raise InputInvalid(f"row {row.id}: the end-of-turn token stands within the review")
+        raise InputInvalid(f"row {row.id}: the review contains the end-of-turn token")
     answer = [*review, end]
     try:
         prompt = prompt_of(paper, tokenizer, max_length - len(answer))
     except InvalidRequest as error:
         raise InputInvalid(
             f"row {row.id}: the review takes {len(answer)} tokens of sft.max_length {max_length}, "
-            f"and the rest is no room for a paper: {error}"
+            f"and the rest is too little for a paper: {error}"
         ) from error
     cut = any(part.kept < part.tokens for part in prompt.sections if part.section.kind == "body")
     ids = tokenizer.encode(tokenizer.render(prompt.messages))
     return Example(row.id, prompt.messages, ids, answer, cut)
+
+
+def examples_of(
+    job: Job, split: str, tokenizer: PreTrainedTokenizerFast, eos_ids: Sequence[int]
+) -> list[Example]:
+    """The examples of all rows of a split.
+
+    Raises:
+        InputInvalid: the training split is empty, or a row can't be made into an example.
+    """
+    from app.engine.tokenizer import ChatTokenizer
+
+    path = split_file(job.recipe, split)
+    rows = list(read_rows(path, ReviewRow))
+    if split == "train":
+        required(rows, path, "rows to train on")
+    papers = load_papers(papers_file(job.recipe))
+    chat, end = ChatTokenizer(tokenizer), end_of_turn(tokenizer, eos_ids)
+    examples = []
+    for row in job.track(rows, f"tokens of {split}"):
+        if row.paper not in papers:
+            raise InputInvalid(f"row {row.id}: its paper {row.paper} was not collected")
+        examples.append(make_example(row, papers[row.paper], chat, end, job.recipe.sft.max_length))
+    return examples
 
 
 def check_columns(
@@ -107,24 +155,24 @@ def check_columns(
     tokenizer: PreTrainedTokenizerFast,
     max_length: int,
 ) -> None:
-    """That a trainer, having prepared its dataset, still has every row and all of its review.
+    """Check that a trainer's prepared dataset has every row with its whole review.
 
     Raises:
-        CheckFailed: the row is named.
+        CheckFailed: a row is missing or was changed.
     """
     if len(dataset) != len(examples):
         raise CheckFailed(f"the trainer kept {len(dataset)} of {len(examples)} rows")
     ends = tuple(verdict_line(decision) for decision in DECISIONS)
     for example, columns in zip(examples, dataset, strict=True):
         ids, labels = list(columns["input_ids"]), list(columns["labels"])
-        learnt = [label for label in labels if label != NO_LOSS]
+        trained = [label for label in labels if label != NO_LOSS]
         if len(ids) > max_length:
-            raise CheckFailed(f"row {example.id}: {len(ids)} tokens, of {max_length} at most")
-        if learnt[:1] != example.answer[:1]:
+            raise CheckFailed(f"row {example.id}: {len(ids)} tokens, above {max_length}")
+        if trained[:1] != example.answer[:1]:
             raise CheckFailed(f"row {example.id}: the first label is not the review's first token")
         if labels != [NO_LOSS] * len(example.prompt) + example.answer:
-            raise CheckFailed(f"row {example.id}: the labels are not the whole review and no more")
+            raise CheckFailed(f"row {example.id}: the labels are not exactly the review")
         if ids != example.prompt + example.answer:
-            raise CheckFailed(f"row {example.id}: the tokens are not prompt and review")
-        if not tokenizer.decode(learnt[:-1]).endswith(ends):
+            raise CheckFailed(f"row {example.id}: the tokens are not the prompt and the review")
+        if not tokenizer.decode(trained[:-1]).endswith(ends):
             raise CheckFailed(f"row {example.id}: the labels do not end with the decision")

@@ -1,4 +1,4 @@
-"""Reviews -> targets to learn, split by paper into train and validation; all else with its reason.
+"""Selects the reviews to train on and splits them by paper into train and validation.
 
 python -m training.filter --recipe training/recipes/full.yaml
 """
@@ -16,7 +16,7 @@ from app.review.parse import parse_review
 from app.review.template import VERDICT_HEADING
 from app.review.templates import published
 from training.errors import InputInvalid
-from training.human import Unfit, longest_first, target_of
+from training.human import Unusable, longest_first, target_of
 from training.jsonl import read_rows, write_rows
 from training.labels import verdict_line
 from training.recipe import Filter, Recipe
@@ -95,9 +95,10 @@ def _counts(
 def from_teacher(
     papers: Mapping[str, PaperRow], row: TaughtRow, file: Path
 ) -> ReviewRow | Rejected:
-    """
+    """The teacher's review as a target, or why it is not usable.
+
     Raises:
-        InputInvalid: the review is of no collected paper.
+        InputInvalid: its paper was not collected.
     """
     if row.paper not in papers:
         raise InputInvalid(f"{file}: a review of {row.paper}, which was not collected")
@@ -116,7 +117,7 @@ def from_teacher(
             text=row.text,
         )
     (decision,) = stated.decisions
-    # The line to the letter, without the marks that it may stand in.
+    # The verdict line is replaced by the exact one, without any Markdown around it.
     review = row.text[: stated.at].rstrip()
     return ReviewRow(
         id=row_id,
@@ -139,28 +140,28 @@ def _fault(row: TaughtRow, decisions: frozenset[Decision]) -> str:
 
 
 def _ends_in_verdict(text: str, at: int) -> bool:
-    """Whether nothing follows the line of the verdict at ``at``."""
+    """Whether the verdict line, which begins at ``at``, is the last one."""
     return not text[at:].partition("\n")[2].strip()
 
 
 def from_people(paper: PaperRow, wanted: Filter) -> Iterator[ReviewRow | Rejected]:
-    """The paper's human reviews as targets, the longest first of those that are short enough."""
-    places = {id(review): place for place, review in enumerate(paper.reviews)}
+    """The paper's human reviews as targets, longest first, or why one is not usable."""
+    numbers = {id(review): number for number, review in enumerate(paper.reviews)}
     try:
         text = "\n".join(
             f"{section.heading}\n{section.text}" for section in blinded_paper(paper).sections
         )
     except InputInvalid as error:
-        yield _unfit(paper, paper.id, "no_text", str(error))
+        yield _unusable(paper, paper.id, "no_text", str(error))
         return
     taken = 0
     for review in longest_first(paper.reviews):
-        row_id = f"{paper.id}/human/{places[id(review)]}"
+        row_id = f"{paper.id}/human/{numbers[id(review)]}"
         row = _from_person(paper, review, text, wanted, row_id)
         if isinstance(row, ReviewRow):
             taken += 1
             if wanted.reviews_per_paper is not None and taken > wanted.reviews_per_paper:
-                row = _unfit(paper, row_id, "enough_of_this_paper", text=review.text)
+                row = _unusable(paper, row_id, "enough_of_this_paper", text=review.text)
         yield row
 
 
@@ -169,12 +170,12 @@ def _from_person(
 ) -> ReviewRow | Rejected:
     try:
         target = target_of(paper, review, text, wanted.least_words)
-    except Unfit as unfit:
-        return _unfit(paper, row_id, unfit.reason, unfit.detail, review.text)
-    # The service's parser must read what the rules have written.
+    except Unusable as unusable_reason:
+        return _unusable(paper, row_id, unusable_reason.reason, unusable_reason.detail, review.text)
+    # The service's parser must be able to read the target.
     decision = parse_review(target, published().sections).decision
     if decision is None or decision != paper.decision:
-        return _unfit(paper, row_id, "two_decisions", text=review.text)
+        return _unusable(paper, row_id, "two_decisions", text=review.text)
     row = ReviewRow(
         id=row_id,
         paper=paper.id,
@@ -187,7 +188,7 @@ def _from_person(
 
 
 def from_decision(paper: PaperRow) -> ReviewRow | Rejected:
-    """The verdict line alone, as the service asks for it where it reads no more."""
+    """The verdict line alone as the target (the service's ``mode: verdict``)."""
     row_id = f"{paper.id}/decision"
     if paper.decision is None:
         return Rejected(id=row_id, paper=paper.id, source="decision", reason="no_official_decision")
@@ -201,7 +202,9 @@ def from_decision(paper: PaperRow) -> ReviewRow | Rejected:
     )
 
 
-def _unfit(paper: PaperRow, row_id: str, reason: str, detail: str = "", text: str = "") -> Rejected:
+def _unusable(
+    paper: PaperRow, row_id: str, reason: str, detail: str = "", text: str = ""
+) -> Rejected:
     return Rejected(
         id=row_id, paper=paper.id, source="human", reason=reason, detail=detail, text=text
     )
@@ -214,11 +217,11 @@ def _dropped(row: ReviewRow, reason: str, detail: str = "") -> Rejected:
 
 
 def without_doubles(rows: Sequence[ReviewRow]) -> tuple[list[ReviewRow], list[Rejected]]:
-    """Of reviews with the same text, the first."""
+    """The first of the reviews with the same text; the others as rejected rows."""
     kept: dict[str, ReviewRow] = {}
     doubles: list[Rejected] = []
     for row in rows:
-        # A verdict line alone is like many others.
+        # Targets that are a verdict line alone are the same for many papers.
         text = f"{row.paper}\n{row.text}" if row.source == "decision" else row.text
         first = kept.setdefault(text_sha256(text), row)
         if first is not row:
@@ -227,7 +230,7 @@ def without_doubles(rows: Sequence[ReviewRow]) -> tuple[list[ReviewRow], list[Re
 
 
 def short_enough(row: ReviewRow, most_words: int | None) -> ReviewRow | Rejected:
-    """The review, unless it has more words than that."""
+    """The review, or a rejected row if it has more words than ``most_words``."""
     words = len(row.text.split())
     if most_words is None or words <= most_words:
         return row
@@ -235,7 +238,7 @@ def short_enough(row: ReviewRow, most_words: int | None) -> ReviewRow | Rejected
 
 
 def balanced(rows: Sequence[ReviewRow], seed: int) -> tuple[list[ReviewRow], list[Rejected]]:
-    """As many of one decision as of the other; of the commoner, as many papers as there are."""
+    """As many reviews of each decision, chosen at random and from as many papers as possible."""
     sides = {side: [row for row in rows if row.decision == side] for side in ("accept", "reject")}
     fewest = min(map(len, sides.values()))
     stay: set[str] = set()
@@ -254,7 +257,7 @@ def balanced(rows: Sequence[ReviewRow], seed: int) -> tuple[list[ReviewRow], lis
 def split(
     rows: Sequence[ReviewRow], val_fraction: float, seed: int
 ) -> tuple[list[ReviewRow], list[ReviewRow]]:
-    """Train and validation: papers at random, the same share of each decision.
+    """A random split by paper, with the same share of each decision in train and validation.
 
     Raises:
         InputInvalid: one of them would be empty.
@@ -262,9 +265,9 @@ def split(
     decisions: dict[str, Decision] = {}
     for row in rows:
         decisions.setdefault(row.paper, row.decision)
-    held = set(_mixed(decisions, seed)[: max(1, round(val_fraction * len(decisions)))])
-    train = [row for row in rows if row.paper not in held]
-    val = [row for row in rows if row.paper in held]
+    val_papers = set(_mixed(decisions, seed)[: max(1, round(val_fraction * len(decisions)))])
+    train = [row for row in rows if row.paper not in val_papers]
+    val = [row for row in rows if row.paper in val_papers]
     for name, part in (("train", train), ("validation", val)):
         if not part:
             raise InputInvalid(
@@ -277,24 +280,24 @@ def split(
 def marked(
     rows: Sequence[ReviewRow], papers: Mapping[str, PaperRow]
 ) -> tuple[list[ReviewRow], list[ReviewRow]]:
-    """Train and validation as ``collect`` marked the papers.
+    """The split that ``collect`` has given the papers.
 
     Raises:
         InputInvalid: one of them would be empty.
     """
-    held = {name for name, paper in papers.items() if paper.split in ("val", "dev")}
-    train = [row for row in rows if row.paper not in held]
-    val = [row for row in rows if row.paper in held]
+    val_papers = {name for name, paper in papers.items() if paper.split in ("val", "dev")}
+    train = [row for row in rows if row.paper not in val_papers]
+    val = [row for row in rows if row.paper in val_papers]
     if not train or not val:
         raise InputInvalid(
-            f"{len(train)} targets are of papers to train on, {len(val)} of papers that collect "
-            "marked as val or dev: give collect.split or filter.val_fraction"
+            f"{len(train)} targets are in the train split and {len(val)} in val or dev, and one is "
+            "empty: set collect.split or filter.val_fraction"
         )
     return train, val
 
 
 def _mixed(decisions: Mapping[str, Decision], seed: int) -> list[str]:
-    """The papers at random, but any beginning has about the whole's share of each decision."""
+    """The papers in random order, stratified: every prefix has about the same share of accepts."""
     places: list[tuple[float, str]] = []
     for side in ("accept", "reject"):
         papers = sorted(paper for paper, decision in decisions.items() if decision == side)

@@ -1,7 +1,8 @@
-"""The same prompts, answered greedily by transformers and by vLLM: the answers must be the same.
+"""Checks that vLLM and transformers give the same greedy answers with the merged model.
 
-Both round to bfloat16, each in its own order, so two tokens that are nearly as likely may change
-places. An answer that parts at such a tie is counted as one, and compared up to there.
+Both compute in bfloat16 but round in a different order, so two tokens that are almost equally
+likely may swap places. An answer that differs first at such a tie is counted as a tie, and is
+compared only up to there.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _LEAST_CONTEXT = 1024
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``gaps`` are, for each token, by how many nats it was likelier than the next best."""
+    """``gaps``: for each token, the difference in log-probability (nats) to the second best."""
 
     ids: list[int]
     gaps: list[float]
@@ -41,18 +42,18 @@ def compare_greedy(
     tokens: int,
     tie: float,
 ) -> dict[str, Any]:
-    """How many answers of ``tokens`` tokens are the same, and how many part at a tie.
+    """The number of answers of ``tokens`` tokens that are equal, and that differ at a tie.
 
-    ``model`` is what lies in ``folder``; tokens whose log-probabilities are at most ``tie`` nats
-    apart are tied.
+    ``model`` is the model of ``folder``. Tokens whose log-probabilities differ by at most ``tie``
+    nats are tied.
 
     Raises:
-        CheckFailed: an answer is another one.
+        CheckFailed: an answer differs where there is no tie.
     """
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     expected = [greedy_answer(model, example.prompt, tokens) for example in examples]
     model.to("cpu")
-    torch.cuda.empty_cache()  # vLLM wants the memory; does nothing without a GPU
+    torch.cuda.empty_cache()  # vLLM needs the memory; does nothing without a GPU
     longest = max(len(example.prompt) for example in examples) + tokens
     texts = asyncio.run(_in_vllm(folder, examples, tokens, max(longest, _LEAST_CONTEXT)))
     ties = count_ties(examples, expected, texts, tokenizer, tie)
@@ -67,32 +68,33 @@ def count_ties(
     tokenizer: PreTrainedTokenizerFast,
     tie: float,
 ) -> int:
-    """How many of ``texts`` part from the expected answer, all of them at a tie.
+    """The number of ``texts`` that differ from the expected answer, all of them at a tie.
 
     Raises:
-        CheckFailed: one parts where no rounding explains it.
+        CheckFailed: one differs where there is no tie.
     """
     ties = 0
     for example, answer, text in zip(examples, expected, texts, strict=True):
-        parted = parts_at(answer.ids, text, tokenizer)
-        if parted is None:
+        position = first_difference(answer.ids, text, tokenizer)
+        if position is None:
             continue
-        if answer.gaps[parted] > tie:
+        if answer.gaps[position] > tie:
             raise CheckFailed(
-                f"row {example.id}: vLLM's greedy answer parts from transformers' at token "
-                f"{parted}, where the best two are {answer.gaps[parted]:.3f} nats apart, and "
-                f"rounding explains {tie:.3f}: {text!r}, not {tokenizer.decode(answer.ids)!r}"
+                f"row {example.id}: vLLM's greedy answer differs from transformers' at token "
+                f"{position}, where the two best tokens are {answer.gaps[position]:.3f} nats apart "
+                f"and rounding explains {tie:.3f}: {text!r} instead of "
+                f"{tokenizer.decode(answer.ids)!r}"
             )
         ties += 1
     return ties
 
 
 def greedy_answer(model: Any, prompt: Sequence[int], tokens: int) -> Answer:
-    """What transformers writes, up to ``tokens`` tokens or the end of the turn."""
+    """The greedy answer of transformers, up to ``tokens`` tokens or the end of the turn."""
     ids = torch.tensor([prompt], device=model.device)
     model.eval()
     with torch.inference_mode():
-        written = model.generate(
+        output = model.generate(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
             do_sample=False,
@@ -104,16 +106,18 @@ def greedy_answer(model: Any, prompt: Sequence[int], tokens: int) -> Answer:
             return_dict_in_generate=True,
         )
     gaps = []
-    for logits in written.logits:
+    for logits in output.logits:
         best, second = logits[0].float().topk(2).values.tolist()
         gaps.append(best - second)
-    return Answer(written.sequences[0, len(prompt) :].tolist(), gaps)
+    return Answer(output.sequences[0, len(prompt) :].tolist(), gaps)
 
 
-def parts_at(ids: Sequence[int], text: str, tokenizer: PreTrainedTokenizerFast) -> int | None:
-    """The first token of ``ids`` that ``text`` does not begin with; None where they are the same.
+def first_difference(
+    ids: Sequence[int], text: str, tokenizer: PreTrainedTokenizerFast
+) -> int | None:
+    """The position in ``ids`` at which ``text`` begins to differ; None if they are equal.
 
-    A special token, the end of the turn for one, has no text.
+    Special tokens, such as the end of the turn, have no text.
     """
     if tokenizer.decode(ids, skip_special_tokens=True) == text:
         return None

@@ -1,14 +1,14 @@
-"""Human reviews -> the published review format, by rules; nothing is invented.
+"""Converts human reviews to the published review format by rules; no text is generated.
 
-The review's own headings (SUMMARY, STRENGTHS AND WEAKNESSES) give summary and points. What it says
-under an aspect's heading (Clarity, Significance, Soundness) is that section; without it, a point on
-the writing, the importance or the evidence moves there, one of each list at most, and only from a
-list that keeps another. A section that the review does not support is left out. The
-verdict is the paper's decision: a review whose rating contradicts it is no target.
+The review's own headings (SUMMARY, STRENGTHS AND WEAKNESSES) give the summary and the points. Text
+under the heading of an aspect (Clarity, Significance, Soundness) becomes that section. Without such
+a heading, a point on the writing, the importance or the evidence is moved there: at most one from
+each list, and only if the list keeps another point. Sections without text are left out. The verdict
+is the paper's decision; a review whose rating contradicts it is not used.
 
-Left out is what the model could not know: points that cite a line, a page, or a figure, table,
-section or equation that the paper's text does not mention, and lists of references.
-A review that speaks of rebuttals, scores or acceptance is left out as a whole.
+What a model could not know from the prompt is removed: points that cite a line, a page, or a
+figure, table, section or equation that the paper's text does not mention, and references. A review
+that mentions rebuttals, scores or acceptance is not used at all.
 """
 
 from __future__ import annotations
@@ -86,11 +86,11 @@ _ASPECTS = {
         re.IGNORECASE,
     ),
 }
-"""Clarity and significance are told by fewer words, so they choose first."""
+"""In the order in which sections choose their points: clarity and significance match fewer."""
 
 
-class Unfit(Exception):
-    """Why a review is no target: a word for the counts, and what more there is to say."""
+class Unusable(Exception):
+    """A review can't be used as a target. ``reason`` is a code, ``detail`` a text or empty."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(reason)
@@ -99,24 +99,24 @@ class Unfit(Exception):
 
 
 def target_of(paper: PaperRow, review: HumanReview, text: str, least_words: int) -> str:
-    """The review as a target to learn. ``text`` is the paper's, blinded, as prompts have it.
+    """The review as a target. ``text`` is the paper's blinded text, as in prompts.
 
     Raises:
-        Unfit: it is none.
+        Unusable: it can't be used.
     """
     decision = _agreed_decision(paper, review)
-    told = _OUTCOME.search(review.text)
-    if told:
-        raise Unfit("mentions_outcome", told[0])
+    outcome = _OUTCOME.search(review.text)
+    if outcome:
+        raise Unusable("mentions_outcome", outcome[0])
     form = _by_heading(review.text)
     summary = next((form[name] for name in _SUMMARY if form.get(name)), "")
     points = next((form[name] for name in _POINTS if form.get(name)), "")
     if not summary or not points:
-        raise Unfit("no_headings")
+        raise Unusable("no_headings")
     parsed = parse_review(_marked(points), published().sections)
     lists = [parsed.points.get(name, ()) for name in ("strengths", "weaknesses")]
     if not all(lists):
-        raise Unfit("no_headings", "strengths and weaknesses are not told apart")
+        raise Unusable("no_headings", "strengths and weaknesses are not separated")
     mentioned = _mentioned(text)
     strengths, weaknesses = (
         [point for point in map(_tidy, points) if _is_knowable(point, mentioned)]
@@ -124,31 +124,33 @@ def target_of(paper: PaperRow, review: HumanReview, text: str, least_words: int)
     )
     summary = _knowable_text(summary, mentioned)
     if not summary or not strengths or not weaknesses:
-        raise Unfit("nothing_left", "all points cite what the prompt does not have")
+        raise Unusable("nothing_left", "all points cite something that is not in the prompt")
     labelled = {name: _knowable_text(parsed.prose.get(name, ""), mentioned) for name in _ASPECTS}
     target = _written(decision, summary, strengths, weaknesses, labelled)
     words = len(target.split())
     if words < least_words:
-        raise Unfit("too_short", f"{words} words")
+        raise Unusable("too_short", f"{words} words")
     return target
 
 
 def _agreed_decision(paper: PaperRow, review: HumanReview) -> Decision:
-    """The paper's, if the review's rating agrees with it."""
+    """The paper's decision, if the review's rating agrees with it."""
     if review.meta:
-        raise Unfit("meta_review")
+        raise Unusable("meta_review")
     if paper.decision is None:
-        raise Unfit("no_official_decision")
+        raise Unusable("no_official_decision")
     if review.rating is None:
-        raise Unfit("no_rating")
+        raise Unusable("no_rating")
     middle = sum(paper.rating_scale) / 2
     if review.rating == middle or (review.rating > middle) != (paper.decision == "accept"):
-        raise Unfit("contradicts_decision", f"rated {review.rating:g}, the paper: {paper.decision}")
+        raise Unusable(
+            "contradicts_decision", f"rated {review.rating:g}, the paper: {paper.decision}"
+        )
     return paper.decision
 
 
 def _by_heading(text: str) -> dict[str, str]:
-    """The form's fields."""
+    """The fields of the review form, by their headings."""
     pieces = _FORM.split(text)
     return {
         heading.strip(): body.strip()
@@ -157,7 +159,7 @@ def _by_heading(text: str) -> dict[str, str]:
 
 
 def _marked(points: str) -> str:
-    """The points, their two headings in Markdown, whatever they look like."""
+    """The points with their two headings ("Strengths", "Weaknesses") as Markdown headings."""
     return "\n".join(map(_marked_line, points.split("\n")))
 
 
@@ -172,7 +174,7 @@ def _marked_line(line: str) -> str:
 
 
 def _tidy(point: str) -> str:
-    """A point in one line, without what marks a list."""
+    """A point on one line, without list markers."""
     point = _MARKUP.sub("", point)
     return re.sub(r"^(?:\(?[a-zA-Z]?\d{1,2}[.):]|\W{1,3}(?=\w))\s*", "", " ".join(point.split()))
 
@@ -188,13 +190,13 @@ def _cited(match: re.Match[str]) -> tuple[str, str]:
 
 
 def _knowable_text(text: str, mentioned: set[tuple[str, str]]) -> str:
-    """The sentences of a text that a reader of the prompt could have written."""
+    """The sentences of a text that can be known from the prompt."""
     sentences = _SENTENCE.split(" ".join(_MARKUP.sub("", text).split()))
     return " ".join(part for part in sentences if _is_knowable(part, mentioned))
 
 
 def _is_knowable(point: str, mentioned: set[tuple[str, str]]) -> bool:
-    """Whether a reader of the prompt could have written it."""
+    """Whether the point can be known from the prompt."""
     if not point or _PLACES.search(point) or _REFERENCE.search(point):
         return False
     return all(_cited(match) in mentioned for match in _CITED.finditer(point))
@@ -207,7 +209,7 @@ def _written(
     weaknesses: list[str],
     labelled: Mapping[str, str],
 ) -> str:
-    """``labelled`` is what the review itself says under the aspects' headings."""
+    """The target's text. ``labelled`` is the text under the headings of aspects, by aspect."""
     aspects = {name: [text] if text else [] for name, text in labelled.items()}
     for name, pattern in _ASPECTS.items():
         for points in (strengths, weaknesses):

@@ -1,4 +1,4 @@
-"""Rows in files, one JSON a line: errors name the line, and a kill costs no more than a line."""
+"""JSON Lines files. Errors name the line; a killed process loses at most the line being written."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def read_rows(path: Path, kind: type[Row]) -> Iterator[Row]:
 
     Raises:
         InputMissing: there is no such file.
-        InputInvalid: a line is no such row, or the last one is cut off; its number is named.
+        InputInvalid: a line is not a valid row, or the last one is truncated.
     """
     decoder = msgspec.json.Decoder(kind)
     number = 0
@@ -34,7 +34,7 @@ def read_rows(path: Path, kind: type[Row]) -> Iterator[Row]:
             for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n"):
                     raise InputInvalid(
-                        f"{path}, line {number}: the line is cut off: the file has no end of line"
+                        f"{path}, line {number}: the line is truncated: it has no end of line"
                     )
                 yield _decoded(line, decoder)
     except FileNotFoundError as error:
@@ -43,7 +43,7 @@ def read_rows(path: Path, kind: type[Row]) -> Iterator[Row]:
         raise InputMissing(f"{path} is a folder, not a file") from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputInvalid(
-            f"{path}, after line {number}: the compressed file is cut off"
+            f"{path}, after line {number}: the compressed file is truncated"
         ) from error
     except UnicodeDecodeError as error:
         raise InputInvalid(f"{path}, line {number}: it is not UTF-8") from error
@@ -61,10 +61,10 @@ def _decoded(line: bytes, decoder: msgspec.json.Decoder[Row]) -> Row:
 
 
 def lenient_json(data: bytes) -> Any:
-    """JSON in which half of a pair of surrogates, as many programs write it, is U+FFFD.
+    """Decode JSON. Lone surrogates, which many programs write, become U+FFFD.
 
     Raises:
-        msgspec.DecodeError: it is no JSON.
+        msgspec.DecodeError: it is not valid JSON.
     """
     try:
         return _without_surrogates(json.loads(data))
@@ -73,7 +73,7 @@ def lenient_json(data: bytes) -> Any:
 
 
 def encoded(row: object) -> bytes:
-    """One line of JSON without its end; half a pair of surrogates becomes U+FFFD."""
+    """One line of JSON without its line end; lone surrogates become U+FFFD."""
     try:
         return msgspec.json.encode(row)
     except UnicodeEncodeError:
@@ -97,7 +97,7 @@ def _opened(path: Path) -> IO[bytes]:
 
 
 def write_rows(path: Path, rows: Iterable[object]) -> int:
-    """Write all rows; the file appears whole or not at all. Returns how many there were."""
+    """Write all rows atomically; return their number."""
     scratch = path.with_name(f".{path.name}.part")
     count = 0
     with scratch.open("wb") as file:
@@ -111,10 +111,10 @@ def write_rows(path: Path, rows: Iterable[object]) -> int:
 
 
 class Appender:
-    """Appends rows to a file, each on the disk before the next; a context manager.
+    """Appends rows to a file, unbuffered; a context manager.
 
-    A line that a kill cut off is removed when the file is opened. ``sync`` writes through to the
-    disk after each row: for rows that cost money.
+    A truncated last line, left by a killed process, is removed on opening. ``sync`` calls fsync
+    after each row, for rows that cost money.
     """
 
     def __init__(self, path: Path, *, sync: bool = False) -> None:
@@ -122,7 +122,7 @@ class Appender:
         self._sync = sync
 
     def __enter__(self) -> Appender:
-        mend_tail(self._path)
+        drop_partial_line(self._path)
         self._file = self._path.open("ab", buffering=0)
         return self
 
@@ -131,15 +131,15 @@ class Appender:
 
     def append(self, row: object) -> None:
         line = encoded(row) + b"\n"
-        # One call for the whole line; what a raw write leaves over is rare, and must go too.
+        # A raw write may, rarely, write only a part of the line.
         while line:
             line = line[self._file.write(line) :]
         if self._sync:
             os.fsync(self._file.fileno())
 
 
-def mend_tail(path: Path) -> None:
-    """Remove what stands after the last end of line. No file is fine."""
+def drop_partial_line(path: Path) -> None:
+    """Remove what follows the last end of line. The file may be missing."""
     if not path.exists():
         return
     with path.open("r+b") as file:

@@ -1,4 +1,4 @@
-"""What a paper counts as: accepted or rejected, by the source that the recipe names."""
+"""A paper's label, accepted or rejected, from the source that the recipe names."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _VERDICTS: Mapping[Decision, str] = {"accept": ACCEPTANCE, "reject": REJECTION}
 
 
 def label_of(paper: PaperRow, label: Label) -> Decision | None:
-    """None where the source says nothing of it.
+    """The paper's label; None if the source has none for it.
 
     Raises:
-        RecipeError: ratings are meant, and its venue has no threshold.
+        RecipeError: the source is ``rating``, and the paper's venue has no threshold.
     """
     if label.source == "official":
         return paper.decision
     if paper.venue not in label.thresholds:
         raise RecipeError(
-            f"label.thresholds has none for the venue {paper.venue!r}, whose ratings go from "
-            f"{paper.rating_scale[0]:g} to {paper.rating_scale[1]:g}"
+            f"label.thresholds has no threshold for the venue {paper.venue!r}, whose ratings go "
+            f"from {paper.rating_scale[0]:g} to {paper.rating_scale[1]:g}"
         )
     mean = paper.mean_rating
     if mean is None:
@@ -34,5 +34,5 @@ def label_of(paper: PaperRow, label: Label) -> Decision | None:
 
 
 def verdict_line(decision: Decision) -> str:
-    """A review's last line, to the letter of the prompt."""
+    """A review's last line, exactly as the prompt asks for it."""
     return f"{VERDICT_LEAD} {_VERDICTS[decision]}."

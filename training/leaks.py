@@ -1,9 +1,10 @@
-"""Whether the papers' text gives their decision away: what can be told without reading.
+"""Tests whether the papers' text leaks their decision, apart from their content.
 
-Accepted papers that were collected in their final version say so, in words that no blinding knows
-and by their length. A model trained on such text, or measured on it, has read the answer. So the
-test runs on whatever was collected, and stands in every report: a bag of words fitted to the text
-as prompts have it, to the abstracts alone, the text's length, and phrases that only one side has.
+The final version of an accepted paper differs from a submission in its length and in phrases that
+blinding does not cover. A model that is trained or measured on such text has seen the answer. So
+the test runs on all collected papers and its result is part of every report: the AUROC of a bag of
+words of the blinded text, of the abstracts alone and of the text's length, and phrases that are
+more frequent in accepted or in rejected papers.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from training.metrics import Floats, Ints
 from training.rows import PaperRow, SectionRow, blinded_paper
 
 LEAST = 10
-"""Fewest papers of each class that anything is said of."""
+"""Minimum number of papers of each class for a test."""
 _FOLDS, _RESAMPLES, _MOST_WORDS, _TELLING = 5, 500, 100_000, 8
-_SURE = 1.96
-"""Standard errors of the difference of two shares."""
+_CRITICAL_Z = 1.96
+"""Of a two-sided test of two shares at the level of 5 %."""
 BANNERS = {
     "published as": r"(?:published|accepted|appeared) (?:as|at|in) (?:an? )?(?:\w+ )?"
     r"(?:conference|paper|proceedings)",
@@ -41,7 +42,7 @@ BANNERS = {
 
 
 def leaks_of(papers: Sequence[PaperRow], seed: int) -> dict[str, Any]:
-    """For the papers with an official decision: figures, or the reason why there are none."""
+    """The test's results for the papers with an official decision, or why there are none."""
     decided = [paper for paper in papers if paper.decision is not None]
     labels = np.array([paper.decision == "accept" for paper in decided], dtype=np.int64)
     accepted, rejected = int(labels.sum()), int(len(labels) - labels.sum())
@@ -85,7 +86,7 @@ def _vectorizer() -> TfidfVectorizer:
 
 
 def _by_words(texts: Sequence[str], labels: Ints, seed: int) -> Floats:
-    """Each paper's score, by words of which only how common they are was learnt with it."""
+    """Cross-validated scores from a bag of words. The IDF weights are fitted to all texts."""
     try:
         features = _vectorizer().fit_transform(texts)
     except ValueError:  # no word is in three papers
@@ -100,16 +101,16 @@ def _auroc(labels: Ints, scores: Floats, seed: int) -> dict[str, float]:
     generator = np.random.default_rng(seed)
     values = []
     for _ in range(_RESAMPLES):
-        drawn = generator.integers(0, len(labels), len(labels))
-        if 0 < labels[drawn].sum() < len(drawn):
-            values.append(roc_auc_score(labels[drawn], scores[drawn]))
+        resampled = generator.integers(0, len(labels), len(labels))
+        if 0 < labels[resampled].sum() < len(resampled):
+            values.append(roc_auc_score(labels[resampled], scores[resampled]))
     low, high = np.quantile(values, [0.025, 0.975])
     value = float(roc_auc_score(labels, scores))
     return {"value": round(value, 4), "low": round(float(low), 4), "high": round(float(high), 4)}
 
 
 def _telling(texts: Sequence[str], labels: Ints) -> dict[str, list[str]]:
-    """The words that a classifier of all the papers leans on most, for a person to look at."""
+    """The words with the largest weights in a classifier of all papers, for inspection."""
     vectorizer = _vectorizer()
     try:
         model = LogisticRegression(C=10, max_iter=500).fit(vectorizer.fit_transform(texts), labels)
@@ -126,15 +127,15 @@ def _telling(texts: Sequence[str], labels: Ints) -> dict[str, list[str]]:
 def _phrases(
     papers: Sequence[PaperRow], blinded: Sequence[str], labels: Ints
 ) -> dict[str, dict[str, Any]]:
-    """For each phrase, the shares of accepted and rejected papers with it, before blinding and
-    after; ``tells`` where they differ, after it, by more than chance explains.
+    """For each phrase, the shares of accepted and rejected papers that contain it, before and after
+    blinding. ``tells`` is true if the shares after blinding differ significantly.
     """
     raw = [_raw_text(paper) for paper in papers]
     found = {}
     for name, pattern in BANNERS.items():
-        sought = re.compile(pattern, re.IGNORECASE)
+        phrase = re.compile(pattern, re.IGNORECASE)
         before, after = (
-            np.array([bool(sought.search(text)) for text in texts], dtype=np.float64)
+            np.array([bool(phrase.search(text)) for text in texts], dtype=np.float64)
             for texts in (raw, blinded)
         )
         if before.any():
@@ -157,11 +158,11 @@ def _differ(has: Floats, labels: Ints) -> bool:
     one, other = has[labels == 1], has[labels == 0]
     mean = has.mean()
     error = float(np.sqrt(mean * (1 - mean) * (1 / len(one) + 1 / len(other))))
-    return bool(error and abs(one.mean() - other.mean()) > _SURE * error)
+    return bool(error and abs(one.mean() - other.mean()) > _CRITICAL_Z * error)
 
 
-def told(found: dict[str, Any]) -> str:
-    """The test in a sentence, for a terminal or a page."""
+def leak_summary(found: dict[str, Any]) -> str:
+    """The result in one sentence."""
     if "reason" in found:
         return f"not tested for leaks: {found['reason']}"
     figures = found["auroc"]
@@ -170,5 +171,5 @@ def told(found: dict[str, Any]) -> str:
         for name, of in figures.items()
     ]
     telling = [name for name, phrase in found["phrases"].items() if phrase["tells"]]
-    suffix = f"; phrases that tell: {', '.join(telling)}" if telling else ""
-    return f"what tells the decision without reading (AUROC): {', '.join(parts)}{suffix}"
+    suffix = f"; phrases that leak it: {', '.join(telling)}" if telling else ""
+    return f"how well the decision is predicted (AUROC) by {', '.join(parts)}{suffix}"

@@ -1,4 +1,4 @@
-"""How far apart two models' next-token distributions are, on the same texts."""
+"""Compares the next-token distributions of two models on the same texts."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from training.examples import Example
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A text; the distributions at its last ``compared`` tokens are looked at."""
+    """A text. The distributions at its last ``compared`` tokens are compared."""
 
     ids: list[int]
     compared: int
 
     @classmethod
     def of(cls, example: Example, most_tokens: int) -> Probe:
-        """A prompt with its review, the middle left out where they have more tokens."""
+        """A prompt with its review. The middle is left out above ``most_tokens`` tokens."""
         review = example.answer[-(most_tokens // 2) :]
         return cls(example.prompt[: most_tokens - len(review)] + review, len(review))
 
 
 @dataclass(frozen=True, slots=True)
 class Divergence:
-    """Of all positions of all probes: Kullback-Leibler divergence in nats, and the share of
-    positions where the likeliest token is the same.
+    """Over all positions of all probes: the mean and the maximum Kullback-Leibler divergence in
+    nats, and the share of positions with the same likeliest token.
     """
 
     mean: float
@@ -49,7 +49,7 @@ def _each(model: Any, probes: Sequence[Probe]) -> Iterator[torch.Tensor]:
     for probe in probes:
         ids = torch.tensor([probe.ids], device=model.device)
         with torch.inference_mode():
-            # The last position predicts what comes after the text.
+            # The last position predicts the token after the text.
             logits = model(input_ids=ids, logits_to_keep=probe.compared + 1).logits[0, :-1]
         yield logits.float().log_softmax(-1).cpu()
 
@@ -65,7 +65,7 @@ def divergence(reference: Sequence[torch.Tensor], others: Sequence[torch.Tensor]
 
 
 def largest_change(reference: Sequence[torch.Tensor], others: Sequence[torch.Tensor]) -> float:
-    """How far the log-probability of the reference's likeliest token moves, at most, in nats."""
+    """The largest change in the log-probability of the reference's likeliest token, in nats."""
     changes = []
     for one, other in zip(reference, others, strict=True):
         best = one.argmax(-1, keepdim=True)

@@ -1,4 +1,4 @@
-"""The base with a new adapter, by transformers and PEFT: on a CPU, and on a GPU without Unsloth."""
+"""Opens the base with a new adapter using transformers and PEFT: on a CPU, or without Unsloth."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from transformers import BitsAndBytesConfig, set_seed
 from training.errors import CheckFailed
 from training.precision import number_format
 from training.recipe import Sft
-from training.weights import in_short, load_model
+from training.weights import first_lines, load_model
 
 
 def open_model(source: Path | str, sft: Sft, seed: int) -> Any:
-    """
+    """The base with a new, untrained adapter.
+
     Raises:
         InputInvalid: the base can't be loaded.
-        CheckFailed: ``target_modules`` hits nothing, or what can have no adapter.
+        CheckFailed: ``target_modules`` matches nothing, or a layer that can't have an adapter.
     """
     quantization = _four_bit() if sft.load_in_4bit else None
     base = load_model(Path(source), number_format(), quantization)
@@ -34,7 +35,7 @@ def open_model(source: Path | str, sft: Sft, seed: int) -> Any:
     try:
         return get_peft_model(base, adapter)
     except ValueError as error:
-        raise CheckFailed(f"sft.target_modules: {in_short(error)}") from error
+        raise CheckFailed(f"sft.target_modules: {first_lines(error)}") from error
 
 
 def _four_bit() -> BitsAndBytesConfig:

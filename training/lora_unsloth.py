@@ -1,8 +1,8 @@
-"""The base with a new adapter, by Unsloth.
+"""Opens the base with a new adapter using Unsloth.
 
-NEVER RUN by those who wrote it: Unsloth can't be imported without a GPU, and there was none. The
-calls were read off the sources of Unsloth 2026.10.7. What it returns goes through the same checks
-as the other way's (see ``training.sft``).
+NOT TESTED: Unsloth can't be imported without a GPU, and none was available. The calls follow the
+sources of Unsloth 2026.10.7. The model goes through the same checks as the one of
+``training.lora_trl`` (see ``training.sft``).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from training.recipe import Sft
 
 
 def open_model(source: Path | str, sft: Sft, seed: int) -> Any:
-    """As :func:`training.lora_trl.open_model`; ``source`` is a folder or :func:`unsloth_name`."""
+    """Like :func:`training.lora_trl.open_model`; ``source`` is that of :func:`unsloth_name`."""
     base, _ = FastModel.from_pretrained(
         str(source),
         max_seq_length=sft.max_length,

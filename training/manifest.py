@@ -1,4 +1,4 @@
-"""What a stage leaves beside its output, last: from what, by which recipe and code it was made."""
+"""The manifest that a stage writes last: the inputs, recipe and code that made its output."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _LIBRARIES = (
 
 
 class Output(BaseModel):
-    """A file or folder of a stage. ``lines`` only of JSONL."""
+    """A file or folder that a stage wrote. ``lines`` is set for JSONL files only."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -46,7 +46,7 @@ class Output(BaseModel):
 
 
 class Fingerprint(BaseModel):
-    """What a stage's output depends on: equal ones mean equal work."""
+    """What a stage's output depends on. Equal fingerprints mean the same output."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -56,7 +56,7 @@ class Fingerprint(BaseModel):
     """SHA-256 of each file or folder, by its path."""
 
     def differences(self, other: Fingerprint) -> list[str]:
-        """The keys and files that differ, for a person."""
+        """The recipe keys and files that differ."""
         mine, others = _flat(self.recipe), _flat(other.recipe)
         keys = [key for key in sorted({*mine, *others}) if mine.get(key) != others.get(key)]
         names = sorted({*self.inputs, *other.inputs})
@@ -64,7 +64,7 @@ class Fingerprint(BaseModel):
 
 
 class Manifest(BaseModel):
-    """``seconds`` are those of the run that finished, which may have gone on from a killed one."""
+    """``seconds`` counts the run that finished; with ``resumed``, killed runs came before it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -76,7 +76,7 @@ class Manifest(BaseModel):
     outputs: dict[str, Output]
     counts: dict[str, Any]
     commit: str | None
-    """Of the code, `-dirty` appended where files had been changed; None outside a git checkout."""
+    """The code's commit, with `-dirty` if files had been changed; None outside a git checkout."""
     versions: dict[str, str]
     finished: str
     """UTC, ISO 8601."""
@@ -85,24 +85,27 @@ class Manifest(BaseModel):
 
 
 def read_manifest(folder: Path, made_by: str) -> Manifest:
-    """
+    """The manifest of the stage ``made_by``.
+
     Raises:
-        InputMissing: the stage ``made_by`` has not finished.
-        InputInvalid: the file is no manifest.
+        InputMissing: the stage has not finished.
+        InputInvalid: the file is not a manifest.
     """
     path = folder / FILE
     try:
         return Manifest.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
         raise InputMissing(
-            f"{path} is not there: run python -m training.{made_by} first, to its end"
+            f"{path} is missing: run python -m training.{made_by} first, to its end"
         ) from error
     except ValidationError as error:
-        raise InputInvalid(f"{path} is no manifest: run training.{made_by} again") from error
+        raise InputInvalid(
+            f"{path} is not a valid manifest: run training.{made_by} again"
+        ) from error
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """The file appears whole, on the disk, or not at all."""
+    """Write the file so that a crash leaves either the whole new file or the old state."""
     scratch = path.with_name(f".{path.name}.part")
     with scratch.open("w", encoding="utf-8") as file:
         file.write(text)
@@ -112,10 +115,10 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """Of a file; of a folder, over the names and hashes of all files in it.
+    """The hash of a file, or of a folder: over the names and hashes of all files in it.
 
     Raises:
-        InputMissing: there is nothing.
+        InputMissing: the path does not exist.
     """
     if path.is_dir():
         digest = hashlib.sha256()
@@ -158,7 +161,7 @@ def versions() -> dict[str, str]:
 def commit() -> str | None:
     command = ("git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
     try:
-        done = subprocess.run(  # noqa: S603  # fixed words
+        done = subprocess.run(  # noqa: S603  # a fixed command
             command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
         )
     except (OSError, subprocess.CalledProcessError):

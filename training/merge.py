@@ -1,11 +1,11 @@
-"""Merges the adapter into the base, and compares the copy on the disk with base + adapter.
+"""Merges the adapter into the base, and compares the saved model with base + adapter.
 
     python -m training.merge --recipe training/recipes/smoke.yaml
 
-Merged in float32, saved in bfloat16, read back. How far the copy's next-token distributions are
-from those of base + adapter in float32 is held against the noise floor: how far base + adapter,
-not merged, is from itself once it is computed in bfloat16. Where vLLM is installed, it must
-write the same greedy answers as transformers. Leaves ``model/``.
+The weights are merged in float32, saved in bfloat16, and loaded again. The KL divergence of the
+saved model from base + adapter in float32 is compared with the noise floor: the divergence of
+base + adapter in bfloat16. If vLLM is installed, it must give the same greedy answers as
+transformers. Writes ``model/``.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from training.splits import adapter_folder, papers_file, split_file
+from training.files import adapter_folder, papers_file, split_file
 from training.stage import Job, Stage, command
 
 MODEL = "model"
 
 
 def main(job: Job) -> Mapping[str, Any]:
-    from training.merging import merge
+    from training.merge_model import merge
 
     return merge(job, job.folder / MODEL)
 

@@ -1,17 +1,17 @@
-"""What a reviewer's decisions and probabilities are worth against what became of the papers.
+"""Metrics of a reviewer's decisions and probabilities against the papers' labels.
 
-Accuracy and F1 flatter whoever accepts everything where most papers were accepted. Beside them
-stand figures that do not: balanced accuracy, Matthews' and Cohen's coefficients, the F1 of
-rejections, and of the probabilities AUROC, Brier score and calibration error. The formulas are
-scikit-learn's and torchmetrics'.
+If most papers were accepted, accuracy and F1 favour a reviewer that accepts everything. So there
+are also balanced accuracy, Matthews' correlation coefficient, Cohen's kappa and the F1 of
+rejections, and for the probabilities AUROC, Brier score and calibration error. The formulas are
+those of scikit-learn and torchmetrics.
 
-A decision that could not be read is an answer of its own, ``NEITHER``: wrong whatever became of the
-paper, and in nobody's count of acceptances or rejections. So it lowers accuracy and recall, and
-leaves precision alone. This is the one place that says so.
+A decision that could not be parsed is a third answer, ``NEITHER``: it is always wrong, and counts
+neither as an acceptance nor as a rejection. So it lowers accuracy and recall, and does not change
+precision.
 
-Intervals are percentiles of resamples: papers drawn with replacement, a paper with all that belongs
-to it. In some resamples a figure has no value (AUROC, where all that were drawn are of one
-class); they are left out of its interval, and counted.
+Confidence intervals are percentiles of bootstrap resamples, drawn by paper with replacement. A
+resample in which a metric is undefined (AUROC with papers of one class only) is left out of the
+metric's interval, and counted.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 ACCEPT, REJECT, NEITHER = 1, 0, -1
 CALIBRATION_BINS = 10
-"""Bins of equal width; of the reliability diagram too."""
+"""Number of bins of equal width, also in the reliability diagram."""
 
 _DIGITS = 6
-"""In files; pages round once more."""
+"""Decimal places in files."""
 _OF_BOTH_CLASSES = ("balanced_accuracy", "mcc", "kappa", "auroc", "auroc_length_matched")
 _OF_PROBABILITIES = ("auroc", "auroc_length_matched", "brier", "calibration_error")
 
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """Papers in one order: what became of each, and what the reviewer said of it.
+    """Labels and a reviewer's answers, for papers in the same order; arrays of one length.
 
-    ``labels`` are ACCEPT or REJECT, ``answers`` also NEITHER; ``probabilities`` of acceptance are
-    NaN where there is none. ``strata`` number the papers' classes of length (:func:`strata_of`).
+    ``labels`` are ACCEPT or REJECT, ``answers`` also NEITHER. ``probabilities`` of acceptance are
+    NaN if missing. ``strata`` are the papers' length classes (:func:`strata_of`).
     """
 
     labels: Ints
@@ -64,7 +64,7 @@ class Outcomes:
     def __post_init__(self) -> None:
         sizes = {len(self.answers), len(self.probabilities), len(self.strata)}
         if sizes != {len(self.labels)} or sizes == {0}:
-            raise ValueError(f"{len(self.labels)} labels, and {sizes} of the rest")
+            raise ValueError(f"{len(self.labels)} labels, but other arrays of lengths {sizes}")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -77,8 +77,8 @@ class Outcomes:
             self.strata[picked],
         )
 
-    def dealt(self, picked: Ints) -> Outcomes:
-        """The same papers with other papers' answers."""
+    def permuted(self, picked: Ints) -> Outcomes:
+        """The same papers, each with the answer of the paper at ``picked``."""
         return replace(self, answers=self.answers[picked], probabilities=self.probabilities[picked])
 
 
@@ -88,7 +88,7 @@ def outcomes_of(
     probabilities: Sequence[float | None],
     strata: Ints | None = None,
 ) -> Outcomes:
-    """From plain values; without ``strata`` all papers count as of one length."""
+    """Outcomes from plain values; without ``strata``, all papers are in one length class."""
     answers = {"accept": ACCEPT, "reject": REJECT, None: NEITHER}
     return Outcomes(
         np.array(labels, dtype=np.int64),
@@ -99,16 +99,16 @@ def outcomes_of(
 
 
 def strata_of(lengths: Sequence[int], strata: int) -> Ints:
-    """Each paper's class of length, of ``strata`` that have about as many papers each."""
+    """Each paper's length class; the ``strata`` classes have about the same number of papers."""
     edges = np.quantile(lengths, np.linspace(0, 1, strata + 1)[1:-1])
     return np.digitize(lengths, edges).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A value with its interval, or the reason why there is none.
+    """A metric's value with its confidence interval, or the reason why it is undefined.
 
-    ``undefined`` counts the resamples in which it had no value.
+    ``undefined`` counts the resamples in which the metric was undefined.
     """
 
     value: float | None
@@ -128,9 +128,9 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Resampling:
-    """How intervals are made; the same papers are drawn wherever ``seed`` and number agree.
+    """The parameters of the bootstrap. Equal seeds and numbers of papers give equal resamples.
 
-    ``confidence`` is the share of the resamples' values between an interval's ends.
+    ``confidence`` is the coverage of an interval.
     """
 
     resamples: int
@@ -138,7 +138,7 @@ class Resampling:
     confidence: float = 0.95
 
     def picks(self, papers: int, stream: int = 0) -> Iterator[Ints]:
-        """Numbers of papers; each ``stream`` is independent of the others."""
+        """The resamples, as indices of papers; each ``stream`` is independent of the others."""
         generator = np.random.default_rng([self.seed, stream])
         for _ in range(self.resamples):
             yield generator.integers(0, papers, papers)
@@ -146,7 +146,7 @@ class Resampling:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Every figure of some outcomes: its value, NaN where there is none, and the resamples'."""
+    """Every metric's value (NaN if undefined), and its values in the resamples."""
 
     point: Mapping[str, float]
     samples: Mapping[str, Floats]
@@ -160,9 +160,9 @@ class Measured:
         }
 
     def less(self, other: Measured) -> dict[str, Figure]:
-        """How much higher each figure is than another reviewer's of the same papers.
+        """The differences to another reviewer's metrics on the same papers.
 
-        Both were resampled alike, so that the intervals are those of paired differences.
+        Both use the same resamples, so the intervals are those of paired differences.
         """
         return {
             name: _figure(
@@ -176,36 +176,36 @@ class Measured:
 
 
 def measured(outcomes: Outcomes, resampling: Resampling) -> Measured:
-    """The figures of a reviewer."""
-    drawn = [values_of(outcomes[picked]) for picked in resampling.picks(len(outcomes))]
-    samples = _columns(drawn)
+    """The metrics of a reviewer."""
+    resampled = [values_of(outcomes[picked]) for picked in resampling.picks(len(outcomes))]
+    samples = _columns(resampled)
     return Measured(values_of(outcomes), samples, _reasons(outcomes), resampling.confidence)
 
 
-def measured_by_chance(outcomes: Outcomes, resampling: Resampling) -> Measured:
-    """The figures of a reviewer whose answers are dealt to papers at random.
+def measured_at_random(outcomes: Outcomes, resampling: Resampling) -> Measured:
+    """The metrics of a reviewer whose answers are assigned to the papers at random.
 
-    It accepts as many, leaves as many unread and has the same probabilities, and knows nothing.
-    Values are the resamples' means: in each, papers and answers are drawn apart.
+    It has the same answers and probabilities, independent of the papers. A value is the mean over
+    the resamples, in each of which papers and answers are drawn independently.
     """
-    apart = zip(
+    pairs = zip(
         resampling.picks(len(outcomes)), resampling.picks(len(outcomes), stream=1), strict=True
     )
-    drawn = [values_of(outcomes[picked].dealt(other)) for picked, other in apart]
-    samples = _columns(drawn)
+    resampled = [values_of(outcomes[picked].permuted(other)) for picked, other in pairs]
+    samples = _columns(resampled)
     means = {name: _mean(values) for name, values in samples.items()}
     return Measured(means, samples, _reasons(outcomes), resampling.confidence)
 
 
 def values_of(outcomes: Outcomes) -> dict[str, float]:
-    """Every figure without an interval; NaN where it has no value."""
-    # The arrays are sound by their making, and looking again takes half of the time.
+    """Every metric without an interval; NaN if undefined."""
+    # The arrays are known to be valid, and scikit-learn's checks take half of the time.
     with config_context(skip_parameter_validation=True, assume_finite=True):
         return {**_of_decisions(outcomes), **_of_probabilities(outcomes)}
 
 
 def confusion(outcomes: Outcomes) -> dict[str, dict[str, int]]:
-    """Papers by what became of them, then by what was recommended."""
+    """Numbers of papers by their label, then by the reviewer's answer."""
     table = confusion_matrix(outcomes.labels, outcomes.answers, labels=[ACCEPT, REJECT, NEITHER])
     answers = ("accept", "reject", "unparsed")
     return {
@@ -226,7 +226,7 @@ def _of_decisions(outcomes: Outcomes) -> dict[str, float]:
         "recall": float(recall[0]),
         "f1": float(f1[0]),
         "accept_rate": float(np.mean(answers == ACCEPT)),
-        # balanced_accuracy_score is this mean, and warns of answers that are no class.
+        # balanced_accuracy_score is this mean, but warns of the answer NEITHER.
         "balanced_accuracy": float(np.mean(recall)),
         "mcc": float(matthews_corrcoef(labels, answers)) if two else math.nan,
         "kappa": float(cohen_kappa_score(labels, answers)) if two else math.nan,
@@ -237,7 +237,7 @@ def _of_decisions(outcomes: Outcomes) -> dict[str, float]:
 
 
 def _of_probabilities(outcomes: Outcomes) -> dict[str, float]:
-    """Of the papers that have one."""
+    """Metrics of the probabilities, for the papers that have one."""
     known = ~np.isnan(outcomes.probabilities)
     labels, probabilities = outcomes.labels[known], outcomes.probabilities[known]
     if not len(labels):
@@ -271,7 +271,7 @@ def _auroc(labels: Ints, scores: Floats) -> float:
 
 
 def _matched_auroc(labels: Ints, scores: Floats, strata: Ints) -> float:
-    """AUROC of pairs of papers of about one length: the strata's, weighted by their pairs."""
+    """AUROC among papers of about the same length: the mean over strata, weighted by pairs."""
     values, pairs = list[float](), list[int]()
     for stratum in np.unique(strata):
         within = strata == stratum
@@ -288,7 +288,7 @@ def _has_both_classes(labels: Ints) -> bool:
 
 
 def _reasons(outcomes: Outcomes) -> dict[str, str]:
-    """Why a figure has no value, for those that have none."""
+    """Why a metric is undefined, by its name; used only for those that are."""
     known = ~np.isnan(outcomes.probabilities)
     reasons = {
         "precision": "no paper was recommended for acceptance",
@@ -297,7 +297,7 @@ def _reasons(outcomes: Outcomes) -> dict[str, str]:
         "rejection_recall": "no paper was rejected",
         "rejection_f1": "no paper was rejected, and none recommended for rejection",
         "auroc": "the papers that have a probability are all of one class",
-        "auroc_length_matched": "no class of length holds both accepted and rejected papers",
+        "auroc_length_matched": "no length class has both accepted and rejected papers",
     }
     if not known.any():
         reasons |= dict.fromkeys(_OF_PROBABILITIES, "no paper has a probability")
@@ -307,8 +307,8 @@ def _reasons(outcomes: Outcomes) -> dict[str, str]:
     return reasons
 
 
-def _columns(drawn: Sequence[Mapping[str, float]]) -> dict[str, Floats]:
-    return {name: np.array([values[name] for values in drawn]) for name in drawn[0]}
+def _columns(resampled: Sequence[Mapping[str, float]]) -> dict[str, Floats]:
+    return {name: np.array([values[name] for values in resampled]) for name in resampled[0]}
 
 
 def _mean(samples: Floats) -> float:

@@ -19,29 +19,29 @@ _DPI = 150
 
 
 def reliability(path: Path, reviewers: Mapping[str, Outcomes]) -> None:
-    """Share of accepted papers against the probability told; dots grow with their papers."""
-    with _Plot(path, "probability of acceptance told", "share of papers accepted") as axes:
+    """Share of accepted papers against the predicted probability; a dot's area shows its papers."""
+    with _Plot(path, "predicted probability of acceptance", "share of papers accepted") as axes:
         axes.plot([0, 1], [0, 1], color="grey", linestyle=":", linewidth=1)
         for name, of in reviewers.items():
             labels, probabilities = _known(of)
             if not len(labels):
                 axes.plot([], [], label=f"{name}: no probabilities")
                 continue
-            accepted, told = calibration_curve(labels, probabilities, n_bins=CALIBRATION_BINS)
-            # Divided as calibration_curve does.
+            accepted, predicted = calibration_curve(labels, probabilities, n_bins=CALIBRATION_BINS)
+            # The same bins as in calibration_curve.
             inner = np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1]
             counts = np.bincount(np.searchsorted(inner, probabilities))
             error = values_of(of)["calibration_error"]
-            (line,) = axes.plot(told, accepted, label=f"{name} (error {error:.2f})")
+            (line,) = axes.plot(predicted, accepted, label=f"{name} (error {error:.2f})")
             sizes = 20 + 180 * counts[counts > 0] / len(labels)
-            axes.scatter(told, accepted, s=sizes, color=line.get_color(), clip_on=False)
+            axes.scatter(predicted, accepted, s=sizes, color=line.get_color(), clip_on=False)
         axes.set(xlim=(0, 1), ylim=(0, 1))
         axes.legend()
 
 
 def roc(path: Path, reviewers: Mapping[str, Outcomes]) -> None:
-    """Accepted papers found against rejected papers let through."""
-    with _Plot(path, "rejected papers let through", "accepted papers found") as axes:
+    """True positive rate against false positive rate; accepted papers are the positives."""
+    with _Plot(path, "false positive rate", "true positive rate") as axes:
         axes.plot([0, 1], [0, 1], color="grey", linestyle=":", linewidth=1)
         for name, of in reviewers.items():
             labels, probabilities = _known(of)
@@ -54,7 +54,7 @@ def roc(path: Path, reviewers: Mapping[str, Outcomes]) -> None:
 
 
 def accept_rates(path: Path, rates: Mapping[str, Mapping[str, float]]) -> None:
-    """By venue, then by who decided: the venue itself first."""
+    """Accept rates by venue, as bars: the venue's own first, then the reviewers'."""
     with _Plot(path, "", "share of papers accepted") as axes:
         venues = list(rates)
         who = list(next(iter(rates.values())))
@@ -68,14 +68,14 @@ def accept_rates(path: Path, rates: Mapping[str, Mapping[str, float]]) -> None:
 
 
 class _Plot:
-    """One pair of axes, saved to ``path`` at the end."""
+    """A figure with one pair of axes, saved to ``path`` on exit."""
 
     def __init__(self, path: Path, x: str, y: str) -> None:
         self._path = path
         self._labels = {"xlabel": x, "ylabel": y}
 
     def __enter__(self) -> Axes:
-        # Without pyplot there is no window system to choose, and nothing global.
+        # Without pyplot, no display backend is chosen and nothing is global.
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 

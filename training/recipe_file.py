@@ -1,4 +1,4 @@
-"""Reads a recipe's YAML file, and names the line and the key of what is wrong in it."""
+"""Reads a recipe's YAML file. Errors name the line and the key."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ _MEMBERS: dict[Any, type[Section]] = {
     "time": SplitByTime,
     "group": SplitByGroup,
 }
-"""By the words that tell the members of unions apart."""
+"""The members of the schema's unions, by their discriminator values."""
 
 
 def load_recipe(path: Path) -> Recipe:
     """Read and check a recipe.
 
     Raises:
-        RecipeError: it can't be read; or a key is unknown, missing or out of range: the file, the
-            line and the key are named, and for an unknown key those that there are.
+        RecipeError: it can't be read; or a key is unknown, missing or out of range. The message
+            names the file, the line and the key, and for an unknown key the allowed ones.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -55,15 +55,15 @@ def load_recipe(path: Path) -> Recipe:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "no YAML"
+        problem = getattr(error, "problem", None) or "not valid YAML"
         raise RecipeError(f"recipe {path}{line}: {problem}") from error
     try:
         return Recipe.model_validate(values if values is not None else {})
     except ValidationError as error:
         problems = error.errors(include_url=False, include_input=False)
-        # A misspelt key is missing, too: what is written there helps more.
+        # A misspelt key gives two errors; that of the unknown key is more helpful.
         unknown = [problem for problem in problems if problem["type"] == "extra_forbidden"]
-        raise RecipeError(_told(path, root, (unknown or problems)[0])) from error
+        raise RecipeError(_message(path, root, (unknown or problems)[0])) from error
 
 
 def recipe_sha256(path: Path) -> str:
@@ -71,7 +71,7 @@ def recipe_sha256(path: Path) -> str:
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
-    """Refuses a key that stands there twice, which YAML forbids and PyYAML lets pass."""
+    """Refuses duplicate keys, which YAML forbids and PyYAML accepts."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         seen = set()
@@ -79,13 +79,13 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc]
             name = self.construct_object(key, deep=True)
             if name in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"{name!r} stands there twice", key.start_mark
+                    None, None, f"duplicate key {name!r}", key.start_mark
                 )
             seen.add(name)
         return super().construct_mapping(node, deep)
 
 
-# YAML 1.2's and everybody's 2e-5, which YAML 1.1 takes for a string.
+# Numbers like 2e-5, which YAML 1.2 defines and YAML 1.1 reads as strings.
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+"),
@@ -93,8 +93,8 @@ _Loader.add_implicit_resolver(
 )
 
 
-def _told(path: Path, root: Any, problem: Any) -> str:
-    # Pydantic names the member of the union, which the file does not.
+def _message(path: Path, root: Any, problem: Any) -> str:
+    # Pydantic's location contains the member of a union, which is not a key in the file.
     loc = _untagged(problem["loc"])
     line = f", line {_line(root, loc)}" if root is not None else ""
     key = ".".join(map(str, loc))
@@ -104,21 +104,21 @@ def _told(path: Path, root: Any, problem: Any) -> str:
     allowed = sorted(_fields(problem["loc"][:-1]))
     near = difflib.get_close_matches(str(loc[-1]), allowed, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"recipe {path}{line}: unknown key {key!r}{hint} Allowed there: {', '.join(allowed)}."
+    return f"recipe {path}{line}: unknown key {key!r}{hint} Allowed keys: {', '.join(allowed)}."
 
 
 def _untagged(loc: Sequence[Any]) -> list[Any]:
-    return [part for place, part in enumerate(loc) if not _is_tag(loc, place)]
+    return [part for index, part in enumerate(loc) if not _is_tag(loc, index)]
 
 
-def _is_tag(loc: Sequence[Any], place: int) -> bool:
-    """Whether it is the word of a union's member, which follows the union's key or place."""
-    before = loc[place - 1] if place else ""
-    return loc[place] in _MEMBERS and (before == "split" or isinstance(before, int))
+def _is_tag(loc: Sequence[Any], index: int) -> bool:
+    """Whether the part of a location is a union's tag, which follows the union's key or index."""
+    before = loc[index - 1] if index else ""
+    return loc[index] in _MEMBERS and (before == "split" or isinstance(before, int))
 
 
 def _line(node: Any, loc: Iterable[Any]) -> int:
-    """Where the key stands; of a missing one, the section that it is missing in."""
+    """The line of a key, or of the section in which it is missing."""
     line: int = node.start_mark.line + 1
     for part in loc:
         if isinstance(node, yaml.MappingNode):
@@ -138,8 +138,8 @@ def _line(node: Any, loc: Iterable[Any]) -> int:
 def _fields(loc: Sequence[Any]) -> Iterable[str]:
     """The keys of the section at ``loc``."""
     model: Any = Recipe
-    for place, part in enumerate(loc):
-        if _is_tag(loc, place):
+    for index, part in enumerate(loc):
+        if _is_tag(loc, index):
             model = _MEMBERS[part]
         elif isinstance(part, str):
             annotation = model.model_fields[part].annotation

@@ -1,4 +1,4 @@
-"""Sections of a recipe that say where papers come from, and how they are divided."""
+"""The sections of a recipe about sources of papers, and about their split."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Section(BaseModel):
-    """Part of a recipe: an unknown key is refused."""
+    """Base of all sections. Unknown keys are refused."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
@@ -17,58 +17,59 @@ class Section(BaseModel):
 
 
 class PeerReadSource(Section):
-    """Papers of a PeerRead clone, parsed by its authors."""
+    """Papers from PeerRead, as parsed by its authors."""
 
     kind: Literal["peerread"]
     clone: Path | None = None
-    """Folder of a clone. None: the stage clones it, some gigabytes, next to its output."""
+    """Folder of a clone. None: the stage clones the repository (some gigabytes) into its folder."""
     commit: str | None = Field(None, pattern=r"^[0-9a-f]{40}$")
-    """What is cloned, or what the clone must be at. None: the newest; the manifest names it."""
+    """Commit to clone, or that the clone must be at. None: the newest, named in the manifest."""
     venues: tuple[str, ...] = Field(min_length=1)
-    """Folders of `data/`: `iclr_2017`, `acl_2017`, `conll_2016`."""
+    """Folders in `data/`, for example `iclr_2017`, `acl_2017`, `conll_2016`."""
     splits: tuple[Literal["train", "dev", "test"], ...] = Field(min_length=1)
     most: int | None = Field(None, ge=1)
-    """Most papers, drawn with the run's seed. None: all."""
+    """Maximum number of papers, sampled with the run's seed. None: all."""
 
 
 class OpenReviewSource(Section):
-    """Submissions of a venue on OpenReview, their PDFs read as the service reads PDFs."""
+    """Submissions to a venue on OpenReview. Their PDFs are read with the service's code."""
 
     kind: Literal["openreview"]
     venues: tuple[str, ...] = Field(min_length=1)
-    """Venue ids: `ICLR.cc/2019/Conference`."""
+    """Venue ids, for example `ICLR.cc/2019/Conference`."""
     url: str = "https://api.openreview.net"
-    """The API, version 1, which has ICLR up to 2023."""
+    """URL of the API, version 1, which has ICLR up to 2023."""
     most: int | None = Field(None, ge=1)
-    """Most papers of all venues together, drawn with the run's seed. None: all."""
+    """Maximum number of papers of all venues together, sampled with the run's seed. None: all."""
 
 
 class JsonlSource(Section):
-    """Papers of a file, one JSON a line, as `training/README.md` describes."""
+    """Papers in a JSON Lines file, in the format of `training/README.md`."""
 
     kind: Literal["jsonl"]
     path: Path
-    """A `.jsonl` or `.jsonl.gz`."""
+    """A `.jsonl` or `.jsonl.gz` file."""
     split: Literal["train", "val", "dev", "test"] = "train"
-    """What its rows are marked as."""
+    """The split of all its papers."""
     rating_scale: tuple[float, float] = (1.0, 10.0)
-    """The lowest and the highest rating that the venue's form allows."""
+    """The lowest and the highest possible rating of the venue."""
     most: int | None = Field(None, ge=1)
-    """Most papers, drawn with the run's seed, accepted and rejected as near to 1:1 as there are.
-    None: all."""
+    """Maximum number of papers, sampled with the run's seed, as many accepted as rejected if
+    possible. None: all."""
 
 
 class PapersSource(Section):
-    """Papers of one's own: their files, and a CSV with a line for each."""
+    """Your own papers: a CSV file with a line for each paper, and the papers' files."""
 
     kind: Literal["papers"]
     csv: Path
-    """Columns `pdf` or `text` (a file's path from the CSV's folder), and where there are such
-    `title`, `abstract`, `decision`, `rating`, `venue`, `split`, `id`, and any others."""
+    """Required column: `pdf` or `text`, the path of the file relative to the CSV's folder.
+    Optional: `title`, `abstract`, `decision`, `rating`, `venue`, `split`, `id`, and any others."""
     rating_scale: tuple[float, float] = (1.0, 10.0)
-    """The lowest and the highest rating that the venue's form allows."""
+    """The lowest and the highest possible rating of the venue."""
     most: int | None = Field(None, ge=1)
-    """As the JSONL source's."""
+    """Maximum number of papers, sampled with the run's seed, as many accepted as rejected if
+    possible. None: all."""
 
 
 Source = Annotated[
@@ -77,15 +78,15 @@ Source = Annotated[
 
 
 class SplitByColumn(Section):
-    """By what stands in a column."""
+    """Split by the value of a column."""
 
     by: Literal["column"]
     column: str = "split"
-    """`venue`, `split`, or a column of the source's own."""
+    """`venue`, `split`, or another column of the source."""
     val: tuple[str, ...] = ("val", "dev", "validation")
-    """What makes a paper one to validate with."""
+    """Values of papers for validation."""
     test: tuple[str, ...] = ("test",)
-    """What makes it one of the benchmark. All others are trained on."""
+    """Values of papers for the benchmark. All other papers are for training."""
 
     @property
     def has_test(self) -> bool:
@@ -93,14 +94,14 @@ class SplitByColumn(Section):
 
 
 class SplitByTime(Section):
-    """The newest papers are the benchmark, those before them validate."""
+    """Split by time: the newest papers are for the benchmark, those before them for validation."""
 
     by: Literal["time"]
     column: str
     """A year, a number, or a date as YYYY-MM-DD."""
     val_from: str = Field(coerce_numbers_to_str=True)
     test_from: str | None = Field(None, coerce_numbers_to_str=True)
-    """None: no paper becomes one of the benchmark."""
+    """None: no paper is added to the benchmark."""
 
     @property
     def has_test(self) -> bool:
@@ -108,12 +109,12 @@ class SplitByTime(Section):
 
 
 class SplitByGroup(Section):
-    """Papers with the same value of a column (a lab, a topic) are all in one split."""
+    """Split by group: papers with the same value in a column (a lab, a topic) stay together."""
 
     by: Literal["group"]
     column: str
     val_share: float = Field(0.15, gt=0, lt=1)
-    """Of the papers, about: whole groups are drawn with the run's seed until it is reached."""
+    """Approximate share of the papers; groups are sampled with the run's seed to reach it."""
     test_share: float = Field(0.15, ge=0, lt=1)
 
     @property
@@ -125,12 +126,12 @@ Split = SplitByColumn | SplitByTime | SplitByGroup
 
 
 class Collect(Section):
-    """Which papers prompts are made of, and which are kept for the benchmark."""
+    """The papers for training and for the benchmark."""
 
     sources: tuple[Source, ...] = ()
-    """Papers to train on; of two with one title, the first source's stays."""
+    """Papers for training. Of papers with the same title, the first is kept."""
     benchmark: tuple[Source, ...] = ()
-    """Papers of the benchmark. None of them, by title, gets among those to train on."""
+    """Papers of the benchmark. Papers with their titles are removed from the training papers."""
     split: Annotated[Split, Field(discriminator="by")] | None = None
-    """How the sources' papers are divided: those to test join the benchmark, those to validate are
-    what `filter` holds back. None: `filter` draws them."""
+    """How the sources' papers are split. Test papers are added to the benchmark; `filter` uses the
+    validation papers as its validation split. None: `filter` samples the validation split."""

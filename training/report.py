@@ -1,4 +1,4 @@
-"""Reviewed papers -> the benchmark's JSON: figures, and beside them what they must beat."""
+"""Computes the benchmark's metrics file: the reviewer's metrics, and those of the baselines."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from training.metrics import (
     Resampling,
     confusion,
     measured,
-    measured_by_chance,
+    measured_at_random,
     outcomes_of,
     strata_of,
 )
@@ -34,39 +34,39 @@ from training.rows import PaperRow, ReviewedRow, blinded_paper
 
 SHOWN = ("f1", "accuracy", "balanced_accuracy", "mcc", "auroc", "auroc_length_matched", "brier")
 CONTAMINATION = (
-    "public papers, with their reviews and decisions, are in what base models have read: those of "
-    "ICLR 2017 to 2021 in that of every current one. A good figure on such papers may be memory; "
-    "the newest papers' stand apart"
+    "base models are trained on public papers with their reviews and decisions, those of ICLR 2017 "
+    "to 2021 by every current one. A good result on such papers may come from memory; the newest "
+    "papers are also measured alone"
 )
 _YEAR = re.compile(r"(?:19|20)\d\d")
 ABOUT = {
-    "unparsed": "a decision that can't be read is wrong whatever became of the paper, and neither "
-    "an acceptance nor a rejection",
+    "unparsed": "a decision that can't be parsed is always wrong, and counts neither as an "
+    "acceptance nor as a rejection",
     "always_accept": "accepts every paper, with probability 1",
-    "same_rate_random": "the reviewer's own answers, dealt to the papers at random; values are the "
-    "resamples' means",
+    "same_rate_random": "the reviewer's own answers, assigned to the papers at random; values are "
+    "means over the resamples",
     "length_only": "logistic regression on the logarithm of the blinded paper's characters; "
     "accepts as many papers as the reviewer",
-    "bag_of_words": "logistic regression on TF-IDF of the blinded paper's words and pairs of them; "
+    "bag_of_words": "logistic regression on TF-IDF of the blinded paper's words and word pairs; "
     "accepts as many papers as the reviewer",
-    "auroc_length_matched": "AUROC of pairs of papers from one class of length, the classes "
-    "weighted by their pairs; length_only's own says what the classes leave of length",
-    "more_than": "the reviewer's figures less the baseline's, of the same resamples",
+    "auroc_length_matched": "AUROC within length classes, weighted by pairs of papers; that of "
+    "length_only shows how much length still differs within a class",
+    "more_than": "the reviewer's figures minus the baseline's, on the same resamples",
 }
 
 
 @dataclass(frozen=True)
-class Judged:
-    """The papers that have a label, and what became of them."""
+class LabelledPapers:
+    """The papers that have a label, with their labels."""
 
     papers: Sequence[PaperRow]
     labels: Sequence[Decision]
     unlabelled: Mapping[str, int]
-    """By venue, how many have none."""
+    """Number of papers without a label, by venue."""
 
     @cached_property
     def texts(self) -> Texts:
-        """The blinded papers in words; seconds for a hundred."""
+        """The blinded papers' texts. Takes seconds for a hundred papers."""
         return Texts([_text(paper) for paper in self.papers], self.truths)
 
     @property
@@ -74,124 +74,133 @@ class Judged:
         return np.array([label == "accept" for label in self.labels], dtype=np.int64)
 
 
-def judged(papers: Sequence[PaperRow], label: Label) -> Judged:
-    """The papers by the label that the recipe names.
+def labelled_papers(papers: Sequence[PaperRow], label: Label) -> LabelledPapers:
+    """Label the papers as the recipe says.
 
     Raises:
-        RecipeError: the label's source does not suit them.
-        InputInvalid: none has one.
+        RecipeError: the label needs thresholds that the recipe does not have.
+        InputInvalid: no paper has a label.
     """
     found = [(paper, label_of(paper, label)) for paper in papers]
-    kept = [(paper, is_) for paper, is_ in found if is_ is not None]
+    kept = [(paper, decision) for paper, decision in found if decision is not None]
     if not kept:
         raise InputInvalid(f"none of {len(papers)} papers has a label from source {label.source!r}")
-    return Judged(
+    return LabelledPapers(
         [paper for paper, _ in kept],
-        [is_ for _, is_ in kept],
-        Counter(paper.venue for paper, is_ in found if is_ is None),
+        [decision for _, decision in kept],
+        Counter(paper.venue for paper, decision in found if decision is None),
     )
 
 
-def outcomes(judged: Judged, rows: Sequence[ReviewedRow], length_classes: int) -> Outcomes:
-    """What the model said of the papers that have a label."""
-    of = {row.paper: row for row in rows}
-    answers = [of[paper.id] for paper in judged.papers]
+def outcomes(
+    labelled: LabelledPapers, rows: Sequence[ReviewedRow], length_classes: int
+) -> Outcomes:
+    """The model's answers for the papers that have a label."""
+    by_paper = {row.paper: row for row in rows}
+    answers = [by_paper[paper.id] for paper in labelled.papers]
     return outcomes_of(
-        [label == "accept" for label in judged.labels],
+        [label == "accept" for label in labelled.labels],
         [row.decision for row in answers],
         [row.probability for row in answers],
-        strata_of(judged.texts.lengths, length_classes),
+        strata_of(labelled.texts.lengths, length_classes),
     )
 
 
 @dataclass(frozen=True)
-class Rivals:
-    """What each reviewer is compared with; ``words`` and ``length`` are probabilities, or the
-    reason why there are none.
-    """
+class TextBaselines:
+    """The probabilities of the baselines that read the text, or the reasons why there are none."""
 
     words: Floats | str
     length: Floats | str
     fitted_to: str
 
 
-def rivals_of(judged: Judged, train: Judged | None, seed: int) -> Rivals:
-    """Length and words, fitted to ``train`` or to the benchmark itself. Seconds to a minute."""
-    reason = baselines.unfit((train or judged).truths)
+def fit_text_baselines(
+    labelled: LabelledPapers, train: LabelledPapers | None, seed: int
+) -> TextBaselines:
+    """Fit both baselines to ``train``, or to the benchmark itself. Takes up to a minute."""
+    reason = baselines.unusable_reason((train or labelled).truths)
     if reason:
-        return Rivals(reason, reason, f"nothing: {reason}")
+        return TextBaselines(reason, reason, f"nothing: {reason}")
     texts = train.texts if train else None
-    return Rivals(
-        baselines.by_words(judged.texts, texts, seed),
-        baselines.by_length(judged.texts, texts),
-        f"{len(train.papers)} papers to train on"
+    return TextBaselines(
+        baselines.by_words(labelled.texts, texts, seed),
+        baselines.by_length(labelled.texts, texts),
+        f"{len(train.papers)} training papers"
         if train
-        else "the benchmark: words by cross-validation, length in whole",
+        else "the benchmark (words with cross-validation, length without)",
     )
 
 
 def report(
-    judged: Judged,
+    labelled: LabelledPapers,
     rows: Sequence[ReviewedRow],
-    rivals: Rivals,
+    text_baselines: TextBaselines,
     base: Sequence[ReviewedRow] | None,
-    asked: Benchmark,
+    options: Benchmark,
     seed: int,
 ) -> dict[str, Any]:
-    """Everything that the metrics file holds but what the run was."""
-    resampling = Resampling(asked.bootstrap, seed, asked.confidence)
-    of = outcomes(judged, rows, asked.length_classes)
+    """The metrics file's content, without the part about the run."""
+    resampling = Resampling(options.bootstrap, seed, options.confidence)
+    of = outcomes(labelled, rows, options.length_classes)
     own = measured(of, resampling)
     beside: dict[str, Measured | str] = {
         "always_accept": measured(baselines.always_accept(of), resampling),
-        "same_rate_random": measured_by_chance(of, resampling),
+        "same_rate_random": measured_at_random(of, resampling),
     }
-    for name, told in (("length_only", rivals.length), ("bag_of_words", rivals.words)):
+    for name, probabilities in (
+        ("length_only", text_baselines.length),
+        ("bag_of_words", text_baselines.words),
+    ):
         beside[name] = (
-            told if isinstance(told, str) else measured(baselines.deciding(of, told), resampling)
+            probabilities
+            if isinstance(probabilities, str)
+            else measured(baselines.at_same_rate(of, probabilities), resampling)
         )
     if base is not None:
-        beside["base_model"] = measured(outcomes(judged, base, asked.length_classes), resampling)
+        beside["base_model"] = measured(
+            outcomes(labelled, base, options.length_classes), resampling
+        )
     return {
         "papers": len(of),
         "accepted": int(np.sum(of.labels)),
-        "unlabelled": dict(judged.unlabelled),
-        "label": asked.label.model_dump(mode="json"),
-        "mode": asked.mode,
+        "unlabelled": dict(labelled.unlabelled),
+        "label": options.label.model_dump(mode="json"),
+        "mode": options.mode,
         "models": sorted({row.model for row in rows}),
         "bootstrap": {
-            "resamples": asked.bootstrap,
+            "resamples": options.bootstrap,
             "seed": seed,
-            "confidence": asked.confidence,
+            "confidence": options.confidence,
             "method": "percentiles, papers drawn with replacement",
         },
         "about": ABOUT,
-        "baselines_fitted_to": rivals.fitted_to,
-        "length_classes": asked.length_classes,
+        "baselines_fitted_to": text_baselines.fitted_to,
+        "length_classes": options.length_classes,
         "decided_by": dict(Counter(row.decided_by or "nothing" for row in rows)),
         "confusion": confusion(of),
         "figures": _json(own.figures()),
-        "venues": {venue: _venue(of[picked], resampling) for venue, picked in _venues(judged)},
+        "venues": {venue: _venue(of[picked], resampling) for venue, picked in _venues(labelled)},
         "baselines": {name: _beside(own, other) for name, other in beside.items()},
-        "contamination": contamination(judged, of, asked, resampling),
+        "contamination": contamination(labelled, of, options, resampling),
         "speed": _speed(rows),
     }
 
 
 def contamination(
-    judged: Judged, of: Outcomes, asked: Benchmark, resampling: Resampling
+    labelled: LabelledPapers, of: Outcomes, options: Benchmark, resampling: Resampling
 ) -> dict[str, Any]:
-    """How old the papers are, and the figures of the newest alone."""
-    years = [_year(paper) for paper in judged.papers]
+    """The papers' years, and the metrics for the newest year alone."""
+    years = [_year(paper) for paper in labelled.papers]
     known = sorted({year for year in years if year is not None})
     found: dict[str, Any] = {
         "about": CONTAMINATION,
-        "base_read_until": asked.base_read_until,
+        "base_read_until": options.base_read_until,
         "years": {str(year): years.count(year) for year in known},
     }
-    if asked.base_read_until is not None:
+    if options.base_read_until is not None:
         found["may_have_been_read"] = sum(
-            year is not None and year <= asked.base_read_until for year in years
+            year is not None and year <= options.base_read_until for year in years
         )
     if known:
         newest = np.flatnonzero(np.array([year == known[-1] for year in years]))
@@ -200,7 +209,7 @@ def contamination(
 
 
 def _year(paper: PaperRow) -> int | None:
-    """Of its column ``year``, or of its venue's name."""
+    """The year in the paper's column ``year`` or in its venue's name."""
     match = _YEAR.search(paper.columns.get("year", "")) or _YEAR.search(paper.venue)
     return int(match[0]) if match else None
 
@@ -211,8 +220,8 @@ def _beside(own: Measured, other: Measured | str) -> dict[str, Any]:
     return {"figures": _json(other.figures()), "more_than": _json(own.less(other))}
 
 
-def _venues(judged: Judged) -> list[tuple[str, Ints]]:
-    names = np.array([paper.venue for paper in judged.papers])
+def _venues(labelled: LabelledPapers) -> list[tuple[str, Ints]]:
+    names = np.array([paper.venue for paper in labelled.papers])
     return [(str(venue), np.flatnonzero(names == venue)) for venue in np.unique(names)]
 
 
@@ -226,7 +235,7 @@ def _venue(of: Outcomes, resampling: Resampling) -> dict[str, Any]:
 
 
 def _speed(rows: Sequence[ReviewedRow]) -> dict[str, float | int]:
-    """``seconds_per_paper`` has waiting for other papers in it."""
+    """Token counts and times. ``seconds_per_paper`` includes waiting for other papers."""
     return {
         "papers": len(rows),
         "prompt_tokens": sum(row.prompt_tokens for row in rows),

@@ -1,4 +1,4 @@
-"""What the benchmark leaves of its reviews: metrics files, plots, and a table on the terminal."""
+"""Writes the benchmark's metrics files and plots, and prints a table."""
 
 from __future__ import annotations
 
@@ -10,48 +10,57 @@ import numpy as np
 from rich.table import Table
 
 from training import plots
-from training.baselines import deciding
+from training.baselines import at_same_rate
 from training.files import PLOTS, metrics_name, plot_name
 from training.manifest import write_atomically
 from training.metrics import ACCEPT, Outcomes
-from training.report import SHOWN, Judged, Rivals, outcomes, report, rivals_of
+from training.report import (
+    SHOWN,
+    LabelledPapers,
+    TextBaselines,
+    fit_text_baselines,
+    outcomes,
+    report,
+)
 from training.rows import ReviewedRow
 from training.stage import Job, stage_file
 
 
 def write_results(
     job: Job,
-    of: Judged,
-    train: Judged | None,
+    labelled: LabelledPapers,
+    train: LabelledPapers | None,
     reviewed: Mapping[str, Sequence[ReviewedRow]],
     served: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """Write everything; returns the counts for the manifest. Seconds to minutes of resampling."""
-    rivals = rivals_of(of, train, job.seed)
+    """Write all files; return the counts for the manifest. The bootstrap may take minutes."""
+    text_baselines = fit_text_baselines(labelled, train, job.seed)
     about = {"leaks": _leaks(job)}
     reports = {
-        model: _measure(job, model, of, reviewed, rivals, {**about, "as_served": served[model]})
+        model: _measure(
+            job, model, labelled, reviewed, text_baselines, {**about, "as_served": served[model]}
+        )
         for model in reviewed
     }
-    _plot(job, of, reviewed, rivals)
+    _plot(job, labelled, reviewed, text_baselines)
     _show(job, reports)
-    return _counts(of, reports)
+    return _counts(labelled, reports)
 
 
 def _measure(
     job: Job,
     model: str,
-    of: Judged,
+    labelled: LabelledPapers,
     reviewed: Mapping[str, Sequence[ReviewedRow]],
-    rivals: Rivals,
+    text_baselines: TextBaselines,
     about: Mapping[str, Any],
 ) -> dict[str, Any]:
-    asked = job.recipe.benchmark
+    options = job.recipe.benchmark
     base = reviewed.get("base") if model == "tuned" else None
     measured = {
-        "benchmark": asked.name,
+        "benchmark": options.name,
         "reviewer": model,
-        **report(of, reviewed[model], rivals, base, asked, job.seed),
+        **report(labelled, reviewed[model], text_baselines, base, options, job.seed),
         **about,
     }
     path = job.folder / metrics_name(job.recipe, model)
@@ -60,39 +69,49 @@ def _measure(
 
 
 def _leaks(job: Job) -> Any:
-    """What can be told of the papers without reading them: see :mod:`training.leaks`."""
+    """The result of :mod:`training.leaks` for the collected papers."""
     return json.loads(stage_file(job.recipe, "collect", "leaks.json").read_bytes())
 
 
 def _plot(
-    job: Job, of: Judged, reviewed: Mapping[str, Sequence[ReviewedRow]], rivals: Rivals
+    job: Job,
+    labelled: LabelledPapers,
+    reviewed: Mapping[str, Sequence[ReviewedRow]],
+    text_baselines: TextBaselines,
 ) -> None:
     classes = job.recipe.benchmark.length_classes
-    models = {model: outcomes(of, rows, classes) for model, rows in reviewed.items()}
+    models = {model: outcomes(labelled, rows, classes) for model, rows in reviewed.items()}
     one = next(iter(models.values()))
     others = {
-        name: deciding(one, told)
-        for name, told in (("length only", rivals.length), ("bag of words", rivals.words))
-        if not isinstance(told, str)
+        name: at_same_rate(one, probabilities)
+        for name, probabilities in (
+            ("length only", text_baselines.length),
+            ("bag of words", text_baselines.words),
+        )
+        if not isinstance(probabilities, str)
     }
     paths = [job.folder / plot_name(job.recipe, plot) for plot in PLOTS]
     plots.reliability(paths[0], models)
     plots.roc(paths[1], {**models, **others})
-    plots.accept_rates(paths[2], _accept_rates(of, models))
+    plots.accept_rates(paths[2], _accept_rates(labelled, models))
 
 
-def _accept_rates(of: Judged, models: Mapping[str, Outcomes]) -> dict[str, dict[str, float]]:
-    venues = np.array([paper.venue for paper in of.papers])
+def _accept_rates(
+    labelled: LabelledPapers, models: Mapping[str, Outcomes]
+) -> dict[str, dict[str, float]]:
+    venues = np.array([paper.venue for paper in labelled.papers])
     rates = {}
     for venue in np.unique(venues):
         within = venues == venue
-        told = {model: float(np.mean(o.answers[within] == ACCEPT)) for model, o in models.items()}
-        rates[str(venue)] = {"truth": float(np.mean(of.truths[within])), **told}
+        predicted = {
+            model: float(np.mean(o.answers[within] == ACCEPT)) for model, o in models.items()
+        }
+        rates[str(venue)] = {"truth": float(np.mean(labelled.truths[within])), **predicted}
     return rates
 
 
 def _show(job: Job, reports: Mapping[str, Mapping[str, Any]]) -> None:
-    """Each reviewer, then what stands beside the last of them."""
+    """Print the metrics of each reviewer, and of the baselines of the last one."""
     columns = {model: found["figures"] for model, found in reports.items()}
     *_, last = reports.values()
     for name, beside in last["baselines"].items():
@@ -112,11 +131,11 @@ def _cell(figure: Mapping[str, Any]) -> str:
     return f"{figure['value']:.2f} ({figure['low']:.2f} to {figure['high']:.2f})"
 
 
-def _counts(of: Judged, reports: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _counts(labelled: LabelledPapers, reports: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {
-        "papers": len(of.papers) + sum(of.unlabelled.values()),
-        "labelled": len(of.papers),
-        "accepted": int(np.sum(of.truths)),
+        "papers": len(labelled.papers) + sum(labelled.unlabelled.values()),
+        "labelled": len(labelled.papers),
+        "accepted": int(np.sum(labelled.truths)),
         **{f"unparsed: {model}": _unparsed(found) for model, found in reports.items()},
     }
 

@@ -1,4 +1,4 @@
-"""Reviews of many papers by the service's own engine and code, each kept once it is finished."""
+"""Reviews many papers with the service's engine and code. Finished reviews are cached."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ from app.review.report import ReviewReport
 from app.review.service import ReviewService, finished
 from app.settings import PREFIX, Settings, load_settings
 from training.errors import InputInvalid, RecipeError
-from training.jsonl import Appender, encoded, mend_tail, read_rows, write_rows
+from training.jsonl import Appender, drop_partial_line, encoded, read_rows, write_rows
 from training.recipe import Reviewing
 from training.rows import PaperRow, ReviewedRow, blinded_paper, unblinded_paper
 from training.stage import Job
 
 CACHE = "cache.jsonl"
-"""Reviews of all runs in a stage's folder: one is not generated again for another label, say."""
+"""File with the reviews of all runs in a stage's folder. They are used again, for example if only
+the label changes."""
 Launcher = Callable[[Settings], Launch]
-"""What starts the engine that the settings name: the service's, or a test's double."""
-_RECIPES_OWN = (
+"""Returns the function that starts the engine for these settings (tests have their own)."""
+_FROM_RECIPE = (
     "max_model_len",
     "prompt_tokens",
     "max_tokens",
@@ -42,64 +43,64 @@ _RECIPES_OWN = (
     "abstain_low",
     "abstain_high",
 )
-"""Settings that the recipe gives, or that would change the model's own answers."""
-_RECORDED = (*_RECIPES_OWN[:6], "top_k", "dtype", "vllm_args", "enable_prefix_caching")
-"""What a review depends on besides paper and model."""
+"""Settings that come from the recipe, or that would change the model's answers."""
+_RECORDED = (*_FROM_RECIPE[:6], "top_k", "dtype", "vllm_args", "enable_prefix_caching")
+"""Settings that a review depends on, besides the paper and the model."""
 
 
-def reviewing_settings(asked: Reviewing, **engine: object) -> Settings:
-    """The service's settings: the recipe's, and what it does not say as in the environment.
+def reviewing_settings(options: Reviewing, **engine: object) -> Settings:
+    """The service's settings: those of the recipe, and all others from the environment.
 
     Raises:
-        ConfigurationError: a ``REVIEWER_`` variable is wrong.
-        RecipeError: one says what the recipe does.
+        ConfigurationError: a ``REVIEWER_`` variable is invalid.
+        RecipeError: a variable sets what must come from the recipe.
     """
     given = load_settings()
-    for name in _RECIPES_OWN:
+    for name in _FROM_RECIPE:
         if name in given.model_fields_set:
             raise RecipeError(
-                f"{PREFIX}{name.upper()} is set: the recipe says how papers are reviewed, and "
-                "without calibration, abstaining and templates of one's own; unset it"
+                f"{PREFIX}{name.upper()} is set; unset it: the recipe says how papers are "
+                "reviewed, without a calibration, an abstain band or custom templates"
             )
     recipe = {
-        "max_model_len": asked.max_model_len,
-        "prompt_tokens": asked.prompt_tokens,
-        "max_tokens": asked.max_tokens,
-        "temperature": asked.temperature,
-        "top_p": asked.top_p,
-        "review_format": asked.format,
-        "max_num_seqs": asked.concurrency,
+        "max_model_len": options.max_model_len,
+        "prompt_tokens": options.prompt_tokens,
+        "max_tokens": options.max_tokens,
+        "temperature": options.temperature,
+        "top_p": options.top_p,
+        "review_format": options.format,
+        "max_num_seqs": options.concurrency,
     }
     return Settings.model_validate({**given.model_dump(), **recipe, **engine})
 
 
-def as_served(asked: Reviewing, settings: Settings) -> dict[str, Any]:
-    """How papers are reviewed, for the report, and for who serves the model as it was measured."""
+def as_served(options: Reviewing, settings: Settings) -> dict[str, Any]:
+    """How the papers are reviewed, for the report: serve the model so to get the same results."""
     recorded = settings.model_dump(mode="json", include=set(_RECORDED))
-    return {"mode": asked.mode, "samples": asked.samples, **recorded}
+    return {"mode": options.mode, "samples": options.samples, **recorded}
 
 
 def review_papers(
     job: Job,
     papers: Sequence[PaperRow],
-    asked: Reviewing,
+    options: Reviewing,
     launch: Launch,
     settings: Settings,
     content: str,
     path: Path,
 ) -> list[ReviewedRow]:
-    """One row for each paper, in their order; ``path`` gets them.
+    """Review the papers; write a row for each to ``path``, and return the rows in the same order.
 
-    ``content`` says which model it is. What was generated before of the same paper, model and
-    settings is taken from the folder's cache.
+    ``content`` identifies the model. Reviews of the same paper, model and settings are taken from
+    the folder's cache.
 
     Raises:
-        InputInvalid: a paper has no text; found before any is reviewed.
+        InputInvalid: a paper has no text; checked before any paper is reviewed.
         ReviewerError: the engine does not start or fails, or a paper can't be reviewed.
     """
     for paper in papers:
         blinded_paper(paper)
-    keys = {paper.id: _key(paper, content, as_served(asked, settings)) for paper in papers}
+    keys = {paper.id: _key(paper, content, as_served(options, settings)) for paper in papers}
     cache = job.folder / CACHE
     done = {row.key: row for row in _kept(cache)}
     left = [paper for paper in papers if keys[paper.id] not in done]
@@ -115,7 +116,7 @@ def review_papers(
             advance()
 
         if left:
-            asyncio.run(_review_all(left, asked, launch, settings, keep))
+            asyncio.run(_review_all(left, options, launch, settings, keep))
     rows = [_labelled(done[keys[paper.id]], paper) for paper in papers]
     write_rows(path, rows)
     return rows
@@ -128,7 +129,7 @@ def _key(paper: PaperRow, content: str, served: Mapping[str, Any]) -> str:
 
 
 def _labelled(row: ReviewedRow, paper: PaperRow) -> ReviewedRow:
-    """What is known of a paper may have changed since it was reviewed."""
+    """The row with the paper's current label and ratings: a cached row may have old ones."""
     return msgspec.structs.replace(
         row,
         paper=paper.id,
@@ -140,13 +141,13 @@ def _labelled(row: ReviewedRow, paper: PaperRow) -> ReviewedRow:
 
 
 def _kept(path: Path) -> Iterator[ReviewedRow]:
-    mend_tail(path)
+    drop_partial_line(path)
     return read_rows(path, ReviewedRow) if path.exists() else iter(())
 
 
 async def _review_all(
     papers: Sequence[PaperRow],
-    asked: Reviewing,
+    options: Reviewing,
     launch: Launch,
     settings: Settings,
     keep: Callable[[ReviewedRow], None],
@@ -161,22 +162,22 @@ async def _review_all(
 
             async def work() -> None:
                 for paper in queue:
-                    keep(await _review_one(service, paper, asked))
+                    keep(await _review_one(service, paper, options))
 
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    for _ in range(min(asked.concurrency, len(papers))):
+                    for _ in range(min(options.concurrency, len(papers))):
                         tasks.create_task(work())
             except ExceptionGroup as group:
-                # The first failure ends the others: it is the one to tell.
+                # The first failure has cancelled the other tasks.
                 raise group.exceptions[0] from group
     finally:
         await supervisor.stop()
 
 
-async def _review_one(service: ReviewService, paper: PaperRow, asked: Reviewing) -> ReviewedRow:
-    """As the service reviews a paper that is sent as text, blinding included."""
-    parameters = ReviewParameters(mode=asked.mode, samples=asked.samples)
+async def _review_one(service: ReviewService, paper: PaperRow, options: Reviewing) -> ReviewedRow:
+    """Review a paper as if it were sent to the service as text; the service blinds it."""
+    parameters = ReviewParameters(mode=options.mode, samples=options.samples)
     source: Paper = unblinded_paper(paper)
     began = time.perf_counter()
     try:

@@ -1,4 +1,4 @@
-"""What the stages' files hold, one row a line: stages meet only through these."""
+"""The rows of the JSON Lines files that the stages exchange."""
 
 from __future__ import annotations
 
@@ -23,47 +23,47 @@ class _Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class SectionRow(_Row, frozen=True):
-    """A section as the source divides the paper."""
+    """A section of a paper, as the source divides it."""
 
     heading: str
     text: str
 
 
 class HumanReview(_Row, frozen=True):
-    """A review that came with the paper. Numbers are on the source's own scales."""
+    """A human review of the paper. Ratings are on the source's own scales."""
 
     text: str
     meta: bool = False
-    """Written by an area chair; it may tell the decision."""
+    """Whether it is a meta-review by an area chair, which may state the decision."""
     rating: float | None = None
     confidence: float | None = None
     scores: dict[str, float] = {}
-    """Aspects by the source's names: clarity, impact, originality."""
+    """Ratings of aspects, by the source's names: clarity, impact, originality."""
 
 
 class PaperRow(_Row, frozen=True):
-    """A paper, not yet blinded, and what people thought of it."""
+    """A paper before blinding, with its human reviews."""
 
     id: str
-    """`<source>/<venue>/<the source's own id>`."""
+    """`<source>/<venue>/<id in the source>`."""
     source: Literal["peerread", "openreview", "jsonl", "papers"]
     venue: str
     split: str
-    """The source's own (train, dev, test), or what the recipe's `collect.split` says."""
+    """The source's split (train, dev, test), or that of the recipe's `collect.split`."""
     title: str
     abstract: str
     sections: tuple[SectionRow, ...]
     decision: Decision | None
-    """The venue's official one; None where it published none."""
+    """The venue's official decision; None if it is not public."""
     decision_source: str
-    """Where that is written; why there is none, where there is none."""
+    """Where the decision is stated, or why there is none."""
     ratings: tuple[float, ...]
-    """Of all reviews but meta-reviews that have one."""
+    """The ratings of all reviews except meta-reviews."""
     rating_scale: tuple[float, float]
-    """The lowest and the highest rating that the venue's form allows."""
+    """The lowest and the highest possible rating of the venue."""
     reviews: tuple[HumanReview, ...] = ()
     columns: dict[str, str] = {}
-    """What else the source says of it."""
+    """Other columns of the source."""
 
     @property
     def mean_rating(self) -> float | None:
@@ -71,11 +71,11 @@ class PaperRow(_Row, frozen=True):
 
 
 class TaughtRow(_Row, frozen=True):
-    """What the teacher answered for one paper. ``text`` is without its thinking."""
+    """The teacher's answer for one paper. ``text`` does not contain its thinking."""
 
     paper: str
     prompt_sha256: str
-    """Of the request: model, prompt and sampling."""
+    """Hash of the request: model, prompt and sampling parameters."""
     teacher: str
     text: str
     finish_reason: str
@@ -85,21 +85,21 @@ class TaughtRow(_Row, frozen=True):
 
 
 class ReviewRow(_Row, frozen=True):
-    """A target to learn: the review ``text`` of the paper with the id ``paper``."""
+    """A training target: the review ``text`` of the paper with the id ``paper``."""
 
     id: str
     paper: str
     source: Literal["teacher", "human", "decision"]
     text: str
-    """The whole completion, its last line the verdict."""
+    """The whole completion; its last line is the verdict."""
     decision: Decision
-    """What that line says."""
+    """The decision in the verdict line."""
     official: Decision | None
-    """What became of the paper."""
+    """The venue's decision."""
 
 
 class ReviewedRow(_Row, frozen=True):
-    """What a model said of one paper, beside what people did."""
+    """A model's review of one paper, with the paper's official decision and ratings."""
 
     paper: str
     venue: str
@@ -108,28 +108,28 @@ class ReviewedRow(_Row, frozen=True):
     mean_rating: float | None
     model: str
     decision: Decision | None
-    """None where the text states none and the model can't be asked."""
+    """None if the review states no decision and there is no probability."""
     decided_by: Literal["review_line", "probe"] | None
-    """As the service's `verdict.source`."""
+    """The service's `verdict.source`."""
     probability: float | None
-    """Of acceptance, as the model has it."""
+    """The model's probability of acceptance, not calibrated."""
     samples: tuple[float, ...]
     text: str
-    """The review, whole; empty where only the verdict was read."""
+    """The whole review; empty in mode `verdict`."""
     finish_reason: str
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
     truncated: int
-    """Sections that the model has not seen whole."""
+    """Number of sections that were cut to fit the prompt."""
     seconds: float
-    """From the paper's sending to its verdict, others being under way."""
+    """Time from the request to the verdict, with other papers in progress."""
     key: str
-    """Of all that the review depends on: the paper's text, the model, and how it was asked."""
+    """Hash of everything that the review depends on: the paper's text, the model, the settings."""
 
 
 class Rejected(_Row, frozen=True):
-    """What a stage left out, and why."""
+    """A row that a stage left out, with the reason."""
 
     id: str
     paper: str
@@ -140,29 +140,29 @@ class Rejected(_Row, frozen=True):
 
 
 def load_papers(path: Path) -> dict[str, PaperRow]:
-    """The papers of a file, by their ids, in its order.
+    """The papers of a file by their ids, in the order of the file.
 
     Raises:
-        InputMissing, InputInvalid: see :func:`training.jsonl.read_rows`; or an id stands there
-            twice.
+        InputMissing: there is no such file.
+        InputInvalid: a line is not a paper, or an id occurs twice.
     """
     papers: dict[str, PaperRow] = {}
     for number, row in enumerate(read_rows(path, PaperRow), 1):
         if row.id in papers:
-            raise InputInvalid(f"{path}, line {number}: the id {row.id!r} for the second time")
+            raise InputInvalid(f"{path}, line {number}: duplicate id {row.id!r}")
         papers[row.id] = row
     return papers
 
 
 def unblinded_paper(row: PaperRow) -> Paper:
-    """The paper as it would be sent to the service, which blinds it."""
+    """The paper as a client would send it to the service, which blinds it."""
     return paper_from_sections(
         row.title, row.abstract, [(part.heading, part.text) for part in row.sections]
     )
 
 
 def blinded_paper(row: PaperRow) -> Paper:
-    """The paper as the service would see it, blinded.
+    """The paper, blinded as in the service.
 
     Raises:
         InputInvalid: it has no text.
@@ -174,7 +174,7 @@ def blinded_paper(row: PaperRow) -> Paper:
 
 
 def title_key(title: str) -> str:
-    """Equal for titles that differ in case, accents, punctuation or spaces only."""
+    """A key that is equal for titles that differ only in case, accents, punctuation or spaces."""
     plain = unicodedata.normalize("NFKD", title).casefold()
     words = re.findall(r"[^\W_]+", "".join(c for c in plain if not unicodedata.combining(c)))
     return "".join(words)

@@ -1,9 +1,10 @@
-"""Tunes the base on the reviews: LoRA on all linear projections of the language model.
+"""Fine-tunes the base on the reviews, with LoRA on all linear layers of the language model.
 
     python -m training.sft --recipe training/recipes/smoke.yaml
 
-With CUDA and Unsloth by Unsloth, elsewhere by transformers and PEFT; TRL trains either. The loss is
-on the review only. Leaves ``adapter/``; a killed run goes on from its last whole checkpoint.
+The model is opened by Unsloth if it and CUDA are available, otherwise by transformers and PEFT, and
+trained by TRL. The loss is computed on the review only. Writes ``adapter/``. A run that was killed
+resumes from its last complete checkpoint.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from statistics import median
 from typing import Any
 
 from training.errors import CheckFailed
-from training.splits import ADAPTER, examples_of, papers_file, split_file
+from training.examples import examples_of
+from training.files import ADAPTER, papers_file, split_file
 from training.stage import Job, Stage, command
 
 CHECKPOINTS = "checkpoints"
@@ -25,8 +27,8 @@ _KIB_PER_GIB = 2**20
 
 def main(job: Job) -> Mapping[str, Any]:
     recipe, sft = job.recipe, job.recipe.sft
-    # First of all: Unsloth must be imported before transformers, which the rest imports.
-    by_unsloth = unsloth_is_meant(sft.backend)
+    # Unsloth must be imported before transformers, which the other imports here import.
+    by_unsloth = uses_unsloth(sft.backend)
     if by_unsloth:
         from training.lora_unsloth import open_model
     else:
@@ -51,9 +53,9 @@ def main(job: Job) -> Mapping[str, Any]:
     if checkpoint:
         job.say(f"sft: from {checkpoint}")
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    # Not where the base lies on this machine: the adapter is for others, too.
+    # The base's name and not its folder on this machine: the adapter will be published.
     model.peft_config["default"].base_model_name_or_path = recipe.model.base
-    # Embeddings are not trained; to find out for itself PEFT would look for the base by that name.
+    # Embeddings are not trained. Without the argument, PEFT would look up the base by its name.
     model.save_pretrained(job.folder / ADAPTER, save_embedding_layers=False)
     tokenizer.save_pretrained(job.folder / ADAPTER)
     trainable, parameters = model.get_nb_trainable_parameters()
@@ -73,11 +75,12 @@ def main(job: Job) -> Mapping[str, Any]:
     return counts
 
 
-def unsloth_is_meant(backend: str) -> bool:
-    """Whether Unsloth is asked for, or can be had.
+def uses_unsloth(backend: str) -> bool:
+    """Whether Unsloth is to be used (``backend`` is a value of ``sft.backend``).
 
     Raises:
-        CheckFailed: it is asked for and can't run here; or it comes too late in this process.
+        CheckFailed: the recipe requires Unsloth and it can't run here; or transformers was already
+            imported in this process.
     """
     if backend == "trl":
         return False
@@ -86,10 +89,10 @@ def unsloth_is_meant(backend: str) -> bool:
     installed = importlib.util.find_spec("unsloth") is not None
     if not (installed and torch.cuda.is_available()):
         if backend == "unsloth":
-            lacking = (
+            problem = (
                 "is not installed: pip install '.[unsloth]'" if not installed else "needs CUDA"
             )
-            raise CheckFailed(f"sft.backend is 'unsloth', which {lacking}")
+            raise CheckFailed(f"sft.backend is 'unsloth', which {problem}")
         return False
     if "transformers" in sys.modules and "unsloth" not in sys.modules:
         raise CheckFailed("transformers was imported before Unsloth: run the stage by its command")
@@ -97,7 +100,7 @@ def unsloth_is_meant(backend: str) -> bool:
 
 
 def measured(log: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """What the trainer's log tells of all steps, those before a kill included."""
+    """Losses and speed of all steps, including those before a kill, from the trainer's log."""
     steps = [entry for entry in log if "loss" in entry]
     seconds = [entry["seconds"] for entry in steps]
     return {
@@ -112,7 +115,7 @@ def measured(log: Sequence[Mapping[str, float]]) -> dict[str, Any]:
 
 
 def _peak_memory_gib() -> float:
-    """The GPU's where there is one, else this process's."""
+    """Peak memory of the GPU if there is one, otherwise of this process."""
     import torch
 
     if torch.cuda.is_available():

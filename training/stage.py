@@ -1,8 +1,8 @@
-"""What every stage shares: its command line, output folder, manifest, and going on after a kill.
+"""The framework of all stages: command line, output folder, manifest, and resuming after a kill.
 
 A stage writes to ``<run.output>/<stage>/``: its data first, ``manifest.json`` last. With a manifest
-from the same recipe sections and inputs it has nothing to do. Without one, ``begun.json`` tells
-whether what lies there can be gone on from.
+from the same recipe sections and inputs, there is nothing to do. Without one, ``begun.json`` shows
+whether an interrupted run in the folder can be resumed.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ _BEGUN = "begun.json"
 
 @dataclass(frozen=True)
 class Stage:
-    """``main`` makes the outputs, and returns counts for the manifest.
+    """A stage. ``main`` writes the outputs and returns counts for the manifest.
 
-    ``sections`` of the recipe are what the output depends on, besides the seed. ``inputs`` are all
-    files and folders that it reads; one in another stage's folder means that this stage must have
-    finished. ``keeps`` are files in the output folder that outlive ``--again``. A section may be
-    one key of it: ``sft.max_length``.
+    ``sections`` are the parts of the recipe that the output depends on (besides the seed): a
+    section, or a key such as ``sft.max_length``. ``inputs`` are all files and folders that are
+    read; a stage whose folder contains one must have finished. ``keeps`` are files in the output
+    folder that ``--again`` does not delete.
     """
 
     name: Name
@@ -73,16 +73,16 @@ class Stage:
     main: Callable[[Job], Mapping[str, Any]]
     keeps: Sequence[str] = ()
     analysis: Sequence[str] = ()
-    """Keys of the recipe, their sections with them, that may change: ``main`` runs again then, with
-    what ``keeps`` names."""
+    """Keys of the recipe, for example ``benchmark.label``, that may change without ``--again``:
+    ``main`` then runs again and can use the files of ``keeps``."""
 
 
 @dataclass
 class Job:
-    """One run of a stage, as its ``main`` sees it.
+    """One run of a stage; the argument of its ``main``.
 
-    ``resumed`` tells that ``folder`` may hold what an earlier run, killed, of the same recipe and
-    inputs has left.
+    With ``resumed``, ``folder`` contains what an interrupted run of the same recipe and inputs has
+    written.
     """
 
     recipe: Recipe
@@ -106,7 +106,7 @@ class Job:
     def track(
         self, items: Iterable[Item], description: str, total: int | None = None
     ) -> Iterator[Item]:
-        """The items, with a bar of how many have been worked on."""
+        """Iterate over the items with a progress bar."""
         if total is None and isinstance(items, Sequence):
             total = len(items)
         with self.progress(description, total) as advance:
@@ -118,7 +118,7 @@ class Job:
     def progress(
         self, description: str, total: int | None, done: int = 0
     ) -> Iterator[Callable[..., None]]:
-        """A bar; what it yields moves it: ``advance(by=1, note="")``."""
+        """A progress bar, moved by the function that is yielded: ``advance(by=1, note="")``."""
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -139,10 +139,10 @@ class Job:
 
 
 def run_stage(stage: Stage, recipe_file: Path, *, again: bool = False) -> Manifest:
-    """Run a stage, go on with one that was killed, or find that it is done.
+    """Run a stage, or resume an interrupted run, unless it is already done; return its manifest.
 
     Raises:
-        TrainingError: in words for a person.
+        TrainingError: the stage can't run, or it failed.
     """
     recipe = load_recipe(recipe_file)
     folder = recipe.folder(stage.name)
@@ -154,7 +154,7 @@ def run_stage(stage: Stage, recipe_file: Path, *, again: bool = False) -> Manife
         with FileLock(folder / ".lock", timeout=0):
             return _run_locked(stage, recipe, recipe_file, Job(recipe, folder), again)
     except Timeout as error:
-        raise OutputInTheWay(f"another training.{stage.name} is at work in {folder}") from error
+        raise OutputInTheWay(f"another training.{stage.name} is running in {folder}") from error
 
 
 def _run_locked(stage: Stage, recipe: Recipe, recipe_file: Path, job: Job, again: bool) -> Manifest:
@@ -165,7 +165,7 @@ def _run_locked(stage: Stage, recipe: Recipe, recipe_file: Path, job: Job, again
             job.say(f"{stage.name}: up to date in {job.folder}")
             return done
     job.resumed = _begin(stage, job.folder, made_from, again)
-    job.say(f"{stage.name}: {'going on' if job.resumed else 'begins'} in {job.folder}")
+    job.say(f"{stage.name}: {'resuming' if job.resumed else 'starting'} in {job.folder}")
     need = needs(stage.name, recipe)
     if need:
         job.say(f"{stage.name}: memory: {need}")
@@ -215,7 +215,11 @@ def _check_made(recipe: Recipe, path: Path) -> None:
 
 
 def _check_unchanged(recipe: Recipe, path: Path, sha256: str) -> None:
-    """That a stage's output is still what the stage wrote."""
+    """Check that an output of another stage has not been changed since.
+
+    Raises:
+        InputInvalid: it has.
+    """
     if not path.is_relative_to(recipe.run.output):
         return
     made_by = path.relative_to(recipe.run.output).parts[0]
@@ -229,16 +233,16 @@ def _check_unchanged(recipe: Recipe, path: Path, sha256: str) -> None:
             lines = file.readlines()
         if lines and not lines[-1].endswith(b"\n"):
             raise InputInvalid(
-                f"{path}, line {len(lines)}: the line is cut off; {made_by} wrote "
+                f"{path}, line {len(lines)}: the line is truncated; {made_by} wrote "
                 f"{written.lines} lines: {again}"
             )
         if len(lines) < written.lines:
-            raise InputInvalid(f"{path} ends after line {len(lines)} of {written.lines}: {again}")
-    raise InputInvalid(f"{path} is no longer what {made_by} wrote: {again}")
+            raise InputInvalid(f"{path} has only {len(lines)} of {written.lines} lines: {again}")
+    raise InputInvalid(f"{path} was changed after {made_by} wrote it: {again}")
 
 
 def _finished(stage: Stage, folder: Path, made_from: Fingerprint) -> Manifest | None:
-    """The manifest of an earlier run of the same, its outputs still there."""
+    """The manifest of an earlier run with the same fingerprint, if its outputs still exist."""
     if not (folder / FILE).exists():
         return None
     manifest = read_manifest(folder, stage.name)
@@ -248,7 +252,7 @@ def _finished(stage: Stage, folder: Path, made_from: Fingerprint) -> Manifest | 
 
 
 def _begin(stage: Stage, folder: Path, made_from: Fingerprint, again: bool) -> bool:
-    """Prepare the output folder; whether there is a killed run to go on from."""
+    """Prepare the output folder; return whether it has an interrupted run to resume."""
     begun = folder / _BEGUN
     if again:
         _clear(folder, keeps=stage.keeps)
@@ -256,7 +260,7 @@ def _begin(stage: Stage, folder: Path, made_from: Fingerprint, again: bool) -> b
         try:
             before = Fingerprint.model_validate_json(begun.read_bytes())
         except ValidationError as error:
-            raise OutputInTheWay(f"{begun} is damaged: begin anew with --again") from error
+            raise OutputInTheWay(f"{begun} is damaged: start over with --again") from error
         if not _check_same(stage, folder, made_from, before):
             return True
     (folder / FILE).unlink(missing_ok=True)
@@ -265,10 +269,10 @@ def _begin(stage: Stage, folder: Path, made_from: Fingerprint, again: bool) -> b
 
 
 def _check_same(stage: Stage, folder: Path, now: Fingerprint, before: Fingerprint) -> bool:
-    """Whether the analysis alone is to be another.
+    """Whether the fingerprints differ, in keys of ``analysis`` only.
 
     Raises:
-        OutputInTheWay: more than that differs.
+        OutputInTheWay: they differ in other keys or in inputs.
     """
     differing = now.differences(before)
     others = [
@@ -279,8 +283,8 @@ def _check_same(stage: Stage, folder: Path, now: Fingerprint, before: Fingerprin
     if others:
         kept = f" ({', '.join(stage.keeps)} is kept)" if stage.keeps else ""
         raise OutputInTheWay(
-            f"{folder} is from another recipe or other inputs ({', '.join(others)}): give the "
-            f"run another output folder, or make this stage anew with --again{kept}"
+            f"{folder} is from another recipe or other inputs ({', '.join(others)}): use another "
+            f"output folder for the run, or redo this stage with --again{kept}"
         )
     return bool(differing)
 
@@ -301,7 +305,7 @@ def command(stage: Stage) -> None:
     def run(
         recipe: Annotated[Path, typer.Option(help="The run's YAML file.")],
         again: Annotated[
-            bool, typer.Option("--again", help="Make the output anew, whatever is there.")
+            bool, typer.Option("--again", help="Redo the stage even if it has output.")
         ] = False,
     ) -> None:
         logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
@@ -325,10 +329,10 @@ def stage_file(recipe: Recipe, stage: Name, name: str) -> Path:
 
 
 def section_of(recipe: Recipe, name: str) -> Any:
-    """An optional section that a stage can't do without.
+    """An optional section of the recipe that this stage needs.
 
     Raises:
-        RecipeError: the recipe has none.
+        RecipeError: the recipe does not have it.
     """
     section = getattr(recipe, name)
     if section is None:
@@ -337,7 +341,8 @@ def section_of(recipe: Recipe, name: str) -> Any:
 
 
 def required(rows: Sequence[Item], path: Path, what: str) -> Sequence[Item]:
-    """
+    """The rows.
+
     Raises:
         InputInvalid: there are none.
     """

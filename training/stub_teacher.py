@@ -1,7 +1,7 @@
-"""A teacher that costs nothing and knows nothing: made-up reviews, over HTTP, in two protocols.
+"""A local server with made-up reviews, for the smoke recipe (``teach.provider: stub``) and tests.
 
-For the smoke recipe (``teach.provider: stub``) and for tests. It speaks OpenAI's chat completions
-and Vertex AI's generateContent, with the thinking that real teachers send along.
+It implements OpenAI's chat completions and Vertex AI's generateContent, and includes thinking in
+its answers as real models do.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _TITLE = re.compile(r"^Title: (.*)$", re.MULTILINE)
 
 
 def stub_review(prompt: str) -> str:
-    """A review in the published format; every second paper is accepted, by the prompt's hash."""
+    """A review in the published format. The prompt's hash decides: about half are accepted."""
     title = found[1] if (found := _TITLE.search(prompt)) else "the paper"
     digest = hashlib.sha256(prompt.encode()).digest()
     parts = []
     for spec in published().sections:
-        whose = f"of {title}" if spec.field == "summary" else "of the paper"
-        sentence = f"This is what a reviewer would say about the {spec.heading.lower()} {whose}."
+        subject = f"of {title}" if spec.field == "summary" else "of the paper"
+        sentence = f"This is what a reviewer would say about the {spec.heading.lower()} {subject}."
         bullets = "\n".join(f"- Point {n}. {sentence}" for n in (1, 2))
         parts.append(f"## {spec.heading}\n{bullets if spec.field in LISTS else sentence}")
     word = ACCEPTANCE if digest[0] % 2 else REJECTION
@@ -89,7 +89,7 @@ async def _generate_content(request: Request) -> Response:
 
 
 def _tokens(text: str) -> int:
-    """About as many as a tokenizer would count."""
+    """A rough token count."""
     return len(json.dumps(text)) // 4
 
 
@@ -104,7 +104,7 @@ def stub_app() -> Starlette:
 
 @contextmanager
 def serving(app: ASGIApp) -> Iterator[str]:
-    """The address of an application's server, which runs in a thread meanwhile."""
+    """Serve an application in a thread; yields its URL."""
     config = uvicorn.Config(app, port=0, log_level="critical", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)

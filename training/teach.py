@@ -1,4 +1,4 @@
-"""One review of each collected paper, by a teacher; every answer is paid for once.
+"""Lets a teacher model review each collected paper. Answers are cached, so each is paid for once.
 
 python -m training.teach --recipe training/recipes/full.yaml
 """
@@ -20,8 +20,8 @@ from app.engine.base import Message
 from app.errors import InvalidRequest
 from training.base import base_tokenizer
 from training.errors import InputInvalid, TeacherFailed
-from training.jsonl import Appender, mend_tail, read_rows, write_rows
-from training.prompts import prompt_of
+from training.examples import prompt_of
+from training.jsonl import Appender, drop_partial_line, read_rows, write_rows
 from training.recipe import Recipe, Teach
 from training.rows import PaperRow, Rejected, TaughtRow, load_papers, text_sha256
 from training.stage import Job, Stage, command, required, section_of, stage_file
@@ -37,7 +37,7 @@ from training.teachers import (
 
 REVIEWS, REJECTED, CACHE = "reviews.jsonl", "rejected.jsonl", "cache.jsonl"
 _REFUSED_IN_A_ROW = 5
-"""So many refused prompts, one after the other, mean that the request itself is wrong."""
+"""After this many refused prompts in a row, the request itself is considered wrong."""
 
 
 def inputs(recipe: Recipe) -> list[Path]:
@@ -48,30 +48,30 @@ def main(job: Job) -> Mapping[str, Any]:
     teach: Teach = section_of(job.recipe, "teach")
     path = inputs(job.recipe)[0]
     papers = required(list(load_papers(path).values())[: teach.most], path, "papers")
-    asked, rejected = _requests(job, teach, papers)
+    requests, rejected = _requests(job, teach, papers)
     cache = job.folder / CACHE
-    known = {row.prompt_sha256: row for row in _cached(cache)}
-    open_ones = [request for request in asked if request.key not in known]
+    answered = {row.prompt_sha256: row for row in _cached(cache)}
+    unanswered = [request for request in requests if request.key not in answered]
     spent = Spent(teach)
-    for request in asked:
-        if request.key in known:
-            spent.add(known[request.key])
-    already = len(asked) - len(open_ones)
+    for request in requests:
+        if request.key in answered:
+            spent.add(answered[request.key])
+    n_known = len(requests) - len(unanswered)
     with (
         Appender(cache, sync=True) as appender,
-        job.progress("teach", len(asked), already) as advance,
+        job.progress("teach", len(requests), n_known) as advance,
     ):
 
         def keep(row: TaughtRow) -> None:
             appender.append(row)
-            known[row.prompt_sha256] = row
+            answered[row.prompt_sha256] = row
             spent.add(row)
             advance(note=str(spent))
 
-        refused, left_off = asyncio.run(_ask_all(teach, open_ones, keep))
+        refused, omitted = asyncio.run(_request_all(teach, unanswered, keep))
     rejected += refused
     write_rows(job.folder / REJECTED, rejected)
-    reviews = [known[request.key] for request in asked if request.key in known]
+    reviews = [answered[request.key] for request in requests if request.key in answered]
     write_rows(job.folder / REVIEWS, reviews)
     counts: dict[str, Any] = {
         "papers": len(papers),
@@ -79,7 +79,7 @@ def main(job: Job) -> Mapping[str, Any]:
         **{f"left out: {reason}": n for reason, n in Counter(r.reason for r in rejected).items()},
         **{f"ended with {why}": n for why, n in Counter(r.finish_reason for r in reviews).items()},
         **spent.counts(),
-        **({"asked without": ", ".join(sorted(left_off))} if left_off else {}),
+        **({"asked without": ", ".join(sorted(omitted))} if omitted else {}),
     }
     job.show_counts("teach", counts)
     return counts
@@ -90,7 +90,7 @@ class _Request:
     paper: str
     messages: Sequence[Message]
     key: str
-    """Hash of all that the answer depends on."""
+    """Hash of everything that the answer depends on."""
 
 
 def _requests(
@@ -128,7 +128,7 @@ def _left_out(paper: str, reason: str, detail: str) -> Rejected:
 
 def _cached(cache: Path) -> Iterator[TaughtRow]:
     if cache.exists():
-        mend_tail(cache)
+        drop_partial_line(cache)
         yield from read_rows(cache, TaughtRow)
 
 
@@ -144,32 +144,34 @@ async def _teacher(teach: Teach) -> AsyncIterator[Teacher]:
         yield teacher
 
 
-async def _ask_all(
+async def _request_all(
     teach: Teach, requests: Sequence[_Request], keep: Callable[[TaughtRow], None]
 ) -> tuple[list[Rejected], set[str]]:
-    """Ask for all, some at a time; what is answered is kept at once. Returns the refused prompts,
-    and the parameters that the endpoint does not take.
+    """Send all requests, some at a time. ``keep`` is called with each answer at once.
+
+    Returns the refused prompts, and the parameters that were omitted because the endpoint refuses
+    them.
 
     Raises:
-        TeacherFailed: no request can succeed, or one failed time and again. What was under way then
-            is waited for: it is paid for.
+        TeacherFailed: no request can succeed, or one failed in all attempts. Requests in flight are
+            completed first, since they will be charged.
     """
-    asking = _Asking(teach, iter(requests), keep)
-    left_off: set[str] = set()
+    queue = _RequestQueue(teach, iter(requests), keep)
+    omitted: set[str] = set()
     if requests:
         async with _teacher(teach) as teacher:
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(teach.concurrency, len(requests))):
-                    group.create_task(asking.work(teacher))
-            left_off = teacher.left_off
-    if asking.failure:
-        raise asking.failure
-    return asking.refused, left_off
+                    group.create_task(queue.work(teacher))
+            omitted = teacher.omitted
+    if queue.failure:
+        raise queue.failure
+    return queue.refused, omitted
 
 
 @dataclass
-class _Asking:
-    """What the tasks share that ask side by side."""
+class _RequestQueue:
+    """The state that the concurrent tasks share."""
 
     teach: Teach
     waiting: Iterator[_Request]
@@ -183,7 +185,7 @@ class _Asking:
             if self.failure:
                 return
             try:
-                answer = await self._patiently(teacher, request)
+                answer = await self._with_retries(teacher, request)
             except TeacherFailed as error:
                 self.failure = self.failure or error
             except PromptRefused as error:
@@ -200,10 +202,11 @@ class _Asking:
                 f"the teacher refused {self.in_a_row} prompts in a row, the last with {error}"
             )
 
-    async def _patiently(self, teacher: Teacher, request: _Request) -> Answer:
-        """
+    async def _with_retries(self, teacher: Teacher, request: _Request) -> Answer:
+        """The answer to a request.
+
         Raises:
-            PromptRefused: the teacher takes no such prompt.
+            PromptRefused: the teacher refuses this prompt.
             TeacherFailed: no request can succeed, or all attempts failed.
         """
         teach = self.teach
@@ -213,8 +216,8 @@ class _Asking:
 
         def wait(state: tenacity.RetryCallState) -> float:
             error = state.outcome.exception() if state.outcome else None
-            told = error.after_s if isinstance(error, Transient) else 0.0
-            return min(max(backoff(state), told), teach.longest_delay_s)
+            retry_after_s = error.after_s if isinstance(error, Transient) else 0.0
+            return min(max(backoff(state), retry_after_s), teach.longest_delay_s)
 
         def stop(state: tenacity.RetryCallState) -> bool:
             return self.failure is not None or state.attempt_number >= teach.attempts
@@ -227,7 +230,7 @@ class _Asking:
         except Transient as error:
             raise TeacherFailed(
                 f"the teacher gave no answer on {request.paper} in {teach.attempts} attempts "
-                f"({error}); all that it has answered is kept: run the stage again to go on"
+                f"({error}); its answers so far are kept: run the stage again to continue"
             ) from error
 
 
@@ -245,7 +248,7 @@ def _row(teach: Teach, request: _Request, answer: Answer) -> TaughtRow:
 
 
 class Spent:
-    """What the answers cost, also those of earlier runs that are used again."""
+    """Token counts and cost of all answers, including cached ones from earlier runs."""
 
     def __init__(self, teach: Teach) -> None:
         self._prices = (teach.usd_per_million_in, teach.usd_per_million_out)
@@ -258,7 +261,7 @@ class Spent:
 
     @property
     def usd(self) -> float | None:
-        """None where the recipe gives no prices."""
+        """None if the recipe has no prices."""
         price_in, price_out = self._prices
         if price_in is None or price_out is None:
             return None
@@ -279,7 +282,7 @@ class Spent:
 
 STAGE = Stage(
     name="teach",
-    # What the student sees is what the teacher sees.
+    # The prompts depend on the student's budget.
     sections=("model", "teach", "sft.max_length", "benchmark.max_tokens"),
     inputs=inputs,
     outputs=lambda _: (REVIEWS, REJECTED),

@@ -1,8 +1,8 @@
-"""Models behind an API that write the reviews to learn from.
+"""Clients of the teacher models' APIs.
 
-Their SDKs are imported when one is made. A failed request becomes one of three errors: it may pass
-(:class:`Transient`), it is this prompt's fault (:class:`PromptRefused`), or no request can succeed
-(:class:`training.errors.TeacherFailed`).
+Their SDKs are imported when a client is created. A failed request raises one of three errors: it
+may succeed if retried (:class:`Transient`), this prompt is refused (:class:`PromptRefused`), or no
+request can succeed (:class:`training.errors.TeacherFailed`).
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _PASSING = {408, 409, 425, 429}
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a teacher wrote, without its thinking. ``completion_tokens`` are without it, too.
+    """A teacher's answer. ``text`` and ``completion_tokens`` do not include its thinking.
 
-    ``finish_reason`` is the API's own word in small letters; ``stop`` where it came to an end.
+    ``finish_reason`` is the API's reason in lower case; ``stop`` for a complete answer.
     """
 
     text: str
@@ -45,7 +45,7 @@ class Answer:
 
 
 class Transient(Exception):
-    """Worth another try, after so many seconds if the server says so."""
+    """The request may succeed if retried, after ``after_s`` seconds if the server says so."""
 
     def __init__(self, message: str, after_s: float = 0.0) -> None:
         super().__init__(message)
@@ -53,17 +53,18 @@ class Transient(Exception):
 
 
 class PromptRefused(Exception):
-    """The API takes no such prompt; others may pass."""
+    """The API refuses this prompt; others may succeed."""
 
 
 class Teacher(Protocol):
-    left_off: set[str]
-    """Parameters that the endpoint refuses, and is asked without."""
+    omitted: set[str]
+    """Parameters that the endpoint refuses, so they are not sent."""
 
     async def ask(self, messages: Sequence[Message]) -> Answer:
-        """
+        """The answer to a chat.
+
         Raises:
-            Transient, PromptRefused, TeacherFailed: see this module.
+            Transient, PromptRefused, TeacherFailed: see the module's docstring.
         """
         ...
 
@@ -78,7 +79,7 @@ class OpenAITeacher:
 
         self._teach = teach
         self._errors = openai
-        self.left_off: set[str] = set()
+        self.omitted: set[str] = set()
         try:
             self._client = openai.AsyncOpenAI(
                 base_url=base_url or teach.base_url,
@@ -87,11 +88,11 @@ class OpenAITeacher:
                 timeout=teach.timeout_s,
             )
         except openai.OpenAIError as error:
-            raise TeacherFailed(f"the teacher can't be asked: {error}") from error
+            raise TeacherFailed(f"the teacher's client can't be created: {error}") from error
 
     async def ask(self, messages: Sequence[Message]) -> Answer:
         try:
-            # The types know one dict for each role.
+            # The SDK's types have a separate dict for each role.
             chat: Any = [{"role": turn.role, "content": turn.content} for turn in messages]
             done = await self._client.chat.completions.create(
                 model=self._teach.model, messages=chat, extra_body=self._parameters()
@@ -99,12 +100,12 @@ class OpenAITeacher:
         except self._errors.APIStatusError as error:
             refused = self._refused_parameter(error.status_code, str(error))
             if refused:
-                self.left_off.add(refused)
+                self.omitted.add(refused)
                 return await self.ask(messages)
             retry_after = _seconds(error.response.headers.get("retry-after"))
             raise _failure(error.status_code, str(error), retry_after) from error
         except (self._errors.APIError, httpx2.HTTPError, ValueError) as error:
-            # No connection, a timeout, a connection cut within the answer.
+            # No connection, a timeout, or a connection that was lost during the answer.
             raise Transient(f"{type(error).__name__}: {error}") from error
         if not done.choices:
             raise Transient("the answer has no choices")
@@ -123,25 +124,25 @@ class OpenAITeacher:
         )
 
     def _parameters(self) -> dict[str, object]:
-        """As OpenAI's newest models want them, but for what this endpoint refuses: reasoning models
-        take no temperature, many other servers know ``max_tokens`` only.
+        """The parameters as OpenAI's newest models take them, without those that this endpoint
+        refuses: reasoning models take no temperature, many servers only know ``max_tokens``.
         """
         teach = self._teach
-        asked: dict[str, object] = {
+        parameters: dict[str, object] = {
             "temperature": teach.temperature,
             _LENGTH: teach.max_output_tokens,
         }
         if teach.thinking_level is not None:
-            asked["reasoning_effort"] = teach.thinking_level
-        if _LENGTH in self.left_off:
-            asked["max_tokens"] = teach.max_output_tokens
-        return {name: value for name, value in asked.items() if name not in self.left_off}
+            parameters["reasoning_effort"] = teach.thinking_level
+        if _LENGTH in self.omitted:
+            parameters["max_tokens"] = teach.max_output_tokens
+        return {name: value for name, value in parameters.items() if name not in self.omitted}
 
     def _refused_parameter(self, status: int, message: str) -> str | None:
-        """The parameter that a refusal names, where it can be done without."""
+        """The parameter that an error message names, if the request can be sent without it."""
         if status not in _UNKNOWN_PARAMETER:
             return None
-        sent = [name for name in ("temperature", _LENGTH) if name not in self.left_off]
+        sent = [name for name in ("temperature", _LENGTH) if name not in self.omitted]
         return next((name for name in sent if name in message), None)
 
     async def aclose(self) -> None:
@@ -159,11 +160,11 @@ class GoogleTeacher:
         except ImportError as error:
             raise TeacherFailed(f"google-genai is not installed: {INSTALL}") from error
         self._teach = teach
-        self.left_off: set[str] = set()
+        self.omitted: set[str] = set()
         self._api_error: type[Any] = errors.APIError
         self._no_access: type[Exception] = exceptions.GoogleAuthError
         self._no_network: type[Exception] = exceptions.TransportError
-        # By default it takes aiohttp where that is installed, as it is with vLLM.
+        # Without it, the SDK uses aiohttp if that is installed, as it is with vLLM.
         self._http = httpx2.AsyncClient(timeout=teach.timeout_s)
         try:
             self._client = genai.Client(
@@ -174,12 +175,12 @@ class GoogleTeacher:
                     base_url=teach.base_url,
                     timeout=int(teach.timeout_s * 1000),
                     httpx_async_client=self._http,
-                    # Ours are the same for all teachers; without this it retries once by itself.
+                    # Retries are made in training.teach; by default the SDK retries once itself.
                     retry_options=types.HttpRetryOptions(attempts=1),
                 ),
             )
         except (exceptions.GoogleAuthError, ValueError) as error:
-            raise TeacherFailed(f"Vertex AI can't be asked: {_line(error)}") from error
+            raise TeacherFailed(f"Vertex AI's client can't be created: {_line(error)}") from error
         self._config = types.GenerateContentConfig(
             temperature=teach.temperature,
             max_output_tokens=teach.max_output_tokens,
@@ -250,7 +251,7 @@ def _line(error: Exception) -> str:
 
 
 def _seconds(header: str | None) -> float:
-    """Of a Retry-After; a date in it counts as none."""
+    """The seconds of a Retry-After header; 0 if it is missing or a date."""
     try:
         return max(0.0, float(header or 0))
     except ValueError:

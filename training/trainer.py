@@ -1,6 +1,6 @@
-"""TRL's trainer for tokenized rows, whichever way the model was opened; and how it is watched.
+"""Builds TRL's trainer for tokenized rows, with a callback that monitors the training.
 
-Unsloth replaces what is imported here, so it must be imported before this module.
+Unsloth patches what is imported here, so it must be imported before this module.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from training.precision import number_format
 from training.recipe import Sft
 
 _ZIPPED = ("optimizer.pt", "scheduler.pt", "rng_state.pth")
-"""What torch saves in a checkpoint: zip files, whose directory stands at their end."""
+"""Files of a checkpoint that torch saves as zip archives. A truncated one has no directory."""
 
 
 def build_trainer(
@@ -43,17 +43,17 @@ def build_trainer(
     seed: int,
     folder: Path,
 ) -> SFTTrainer:
-    """A trainer that keeps its checkpoints in ``folder``, its datasets prepared and checked.
+    """A trainer that saves its checkpoints in ``folder``. Its prepared datasets are checked.
 
     Raises:
-        CheckFailed: the trainer lost or changed a row.
+        CheckFailed: the trainer dropped or changed a row.
     """
     trainer = SFTTrainer(
         model=model,
         processing_class=tokenizer,
         train_dataset=_dataset(train),
         eval_dataset=_dataset(val) if val else None,
-        callbacks=[Watch(sft.highest_first_loss)],
+        callbacks=[TrainingMonitor(sft.highest_first_loss)],
         args=SFTConfig(
             output_dir=str(folder),
             num_train_epochs=sft.epochs,
@@ -63,7 +63,7 @@ def build_trainer(
             gradient_accumulation_steps=sft.gradient_accumulation,
             learning_rate=sft.learning_rate,
             lr_scheduler_type=sft.scheduler,
-            # Below 1 it is a part of all steps; warmup_ratio is gone.
+            # Below 1 it is a share of all steps; transformers has no warmup_ratio any more.
             warmup_steps=sft.warmup_ratio,
             optim=sft.optimizer,
             bf16=number_format() == torch.bfloat16,
@@ -71,12 +71,12 @@ def build_trainer(
             max_length=sft.max_length,
             gradient_checkpointing=sft.gradient_checkpointing,
             logging_steps=1,
-            # TRL counts them in compute_loss, which Unsloth replaces.
+            # TRL counts tokens in compute_loss, which Unsloth replaces.
             include_num_input_tokens_seen="non_padding",
-            # A loss that is no number is to be seen.
+            # TrainingMonitor must see a loss that is NaN.
             logging_nan_inf_filter=False,
             eval_strategy="epoch" if val else "no",
-            # What training is to better; a run that goes on has measured it.
+            # The loss before training; a resumed run has already measured it.
             eval_on_start=bool(val) and last_checkpoint(folder) is None,
             prediction_loss_only=True,
             save_strategy="steps",
@@ -96,8 +96,10 @@ def _dataset(examples: Sequence[Example]) -> Dataset:
     return Dataset.from_list([example.columns for example in examples])
 
 
-class Watch(TrainerCallback):  # type: ignore[misc]
-    """Notes each step's seconds and tokens; ends a training that begins broken or goes astray."""
+class TrainingMonitor(TrainerCallback):  # type: ignore[misc]
+    """Records the seconds and tokens of each step. Stops the training if the first loss is too high
+    or a loss is not finite.
+    """
 
     def __init__(self, highest_first_loss: float) -> None:
         self._highest = highest_first_loss
@@ -111,7 +113,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         control: TrainerControl,  # noqa: ARG002
         **_: Any,
     ) -> None:
-        # Not 0 where training goes on after a kill.
+        # Not 0 in a resumed run.
         self._tokens = state.num_input_tokens_seen
 
     def on_step_begin(self, *_: Any, **__: Any) -> None:
@@ -128,7 +130,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         if not logs or "loss" not in logs:
             return
         loss = logs["loss"]
-        # What the log keeps goes into the checkpoints, and so outlives a kill.
+        # The log is saved in checkpoints, so a resumed run has these values.
         tokens = state.num_input_tokens_seen
         state.log_history[-1]["seconds"] = time.perf_counter() - self._began
         state.log_history[-1]["tokens"] = tokens - self._tokens
@@ -138,20 +140,20 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         if state.global_step == 1 and loss > self._highest:
             raise CheckFailed(
                 f"the first loss is {loss:.2f}, above sft.highest_first_loss {self._highest:g}: "
-                "the base knows no more than a model initialised at random; see that its weights, "
-                "its tokenizer and its chat template belong together"
+                "the base seems to be randomly initialised; check that its weights, its tokenizer "
+                "and its chat template belong together"
             )
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that is whole; one that a kill cut off is passed over."""
+    """The newest complete checkpoint; one that was interrupted by a kill is skipped."""
     found = [path for path in folder.glob("checkpoint-*") if _is_whole(path)]
     return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
 def _is_whole(checkpoint: Path) -> bool:
     try:
-        # The trainer writes it last.
+        # The trainer writes this file last.
         json.loads((checkpoint / "trainer_state.json").read_bytes())
         with safe_open(checkpoint / "adapter_model.safetensors", framework="pt"):
             return all(is_zipfile(checkpoint / name) for name in _ZIPPED)

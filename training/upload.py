@@ -2,8 +2,8 @@
 
     python -m training.upload --recipe training/recipes/full.yaml
 
-It is laid out as the published repository. The adapter has a folder of its own: where its
-configuration lies beside the merged weights, transformers loads base + adapter in their place.
+It has the layout of the published repository. The adapter is in a subfolder: with its configuration
+beside the merged weights, transformers would load base + adapter instead of the merged model.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from training.files import (
     CALIBRATION,
     CARD,
     PLOTS,
+    adapter_folder,
     metrics_name,
     model_folder,
     plot_name,
@@ -27,7 +28,6 @@ from training.files import (
     stages_of,
 )
 from training.recipe import Recipe
-from training.splits import adapter_folder
 from training.stage import Job, Stage, command, stage_file
 
 FOLDER = "repository"
@@ -35,7 +35,7 @@ FOLDER = "repository"
 
 def main(job: Job) -> Mapping[str, Any]:
     target = job.folder / FOLDER
-    if target.exists():  # a killed run's
+    if target.exists():  # left by a killed run
         shutil.rmtree(target)
     target.mkdir()
     pairs = dict(contents(job.recipe))
@@ -43,7 +43,7 @@ def main(job: Job) -> Mapping[str, Any]:
         _place(source, target / name)
     licence = _licence(job.recipe)
     if licence is None:
-        job.say("upload: the base has no licence file: give one as card.license_file")
+        job.say("upload: the base has no licence file: set card.license_file")
     else:
         _place(licence, target / "LICENSE")
     size = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
@@ -52,7 +52,7 @@ def main(job: Job) -> Mapping[str, Any]:
 
 
 def contents(recipe: Recipe) -> Iterator[tuple[str, Path]]:
-    """Names in the folder, and where each file is now."""
+    """The files' names in the folder, with their current paths."""
     for file in sorted(model_folder(recipe).iterdir()):
         yield file.name, file
     for file in sorted(adapter_folder(recipe).iterdir()):
@@ -63,25 +63,26 @@ def contents(recipe: Recipe) -> Iterator[tuple[str, Path]]:
         for name in (rows_name(recipe, model), metrics_name(recipe, model)):
             yield f"benchmark/{name}", stage_file(recipe, "benchmark", name)
     yield CALIBRATION, stage_file(recipe, "calibrate", CALIBRATION)
-    # Last: it is the card, whatever README the model's folder has.
+    # Last, to replace a README.md in the model's folder.
     yield CARD, stage_file(recipe, "card", CARD)
 
 
 def _licence(recipe: Recipe) -> Path | None:
-    """
+    """The recipe's or the base's licence file; None if there is none.
+
     Raises:
-        InputMissing: the recipe names a file that is not there.
+        InputMissing: the recipe names a file that does not exist.
     """
     given = recipe.card.license_file
     if given is not None:
         if not given.is_file():
-            raise InputMissing(f"card.license_file: {given} is not there")
+            raise InputMissing(f"card.license_file: {given} does not exist")
         return given
     return next(iter(sorted(base_folder(recipe.model).glob("LICENSE*"))), None)
 
 
 def _place(source: Path, target: Path) -> None:
-    """A second name for the same file where the disk can, else a copy."""
+    """Hard-link the file if the file system allows it, otherwise copy it."""
     target.parent.mkdir(exist_ok=True)
     target.unlink(missing_ok=True)
     try:

@@ -1,8 +1,8 @@
-"""Loads a model's weights and refuses what does not fit: transformers only reports it, and goes on.
+"""Loads a model's weights, and refuses weights that do not fit; transformers only warns.
 
-``Gemma4ForCausalLM.from_pretrained`` on a multimodal checkpoint finds none of its tensors there,
-initialises all of them at random and says so in a table. Training such a model begins at a loss of
-ln(vocabulary), about 12, and ends with noise.
+``Gemma4ForCausalLM.from_pretrained`` on a multimodal checkpoint finds none of its tensors,
+initialises all of them at random and only logs a table. The loss of such a model starts at
+ln(vocabulary size), about 12, and training gives noise.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, Pre
 from training.errors import CheckFailed, InputInvalid
 
 _TEXT_KEYS = {r"^model\.language_model\.": "model."}
-"""The names of a multimodal Gemma 4's tensors -> those of its language model alone."""
+"""Maps the tensor names of a multimodal Gemma 4 to those of its language model alone."""
 _TOWERS = re.compile(r"model\.(vision_tower|audio_tower|embed_vision|embed_audio)\.")
 
 
 def load_model(folder: Path, dtype: torch.dtype, quantization: Any = None) -> PreTrainedModel:
-    """The causal language model of a folder, every one of its tensors from there.
+    """The causal language model of a folder, with all of its tensors loaded from there.
 
-    A text-only configuration over a multimodal Gemma 4's weights leaves out the towers.
+    With a text-only configuration and the weights of a multimodal Gemma 4, the towers are left out.
 
     Raises:
-        InputInvalid: the files are damaged, or are not what the configuration describes.
+        InputInvalid: the files are damaged, or do not match the configuration.
     """
     try:
         text_only = AutoConfig.from_pretrained(folder).model_type == "gemma4_text"
@@ -42,11 +42,13 @@ def load_model(folder: Path, dtype: torch.dtype, quantization: Any = None) -> Pr
             quantization_config=quantization,
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise InputInvalid(f"the model in {folder} can't be loaded: {in_short(error)}") from error
+        raise InputInvalid(
+            f"the model in {folder} can't be loaded: {first_lines(error)}"
+        ) from error
     unexpected = {name for name in report["unexpected_keys"] if not _TOWERS.match(name)}
     _refuse(folder, "would be initialised at random", report["missing_keys"])
     _refuse(folder, "have another shape", [name for name, *_ in report["mismatched_keys"]])
-    _refuse(folder, "have no place in the model", unexpected)
+    _refuse(folder, "are not in the model", unexpected)
     return model
 
 
@@ -54,13 +56,13 @@ def _refuse(folder: Path, what: str, names: Iterable[str]) -> None:
     names = sorted(names)
     if names:
         raise InputInvalid(
-            f"the weights in {folder} do not fit its config.json: {len(names)} tensors {what}, "
-            f"{names[0]} for one"
+            f"the weights in {folder} do not fit its config.json: {len(names)} tensors {what}, for "
+            f"example {names[0]}"
         )
 
 
-def in_short(error: Exception) -> str:
-    """The beginning of a message that may list every tensor."""
+def first_lines(error: Exception) -> str:
+    """The first two lines of a message, which may list every tensor."""
     return " ".join(line.strip() for line in str(error).strip().splitlines()[:2])
 
 
@@ -72,10 +74,10 @@ def eos_ids(model: PreTrainedModel) -> Sequence[int]:
 
 
 def check_adapted(model: Any) -> None:
-    """That the adapter sits on all linear projections of the language model, and nowhere else.
+    """Check that exactly the linear projections of the language model have an adapter.
 
     Raises:
-        CheckFailed: one is missing, or one is on a vision tower, say.
+        CheckFailed: one has no adapter, or a layer elsewhere (a vision tower) has one.
     """
     names = {id(module): name for name, module in model.named_modules()}
     adapted = {names[id(module)] for module in model.modules() if isinstance(module, LoraLayer)}
@@ -92,5 +94,5 @@ def check_adapted(model: Any) -> None:
     ):
         if wrong:
             raise CheckFailed(
-                f"sft.target_modules: {len(wrong)} projections {what}, {min(wrong)} for one"
+                f"sft.target_modules: {len(wrong)} projections {what}, for example {min(wrong)}"
             )

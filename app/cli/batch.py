@@ -62,8 +62,8 @@ def batch(
 ) -> None:
     """Review thousands of papers. The same command continues where the last run ended.
 
-    Exit status: 0 every paper has a review; 1 some failed, their lines say why; 2 the command can't
-    work as it is; 3 stopped half-way (service gone, disk full); 130 interrupted.
+    Exit status: 0 every paper has a review; 1 some failed, their lines say why; 2 the command or a
+    setting is wrong; 3 stopped before the end (service gone, disk full); 130 interrupted.
     """
     with exit_on_error():
         from app.cli.batch_progress import BatchProgress
@@ -110,7 +110,7 @@ def _check_different(*paths: Path | None) -> None:
 async def _announced(
     service: AbstractAsyncContextManager[ApiClient], progress: BatchProgress
 ) -> AsyncGenerator[ApiClient, None]:
-    """The command's own service: entering it loads the model."""
+    """A private service, with progress shown while it loads the model."""
     progress.waiting("loading the model")
     async with service as client:
         progress.waiting(None)
@@ -121,7 +121,7 @@ def _run(runner: BatchRunner, papers: Sequence[BatchPaper], concurrency: int) ->
     """0, or the exit status of a run that stopped before its end.
 
     Raises:
-        ConfigurationError: another run would not fare better.
+        ConfigurationError: the same command would fail again.
     """
     from app.cli.client.batch.output import OutputFailed
     from app.cli.client.batch.retry import ServiceGone

@@ -34,7 +34,7 @@ class Finding(Protocol):
 
 
 def show_review(review: Review, out: Console, err: Console) -> None:
-    """The text, the evidence for its points and the verdict; on ``err`` what is suspicious."""
+    """Print the text, the evidence and the verdict on ``out``, and suspicious text on ``err``."""
     out.print(Markdown(review.text))
     if review.review:
         _show_evidence([*review.review.strengths, *review.review.weaknesses], out)
@@ -72,7 +72,7 @@ def _verdict_line(verdict: Verdict) -> str:
 
 
 def show_outline(paper: Paper, out: Console, err: Console) -> None:
-    """Title and headings; on ``err`` what is suspicious."""
+    """Print the title and the headings on ``out``, and suspicious text on ``err``."""
     out.print(paper.title or "(no title)", style="bold", markup=False, highlight=False)
     table = Table("page", "section", "kind", "characters")
     table.add_row("", "Abstract", "", str(len(paper.abstract)))

@@ -16,7 +16,7 @@ keys = typer.Typer(help="API keys.", no_args_is_help=True)
 
 @keys.command()
 def create(name: Annotated[str, typer.Argument(help="Owner of the key; shown in logs.")]) -> None:
-    """Make an API key. It is printed once and stored nowhere; the service is given its SHA-256."""
+    """Create an API key. It is printed once and not stored; the service needs only its SHA-256."""
     try:
         checked_name(name)
     except ConfigurationError as error:

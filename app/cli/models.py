@@ -45,15 +45,15 @@ def pull(
         typer.Argument(help="Alias or hub id; by default the model that the service would start."),
     ] = None,
 ) -> None:
-    """Fetch a model before the first start, or again where its weights are damaged.
+    """Download a model before the first start, or again if its weights are damaged.
 
-    Exit status: 0 it is there, whole; 2 it can't be had, and the message says what to do.
+    Exit status: 0 the model is complete; 2 it can't be downloaded, and the message says what to do.
     """
     from app.engine.launcher import runs_on_cpu
     from app.engine.models import find_source, pulled
     from app.engine.start_failures import why
 
-    # The hub's client says what it fetches by its progress bars.
+    # The hub's client shows progress bars.
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     with exit_on_error():
         settings = load_settings()

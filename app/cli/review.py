@@ -50,7 +50,7 @@ def review(
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
     if as_json:
-        # Not through rich, which would fold and colour it.
+        # Not through rich, which would wrap and colour it.
         sys.stdout.write(finished.model_dump_json(indent=2) + "\n")
     elif as_markdown:
         sys.stdout.write(finished.text.rstrip() + "\n")
@@ -66,7 +66,7 @@ async def _review(
     parameters: ReviewParameters,
     status: Status,
 ) -> Review:
-    """The finished review. While it is made, ``status`` shows how far it is."""
+    """The finished review. ``status`` shows the progress."""
     words = 0
     async with service as client, aclosing(client.stream_review(file, parameters)) as events:
         status.update("extracting")
@@ -85,7 +85,7 @@ async def _review(
 
 
 def _tokens_read(event: ReviewExtracted) -> int:
-    """Of the paper's sections, without what did not fit into the prompt."""
+    """The tokens of the paper's sections, without what did not fit into the prompt."""
     tokens = sum(section.tokens for section in event.paper.sections if section.included)
     shortened = [section for section in event.integrity.truncated if section.kept_tokens]
     return tokens - sum(section.tokens - section.kept_tokens for section in shortened)

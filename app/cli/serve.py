@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 TRIAL_WARNING = (
-    "This is the embedded model, a tiny one: it is there to try the service. "
+    "This is the embedded model, a tiny one for trying the service. "
     "Its reviews and verdicts are worth nothing."
 )
 _NOT_STARTED = 3
 _NO_MODEL = 4
-"""The model can't be started, and trying again would not help."""
+"""Exit status if the model can't be started, and trying again would not help."""
 
 
 def serve(
@@ -61,8 +61,9 @@ def serve(
 
 
 def _silence_the_resource_tracker() -> None:
-    """Python's process that frees shared memory, where the engine's processes left any behind, says
-    so when this one has ended: behind the reason for that, which is to be the last line."""
+    """Silence a warning of Python's resource tracker, which would be printed after the reason for
+    an exit if the engine's processes have left shared memory behind.
+    """
     filters = [os.environ.get("PYTHONWARNINGS"), "ignore:resource_tracker"]
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, filters))
 

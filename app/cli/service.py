@@ -1,4 +1,4 @@
-"""The service that a command works with: a running one, or one of its own."""
+"""The service that a command uses: a running one, or a private one."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 INTERRUPTED = 130
-"""Exit status after Ctrl-C or SIGTERM, as shells have it for SIGINT."""
+"""Exit status after Ctrl-C or SIGTERM, as in shells (128 + SIGINT)."""
 
 
 def connect(
     url: str | None, api_key: str | None, model: str | None, connections: int
 ) -> AbstractAsyncContextManager[ApiClient]:
-    """The service at ``url``; without one, the command's own, which is started when it is entered.
+    """The service at ``url``; without one, a private service, which is started on entering.
 
     Raises:
-        ConfigurationError: address, key or settings can't be right.
+        ConfigurationError: the address, the key or a setting is invalid.
     """
     from app.cli.client.api import ApiClient, Endpoint
 
@@ -37,10 +37,10 @@ def connect(
 
 
 def run(work: Coroutine[None, None, T]) -> T:
-    """Like ``asyncio.run``, but SIGTERM ends the work in the way that Ctrl-C does.
+    """Like ``asyncio.run``, but SIGTERM cancels the work as Ctrl-C does.
 
     Raises:
-        KeyboardInterrupt: it was interrupted, and has ended in order.
+        KeyboardInterrupt: the work was interrupted, and has been cleaned up.
     """
 
     async def interruptible() -> T:

@@ -295,7 +295,7 @@ def test_baselines_may_be_fitted_to_the_papers_to_train_on(
     engine = launcher(lambda _: ReadingEngine(tokenizer))
     run_stage(benchmark_stage(engine), recipe)
     told = result(tmp_path, "peerread_ft_metrics.json")
-    assert told["baselines_fitted_to"] == "20 papers to train on"
+    assert told["baselines_fitted_to"] == "20 training papers"
     length = told["baselines"]["length_only"]
     assert length["figures"]["auroc"]["value"] == 1
     assert length["more_than"]["auroc"]["value"] == -0.5
@@ -331,7 +331,7 @@ def test_a_truncated_input_is_told_with_its_line(tmp_path: Path, tokenizer: Chat
     recipe = prepared(tmp_path)
     path = tmp_path / "out/collect/benchmark.jsonl"
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(InputInvalid, match=r"benchmark\.jsonl, line 10: the line is cut off"):
+    with pytest.raises(InputInvalid, match=r"benchmark\.jsonl, line 10: the line is truncated"):
         run_stage(benchmark_stage(launcher(lambda _: ReadingEngine(tokenizer))), recipe)
 
 

@@ -16,9 +16,9 @@ from app.review.decision import Decision
 from tests.training.recipes import recipe_file
 from tests.training.reviewed import ReadingEngine, launcher, merged, paper, target, written
 from training.calibrate import calibrate_stage
-from training.calibrating import (
+from training.calibration_maps import (
     Method,
-    Told,
+    Predictions,
     band_table,
     disagreement,
     fitted,
@@ -32,14 +32,14 @@ from training.stage import run_stage
 FEW = {"bootstrap": 100, "concurrency": 1, "folds": 4}
 
 
-def overconfident(count: int, seed: int = 0) -> Told:
+def overconfident(count: int, seed: int = 0) -> Predictions:
     """A model whose logits are three times too large."""
     generator = np.random.default_rng(seed)
     logits = generator.normal(0.5, 1.2, count)
     accepted = generator.random(count) < 1 / (1 + np.exp(-logits))
     told = 1 / (1 + np.exp(-3 * logits))
     decisions: list[Decision | None] = ["accept" if p >= 0.5 else "reject" for p in told]
-    return Told("double", accepted.tolist(), told.tolist(), decisions)
+    return Predictions("double", accepted.tolist(), told.tolist(), decisions)
 
 
 def test_temperature_and_platt_find_what_was_done_to_the_probabilities() -> None:
@@ -93,10 +93,10 @@ def test_a_model_that_errs_the_wrong_way_is_told() -> None:
         [True, True, False, True, False, False],
     )
     found, note = fitted("platt", probabilities, accepted)
-    assert "tell nothing of the papers" in note
+    assert "the probabilities predict nothing" in note
     assert [found.apply(p) for p in (0.1, 0.9)] == pytest.approx([0.5, 0.5], abs=1e-4)
     _, note = fitted("temperature", probabilities, accepted)
-    assert "tell nothing of the papers" in note
+    assert "the probabilities predict nothing" in note
 
 
 def test_a_model_that_accepts_nearly_all_needs_a_bias() -> None:
@@ -115,7 +115,9 @@ def test_a_model_that_accepts_nearly_all_needs_a_bias() -> None:
 
 
 def test_where_decision_and_probability_disagree_both_are_counted() -> None:
-    told = Told("m", [True, False, False, True], [0.9] * 4, ["accept", "accept", "accept", None])
+    told = Predictions(
+        "m", [True, False, False, True], [0.9] * 4, ["accept", "accept", "accept", None]
+    )
     found = disagreement(told, [0.8, 0.4, 0.3, 0.1])
     assert (found["papers"], found["of"]) == (2, 4)
     assert (found["decision_right"], found["probability_right"]) == (0, 2)
@@ -124,7 +126,7 @@ def test_where_decision_and_probability_disagree_both_are_counted() -> None:
 def test_a_paper_is_not_calibrated_by_its_own_label() -> None:
     generator = np.random.default_rng(0)
     labels, probabilities = generator.random(60) < 0.5, generator.random(60)
-    told = Told("m", labels.tolist(), probabilities.tolist(), [None] * 60)
+    told = Predictions("m", labels.tolist(), probabilities.tolist(), [None] * 60)
     after = np.array(out_of_fold("isotonic", told, 5, seed=0))
     inside, _ = fitted("isotonic", told.probabilities, told.accepted)
     within = np.array([inside.apply(p) for p in told.probabilities])
@@ -136,7 +138,7 @@ def test_the_band_leaves_the_least_sure_papers_undecided() -> None:
     calibrated = [0.95, 0.9, 0.8, 0.6, 0.55, 0.45, 0.3, 0.2, 0.1, 0.05]
     accepted = [True, True, True, False, False, True, False, False, True, False]
     decisions: list[Decision | None] = ["accept" if i < 5 else "reject" for i in range(10)]
-    told = Told("m", accepted, calibrated, decisions)
+    told = Predictions("m", accepted, calibrated, decisions)
     table = band_table(told, calibrated, [0.6, 1.0, 0.8])
     assert [row["asked"] for row in table] == [1.0, 0.8, 0.6]
     whole, most, some = table
@@ -218,7 +220,7 @@ def test_nothing_is_fitted_to_the_benchmark(
         {"title": "Another Title"} if shared == "id" else {"id": "x", "title": one.title.upper()}
     )
     recipe = prepared(tmp_path, papers, benchmark=[PaperRow(**{**values, **other})])
-    with pytest.raises(InputInvalid, match=r"1 of 12 papers are of the benchmark.*v3"):
+    with pytest.raises(InputInvalid, match=r"1 of 12 papers are also in the benchmark.*v3"):
         run(recipe, tokenizer)
 
 
@@ -236,7 +238,7 @@ def test_a_review_of_a_paper_that_nobody_collected_is_refused(
     tmp_path: Path, tokenizer: ChatTokenizer
 ) -> None:
     recipe = prepared(tmp_path, validation()[:4], validated=validation()[:5])
-    with pytest.raises(InputInvalid, match=r"collect has no paper '.*v4'"):
+    with pytest.raises(InputInvalid, match=r"the paper '.*v4' was not collected"):
         run(recipe, tokenizer)
 
 

@@ -16,7 +16,7 @@ from training.card import STAGE
 from training.errors import InputMissing
 from training.files import PLOTS
 from training.recipe import Benchmark
-from training.report import Rivals, judged, report
+from training.report import TextBaselines, labelled_papers, report
 from training.rows import PaperRow, ReviewedRow
 from training.stage import run_stage
 from training.upload import STAGE as UPLOAD
@@ -63,12 +63,12 @@ def reviews(tp: int, fp: int, fn: int, tn: int) -> list[ReviewedRow]:
 
 def metrics() -> dict[str, Any]:
     tuned, base = (reviews(*counts) for counts in PUBLISHED.values())
-    rivals = Rivals("not fitted here", "not fitted here", "nothing here")
-    asked = Benchmark.model_validate(BENCHMARK)
-    of = judged(papers(), asked.label)
+    text_baselines = TextBaselines("not fitted here", "not fitted here", "nothing here")
+    options = Benchmark.model_validate(BENCHMARK)
+    of = labelled_papers(papers(), options.label)
     return {
         "benchmark": "peerread",
-        **report(of, tuned, rivals, base, asked, seed=42),
+        **report(of, tuned, text_baselines, base, options, seed=42),
         "leaks": {"benchmark": {"papers": 95, "accepted": 80, "reason": "too few"}},
         "as_served": {"mode": "review", "review_format": "structured", "top_k": None},
     }
@@ -153,7 +153,7 @@ def test_the_card_has_the_published_table_beside_always_accept(tmp_path: Path) -
     assert "| auroc | undefined: no paper has a probability |" in text
     assert "95 papers of `peerread`, of which 80 count as accepted (84.2%)" in text
     assert "the venue's official decision" in text
-    assert "between 0.4 and 0.6, it decides on 70% of those papers, 85% of them rightly" in text
+    assert "between 0.4 and 0.6, it decides on 70% of those papers, 85% of them correctly" in text
     assert "| train.jsonl | 3 |" in text
     assert "| lora_rank | 32 |" in text
     assert "- benchmark: not tested for leaks: too few." in text
@@ -212,7 +212,7 @@ def test_a_licence_that_is_not_there_is_told(tmp_path: Path) -> None:
     recipe = finished_run(tmp_path)
     run_stage(STAGE, recipe)
     (tmp_path / "LICENCE.txt").unlink()
-    with pytest.raises(InputMissing, match=r"card\.license_file: .* is not there"):
+    with pytest.raises(InputMissing, match=r"card\.license_file: .* does not exist"):
         run_stage(UPLOAD, recipe)
 
 

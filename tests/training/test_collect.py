@@ -213,7 +213,7 @@ def test_a_clone_is_made_where_none_is_named(
 def test_a_clone_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _git_finds(monkeypatch, tmp_path / "nowhere")
     source = {"kind": "peerread", "venues": ["iclr_2017"], "splits": ["train"]}
-    with pytest.raises(InputMissing, match=r"can't be cloned .* name the folder in the recipe"):
+    with pytest.raises(InputMissing, match=r"can't be cloned .* set the folder in the recipe"):
         collected(tmp_path, [source])
 
 
@@ -266,7 +266,7 @@ def test_a_file_is_drawn_from_evenly_by_decision_and_the_same_for_a_seed(tmp_pat
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        (lambda line: line + line[:200], r"papers\.jsonl, line 2: the line is cut off"),
+        (lambda line: line + line[:200], r"papers\.jsonl, line 2: the line is truncated"),
         (
             lambda line: line + line[:200] + b"\n",
             r"papers\.jsonl, line 2: JSON is malformed",
@@ -331,7 +331,7 @@ def test_openreview_pdfs_are_not_fetched_twice(tmp_path: Path) -> None:
         stub.refuse_pdf = "b"
         _, papers, _, rejected = collected(tmp_path, [source])
         # One that can't be had costs its own paper only.
-        assert [(row.id[-1], row.reason) for row in rejected] == [("b", "pdf_not_had")]
+        assert [(row.id[-1], row.reason) for row in rejected] == [("b", "pdf_unavailable")]
         assert "not now" in rejected[0].detail
         assert len(papers) == 2
         stub.refuse_pdf = ""
@@ -387,7 +387,7 @@ def test_a_web_page_in_place_of_data_asks_for_a_login(
         with pytest.raises(InputMissing, match=r"refuses the login.*Invalid username or password"):
             collected(tmp_path, [openreview_source(stub)])
         monkeypatch.setenv("OPENREVIEW_PASSWORD", "right")
-        with pytest.raises(InputMissing, match="does not take this account for a person's"):
+        with pytest.raises(InputMissing, match="to show that you are human"):
             collected(tmp_path, [openreview_source(stub)])
 
 
@@ -418,5 +418,5 @@ def test_a_killed_collect_ends_with_the_same(tmp_path: Path) -> None:
 def test_a_venue_that_openreview_does_not_have_is_told(tmp_path: Path) -> None:
     with serve_openreview([]) as stub:
         source = {"kind": "openreview", "venues": ["ICLR.cc/1999/Conference"], "url": stub.url}
-        with pytest.raises(InputMissing, match=r"lists no submissions of ICLR\.cc/1999"):
+        with pytest.raises(InputMissing, match=r"lists no submissions to ICLR\.cc/1999"):
             collected(tmp_path, [source])

@@ -72,13 +72,13 @@ def test_a_review_that_ends_otherwise_than_its_row_says_is_refused(chat: ChatTok
             END,
             LENGTH,
         )
-    with pytest.raises(InputInvalid, match="end-of-turn token stands within"):
+    with pytest.raises(InputInvalid, match="contains the end-of-turn token"):
         example_of(chat, text=WHOLE_REVIEW.replace("Clear.", "Clear.<turn|>"))
 
 
 def test_the_end_of_the_turn_is_read_from_the_chat_template(tiny: PreTrainedTokenizerFast) -> None:
     assert end_of_turn(tiny, [1, END]) == END
-    with pytest.raises(CheckFailed, match=r"<turn\|>.*would write on"):
+    with pytest.raises(CheckFailed, match=r"<turn\|>.*would not stop"):
         end_of_turn(tiny, [1])
     plain = tiny_tokenizer()
     plain.chat_template = "{% for m in messages %}{{ m.content }}\n{% endfor %}"
@@ -131,7 +131,7 @@ def test_a_row_must_fit_and_end_with_its_decision(
     tiny: PreTrainedTokenizerFast, chat: ChatTokenizer
 ) -> None:
     example = example_of(chat)
-    with pytest.raises(CheckFailed, match="of 300 at most"):
+    with pytest.raises(CheckFailed, match="above 300"):
         check_columns([example], [example.columns], tiny, 300)
     cut = replace(example, answer=[*example.answer[:-2], END])
     with pytest.raises(CheckFailed, match="do not end with the decision"):

@@ -8,7 +8,7 @@ import pytest
 
 from app.review.parse import parse_review
 from app.review.templates import published
-from training.human import Unfit, target_of
+from training.human import Unusable, target_of
 from training.rows import HumanReview, PaperRow
 
 PAPER_TEXT = "As Figure 2 shows, it is fast. Section 3.1 proves Theorem 1, see Table 1."
@@ -60,8 +60,8 @@ def target(review: str, *, rating: float | None = 5, **more: Any) -> str:
     return target_of(paper(**more), HumanReview(text=review, rating=rating), PAPER_TEXT, 10)
 
 
-def unfit(review: str, **more: Any) -> str:
-    with pytest.raises(Unfit) as caught:
+def unusable_reason(review: str, **more: Any) -> str:
+    with pytest.raises(Unusable) as caught:
         target(review, **more)
     return caught.value.reason
 
@@ -109,7 +109,7 @@ def test_the_verdict_is_the_papers_decision() -> None:
 def test_a_rating_that_contradicts_the_decision_makes_no_target(
     rating: float, decision: str
 ) -> None:
-    assert unfit(text(), rating=rating, decision=decision) == "contradicts_decision"
+    assert unusable_reason(text(), rating=rating, decision=decision) == "contradicts_decision"
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_so_are_those_of_weaknesses(heading: str) -> None:
     ],
 )
 def test_talk_of_the_process_makes_no_target(said: str, why: str) -> None:
-    assert unfit(text(question=said)) == why
+    assert unusable_reason(text(question=said)) == why
 
 
 @pytest.mark.parametrize(
@@ -191,18 +191,18 @@ def test_points_about_what_the_prompt_does_not_have_are_left_out(point: str, kep
     ],
 )
 def test_a_review_without_the_headings_makes_no_target(review: str, why: str) -> None:
-    assert unfit(review) == why
+    assert unusable_reason(review) == why
 
 
 def test_a_meta_review_and_a_review_without_rating_make_none() -> None:
-    with pytest.raises(Unfit, match="meta_review"):
+    with pytest.raises(Unusable, match="meta_review"):
         target_of(paper(), HumanReview(text=text(), rating=5, meta=True), PAPER_TEXT, 10)
-    assert unfit(text(), rating=None) == "no_rating"
-    assert unfit(text(), decision=None) == "no_official_decision"
+    assert unusable_reason(text(), rating=None) == "no_rating"
+    assert unusable_reason(text(), decision=None) == "no_official_decision"
 
 
 def test_a_short_review_makes_none() -> None:
-    with pytest.raises(Unfit, match="too_short"):
+    with pytest.raises(Unusable, match="too_short"):
         target_of(paper(), HumanReview(text=text(), rating=5), PAPER_TEXT, 200)
 
 
@@ -211,4 +211,4 @@ def test_when_all_points_cite_what_is_not_there_nothing_is_left() -> None:
         "SUMMARY:\nIt counts.\n\nSTRENGTHS AND WEAKNESSES:\nStrengths:\n- Good in line 1.\n"
         "Weaknesses:\n- Bad in line 2.\n\nQUESTIONS:\nNo."
     )
-    assert unfit(review) == "nothing_left"
+    assert unusable_reason(review) == "nothing_left"

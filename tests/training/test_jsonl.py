@@ -30,7 +30,7 @@ def test_what_is_written_is_read(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        (b'{"name":"a"}\n{"name":"b"', "line 2: the line is cut off"),
+        (b'{"name":"a"}\n{"name":"b"', "line 2: the line is truncated"),
         (b'{"name":"a"}\n\n', "line 2: Input data was truncated"),
         (b'{"name":"a"}\n{"name":7}\n', "line 2: Expected `str`, got `int`"),
         (b'{"name":"a"}\n{"number":7}\n', "line 2: Object missing required field `name`"),
@@ -51,7 +51,7 @@ def test_a_compressed_file_that_is_cut_off_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputInvalid, match=r"rows\.jsonl\.gz, .*line \d+"):
         list(read_rows(path, Pair))
     path.write_bytes(b"no gzip")
-    with pytest.raises(InputInvalid, match="cut off"):
+    with pytest.raises(InputInvalid, match="truncated"):
         list(read_rows(path, Pair))
 
 

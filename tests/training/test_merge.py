@@ -25,10 +25,10 @@ from tests.training.tiny import (
     tiny_gemma,
     tiny_tokenizer,
 )
-from training.adapter import open_adapted
+from training.adapter import load_adapted
 from training.errors import CheckFailed, InputInvalid
 from training.examples import make_example
-from training.greedy import compare_greedy, count_ties, greedy_answer, parts_at
+from training.greedy import compare_greedy, count_ties, greedy_answer, first_difference
 from training.logits import divergence, largest_change
 from training.manifest import Manifest
 from training.merge import STAGE
@@ -111,16 +111,16 @@ def test_an_adapter_that_does_not_go_on_the_base_is_refused(tmp_path: Path, base
 
     wider = {name: torch.cat([tensor, tensor], 1) for name, tensor in tensors.items()}
     save_file(wider, weights)
-    with pytest.raises(InputInvalid, match=r"does not go on the base: .*size mismatch"):
-        open_adapted(base, adapter, torch.float32)
+    with pytest.raises(InputInvalid, match=r"does not fit the base model: .*size mismatch"):
+        load_adapted(base, adapter, torch.float32)
 
     save_file({f"x.{name}": tensor for name, tensor in tensors.items()}, weights)
-    with pytest.raises(InputInvalid, match="72 of its tensors have no place, 72 are missing"):
-        open_adapted(base, adapter, torch.float32)
+    with pytest.raises(InputInvalid, match="72 of its tensors are unexpected, 72 are missing"):
+        load_adapted(base, adapter, torch.float32)
 
     weights.write_bytes(weights.read_bytes()[:-100])
-    with pytest.raises(InputInvalid, match="does not go on the base"):
-        open_adapted(base, adapter, torch.float32)
+    with pytest.raises(InputInvalid, match="does not fit the base model"):
+        load_adapted(base, adapter, torch.float32)
 
 
 def test_an_adapter_changed_since_sft_is_refused(tmp_path: Path, base: Path) -> None:
@@ -128,7 +128,7 @@ def test_an_adapter_changed_since_sft_is_refused(tmp_path: Path, base: Path) -> 
     fake_sft(recipe)
     weights = tmp_path / "out" / "sft" / "adapter" / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
-    with pytest.raises(InputInvalid, match="no longer what sft wrote"):
+    with pytest.raises(InputInvalid, match="was changed after sft wrote it"):
         run_stage(STAGE, recipe)
 
 
@@ -171,7 +171,9 @@ def test_another_models_greedy_answer_is_noticed(model_folder: Path) -> None:
         for layer in model.model.layers:
             layer.mlp.down_proj.weight.mul_(1.5)
     other = greedy_answer(model, example.prompt, 12)
-    with pytest.raises(CheckFailed, match=r"row review/1: vLLM's greedy answer parts .* at token"):
+    with pytest.raises(
+        CheckFailed, match=r"row review/1: vLLM's greedy answer differs .* at token"
+    ):
         count_ties([example], [other], [text], tokenizer, tie=0.2)
 
 
@@ -184,7 +186,7 @@ def test_the_largest_change_of_the_likeliest_token() -> None:
 def test_where_two_answers_part() -> None:
     tokenizer = tiny_tokenizer()
     ids = tokenizer.encode("We count the tokens.<turn|>", add_special_tokens=False)
-    assert parts_at(ids, "We count the tokens.", tokenizer) is None
-    assert parts_at(ids, "We count", tokenizer) == 2
-    assert parts_at(ids, "We count the papers.", tokenizer) == 3
-    assert parts_at(ids, "We count the tokens. And", tokenizer) == len(ids) - 1
+    assert first_difference(ids, "We count the tokens.", tokenizer) is None
+    assert first_difference(ids, "We count", tokenizer) == 2
+    assert first_difference(ids, "We count the papers.", tokenizer) == 3
+    assert first_difference(ids, "We count the tokens. And", tokenizer) == len(ids) - 1

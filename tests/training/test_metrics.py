@@ -9,14 +9,21 @@ import numpy as np
 import pytest
 
 from app.review.decision import Decision
-from training.baselines import Texts, always_accept, by_length, by_words, deciding, unfit
+from training.baselines import (
+    Texts,
+    always_accept,
+    at_same_rate,
+    by_length,
+    by_words,
+    unusable_reason,
+)
 from training.metrics import (
     Figure,
     Outcomes,
     Resampling,
     confusion,
     measured,
-    measured_by_chance,
+    measured_at_random,
     outcomes_of,
     strata_of,
     values_of,
@@ -164,7 +171,7 @@ def test_chance_accepts_as_many_and_knows_nothing() -> None:
         [float(p) for p in known],
     )
     assert values_of(outcomes)["auroc"] == 1
-    chance = measured_by_chance(outcomes, RESAMPLING).figures()
+    chance = measured_at_random(outcomes, RESAMPLING).figures()
     rate = values_of(outcomes)["accept_rate"]
     assert chance["accept_rate"].value == pytest.approx(rate, abs=0.01)
     assert chance["auroc"].value == pytest.approx(0.5, abs=0.02)
@@ -212,11 +219,11 @@ def test_words_and_length_are_learnt_from_other_papers() -> None:
     test, train = papers(40, 1), papers(80, 2)
     outcomes = outcomes_of([bool(label) for label in test.labels], ["accept"] * 40, [None] * 40)
     for trained_on in (None, train):
-        values = values_of(deciding(outcomes, by_words(test, trained_on, seed=0)))
+        values = values_of(at_same_rate(outcomes, by_words(test, trained_on, seed=0)))
         assert values["auroc"] > 0.95
     test, train = papers(40, 1, long=True), papers(80, 2, long=True)
     for trained_on in (None, train):
-        assert values_of(deciding(outcomes, by_length(test, trained_on)))["auroc"] == 1
+        assert values_of(at_same_rate(outcomes, by_length(test, trained_on)))["auroc"] == 1
 
 
 def test_words_of_a_paper_are_not_judged_by_its_own_label() -> None:
@@ -224,21 +231,21 @@ def test_words_of_a_paper_are_not_judged_by_its_own_label() -> None:
     texts = [" ".join(map(str, generator.integers(0, 50, 30))) for _ in range(60)]
     labels = generator.integers(0, 2, 60)
     outcomes = outcomes_of([bool(label) for label in labels], ["accept"] * 60, [None] * 60)
-    auroc = values_of(deciding(outcomes, by_words(Texts(texts, labels), None, seed=0)))["auroc"]
+    auroc = values_of(at_same_rate(outcomes, by_words(Texts(texts, labels), None, seed=0)))["auroc"]
     assert auroc < 0.75  # fitted to its own labels it would be 1
 
 
 def test_a_baseline_accepts_as_many_as_the_reviewer_beside_it() -> None:
     outcomes = counted(3, 2, 1, 4)
     scores = np.linspace(0, 1, 10)
-    values = values_of(deciding(outcomes, scores))
+    values = values_of(at_same_rate(outcomes, scores))
     assert values["accept_rate"] == 0.5
-    assert list(deciding(outcomes, scores).answers) == [0] * 5 + [1] * 5
+    assert list(at_same_rate(outcomes, scores).answers) == [0] * 5 + [1] * 5
 
 
 def test_nothing_is_fitted_to_papers_of_one_class() -> None:
-    assert unfit(np.array([1, 1, 0])) == "only 1 rejected papers to fit to"
-    assert unfit(np.array([1, 0, 1, 0])) is None
+    assert unusable_reason(np.array([1, 1, 0])) == "only 1 rejected papers to fit to"
+    assert unusable_reason(np.array([1, 0, 1, 0])) is None
 
 
 def test_outcomes_are_of_the_same_papers() -> None:

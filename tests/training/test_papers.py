@@ -12,11 +12,11 @@ from tests.papers import paper_pdf
 from tests.training.recipes import recipe_file
 from tests.training.reviewed import paper
 from training.collect import STAGE
-from training.dividing import divided
 from training.errors import InputInvalid, InputMissing, RecipeError
 from training.filter import STAGE as FILTER
 from training.jsonl import read_rows
 from training.leaks import leaks_of
+from training.paper_splits import split_papers
 from training.recipe_file import load_recipe
 from training.recipe_sources import SplitByGroup
 from training.rows import PaperRow, Rejected, ReviewRow, SectionRow, load_papers
@@ -72,10 +72,10 @@ def test_papers_are_read_from_their_files_with_what_the_csv_says(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("lines", "header", "told"),
+    ("lines", "header", "message"),
     [
         (["a.md,maybe"], "text,decision", "line 2: the decision 'maybe' is neither"),
-        (["a.md,accept,high"], "text,decision,rating", "line 2: the rating 'high' is no number"),
+        (["a.md,accept,high"], "text,decision,rating", "line 2: the rating 'high' is not a number"),
         (["a.md,accept", ",reject"], "text,decision", "line 3: it names no file"),
         (["a.md,accept,x"], "text,decision", "line 2: it has more fields"),
         (
@@ -83,13 +83,17 @@ def test_papers_are_read_from_their_files_with_what_the_csv_says(tmp_path: Path)
             "text,decision",
             "line 3: the id 'a.md' is that of line 2",
         ),
-        (["a.md,accept"], "file,decision", "neither a column 'pdf' nor 'text': file, decision"),
+        (
+            ["a.md,accept"],
+            "file,decision",
+            "neither a column 'pdf' nor 'text'; its columns: file, decision",
+        ),
     ],
 )
 def test_a_csv_that_is_wrong_is_told_with_its_line(
-    tmp_path: Path, lines: list[str], header: str, told: str
+    tmp_path: Path, lines: list[str], header: str, message: str
 ) -> None:
-    with pytest.raises(InputInvalid, match=told):
+    with pytest.raises(InputInvalid, match=message):
         collected(tmp_path, written(tmp_path, *lines, header=header))
 
 
@@ -144,29 +148,31 @@ def test_a_group_is_never_in_two_splits() -> None:
         for n in range(70)
     ]
     by = SplitByGroup(by="group", column="lab", val_share=0.2, test_share=0.2)
-    found = divided(papers, by, seed=1)
+    found = split_papers(papers, by, seed=1)
     splits = {row.columns["lab"]: set[str]() for row in found}
     for row in found:
         splits[row.columns["lab"]].add(row.split)
     assert all(len(names) == 1 for names in splits.values())
     assert [sum(row.split == name for row in found) for name in ("val", "test")] == [20, 20]
-    assert divided(papers, by, seed=1) == found
-    assert divided(papers, by, seed=2) != found
+    assert split_papers(papers, by, seed=1) == found
+    assert split_papers(papers, by, seed=2) != found
 
 
 @pytest.mark.parametrize(
-    ("split", "told"),
+    ("split", "message"),
     [
-        ({"by": "column", "column": "venu"}, "has nothing in the column 'venu'"),
-        ({"by": "time", "column": "lab", "val_from": 2022}, "'lab 0' is no time"),
+        ({"by": "column", "column": "venu"}, "has no value in the column 'venu'"),
+        ({"by": "time", "column": "lab", "val_from": 2022}, "'lab 0' is not a time"),
         (
             {"by": "time", "column": "year", "val_from": 2024},
             r"leaves no papers for val \(train: 12\)",
         ),
     ],
 )
-def test_a_split_that_can_not_be_is_told(tmp_path: Path, split: dict[str, Any], told: str) -> None:
-    with pytest.raises(InputInvalid, match=told):
+def test_a_split_that_can_not_be_is_told(
+    tmp_path: Path, split: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputInvalid, match=message):
         collected(tmp_path, written(tmp_path, *LINES), split=split)
 
 
@@ -201,9 +207,10 @@ def leaky(number: int, *, accepted: bool, tells: str = "") -> PaperRow:
 
 
 def test_words_that_only_accepted_papers_have_are_found() -> None:
-    told = "This work was done while the author was at a lab."
+    sentence = "This work was done while the author was at a lab."
     leaking = leaks_of(
-        [leaky(n, accepted=n % 2 == 0, tells=told if n % 2 == 0 else "") for n in range(40)], 0
+        [leaky(n, accepted=n % 2 == 0, tells=sentence if n % 2 == 0 else "") for n in range(40)],
+        0,
     )
     assert leaking["auroc"]["bag_of_words"]["low"] > 0.9
     assert leaking["phrases"]["work done while"]["tells"]

@@ -78,7 +78,7 @@ def test_a_wrong_key_or_value_is_told_with_its_line(
 
 def test_an_unknown_key_is_told_with_those_that_there_are(tmp_path: Path) -> None:
     message = wrong(tmp_path, SMOKE.replace("  seed: 42", "  sed: 42"))
-    assert message.endswith("Allowed there: name, output, seed.")
+    assert message.endswith("Allowed keys: name, output, seed.")
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_an_unknown_key_is_told_with_those_that_there_are(tmp_path: Path) -> Non
         ("", "run: Field required"),
         ("- 1", "line 1: Input should be a valid dictionary"),
         ("run: {name: x", "line 1: expected"),
-        ("run:\n  name: x\n  name: y", "line 3: 'name' stands there twice"),
+        ("run:\n  name: x\n  name: y", "line 3: duplicate key 'name'"),
         ("run: !!python/object:os.system {}", "could not determine a constructor"),
     ],
 )
@@ -102,7 +102,7 @@ def test_a_recipe_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 def test_teacher_targets_need_a_teacher(tmp_path: Path) -> None:
     path = recipe_file(tmp_path, filter={"targets": "teacher", "val_fraction": 0.1})
-    with pytest.raises(RecipeError, match="there is no teach"):
+    with pytest.raises(RecipeError, match="there is no section 'teach'"):
         load_recipe(path)
 
 

@@ -28,7 +28,7 @@ from training.examples import end_of_turn, make_example
 from training.lora_trl import open_model
 from training.manifest import Manifest, read_manifest
 from training.recipe import Model, Sft
-from training.sft import STAGE, unsloth_is_meant
+from training.sft import STAGE, uses_unsloth
 from training.stage import run_stage
 from training.trainer import last_checkpoint
 from training.weights import load_model
@@ -154,8 +154,8 @@ def test_unsloth_gets_the_name_by_which_it_has_a_dynamic_4_bit_copy(
     base: str, sft: dict[str, Any], opened: str, tmp_path: Path
 ) -> None:
     (tmp_path / "config.json").touch()
-    asked = Model(base=base.replace("FOLDER", str(tmp_path)))
-    assert unsloth_name(asked, Sft(**sft), tmp_path) == opened.replace("FOLDER", str(tmp_path))
+    options = Model(base=base.replace("FOLDER", str(tmp_path)))
+    assert unsloth_name(options, Sft(**sft), tmp_path) == opened.replace("FOLDER", str(tmp_path))
 
 
 def train(folder: Path, base: Path, **more: Any) -> Manifest:
@@ -166,7 +166,7 @@ def test_a_model_that_knows_nothing_ends_the_training(tmp_path: Path) -> None:
     # ln 32768 = 10.4
     base = tiny_gemma(tmp_path / "base", vocabulary=32768)
     with pytest.raises(
-        CheckFailed, match=r"the first loss is 10\.\d+, above .* 10: the base knows"
+        CheckFailed, match=r"the first loss is 10\.\d+, above .* 10: the base seems"
     ):
         train(tmp_path, base)
     assert last_checkpoint(tmp_path / "out" / "sft" / "checkpoints") is None
@@ -185,7 +185,11 @@ def test_a_multimodal_base_and_the_published_optimizer_in_four_bits(tmp_path: Pa
     ("given", "error", "told"),
     [
         ({"train": []}, InputInvalid, r"train\.jsonl has no rows to train on"),
-        ({"papers": [paper_row(0)]}, InputInvalid, "row review/1: there is no paper test/1"),
+        (
+            {"papers": [paper_row(0)]},
+            InputInvalid,
+            "row review/1: its paper test/1 was not collected",
+        ),
         (
             {"train": [review_row(1, text=WHOLE_REVIEW.replace("Sound.", "Sound. " * 300))]},
             InputInvalid,
@@ -254,8 +258,8 @@ def test_trl_learns_the_same_from_prompt_and_completion_and_what_follows_the_tur
 
 
 def test_unsloth_is_left_alone_where_it_can_not_run() -> None:
-    assert not unsloth_is_meant("trl")
-    assert not unsloth_is_meant("auto")
+    assert not uses_unsloth("trl")
+    assert not uses_unsloth("auto")
 
 
 def test_nothing_that_unsloth_must_precede_is_imported_before_the_stage_runs() -> None:

@@ -128,9 +128,9 @@ def reading_numbers() -> Stage:
 @pytest.mark.parametrize(
     ("damaged", "told"),
     [
-        (b"3\n1\n4", "line 3: the line is cut off"),
-        (b"3\n1\n4\n", "ends after line 3 of 5"),
-        (b"3\n1\n4\n1\n6\n", "no longer what collect wrote"),
+        (b"3\n1\n4", "line 3: the line is truncated"),
+        (b"3\n1\n4\n", "has only 3 of 5 lines"),
+        (b"3\n1\n4\n1\n6\n", "was changed after collect wrote it"),
     ],
 )
 def test_a_stage_refuses_what_another_wrote_and_something_changed(
@@ -156,7 +156,7 @@ def test_a_stage_says_what_memory_it_needs(
         file.truncate(2 * 2**30)  # sparse: 2^30 parameters
     recipe = load_recipe(recipe_file(tmp_path, model={"base": str(base)}))
     whole = f"at least {1 + number_format().itemsize}.0 GiB"
-    assert needs("sft", recipe).startswith(f"{whole}, on the GPU where there is one: 1.07 ")
+    assert needs("sft", recipe).startswith(f"{whole}, on the GPU if there is one: 1.07 ")
     assert needs("merge", recipe).startswith("about 7.0 GiB of main memory")
     assert needs("benchmark", recipe).startswith(whole)
     assert needs("filter", recipe) == ""
@@ -200,7 +200,7 @@ def test_two_runs_of_a_stage_at_once_are_refused(tmp_path: Path, source: Path) -
 def test_a_base_model_that_is_not_there_is_told(tmp_path: Path) -> None:
     for base, told in (
         (str(tmp_path / "nowhere"), "is neither an alias"),
-        ("nobody/has-this-model", "can't be had"),
+        ("nobody/has-this-model", "can't be downloaded"),
     ):
         with pytest.raises(ModelMissing, match=told):
             base_folder(Model(base=base))

@@ -164,7 +164,7 @@ def test_a_teacher_that_stays_away_is_told_and_nothing_is_paid_twice(
         return 503 if "On 4" in body else None
 
     with teaching(FaultyTeacher(faults)) as teacher:
-        with pytest.raises(TeacherFailed, match=r"iclr_2017/4 in 2 attempts \(503: .*go on"):
+        with pytest.raises(TeacherFailed, match=r"iclr_2017/4 in 2 attempts \(503: .*to continue"):
             teach(teacher, attempts=2)
         assert not (tmp_path / "out" / "teach" / "reviews.jsonl").exists()
         before = len(teacher.answered)
@@ -300,7 +300,7 @@ def test_geminis_thinking_budget_is_sent(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    ("protocol", "told"), [("google", "either, never both"), ("openai", "is Gemini's")]
+    ("protocol", "told"), [("google", "can't both be set"), ("openai", "only for Gemini")]
 )
 def test_budget_and_level_are_never_both(
     tmp_path: Path, protocol: str, told: str, monkeypatch: pytest.MonkeyPatch

@@ -23,12 +23,12 @@ from app.review.templates import published
 from tests.doubles import WHOLE_REVIEW
 from tests.training.recipes import recipe_file
 from training.base import base_folder
+from training.files import adapter_folder
 from training.jsonl import write_rows
 from training.lora_trl import open_model
 from training.manifest import sha256_of
 from training.rows import PaperRow, ReviewRow, SectionRow
 from training.sft import STAGE
-from training.splits import adapter_folder
 from training.stage import Job, Name, Stage, run_stage
 
 MERGES = 2048

@@ -1,4 +1,4 @@
-"""Where papers come from: each module reads one source into rows."""
+"""Sources of papers. Each module reads one kind of source into rows."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from training.rows import PaperRow, Rejected
 
 Item = TypeVar("Item")
 Read = PaperRow | Rejected
-"""A paper, or why it is none."""
+"""A paper, or why it could not be read."""
 
 
-def drawn(items: Sequence[Item], most: int | None, seed: int) -> list[Item]:
-    """``most`` of the items, at random, in their order."""
+def random_sample(items: Sequence[Item], most: int | None, seed: int) -> list[Item]:
+    """A random sample of at most ``most`` items, in their order."""
     if most is None or most >= len(items):
         return list(items)
     places = sorted(random.Random(seed).sample(range(len(items)), most))  # noqa: S311
     return [items[place] for place in places]
 
 
-def drawn_evenly(
+def balanced_sample(
     items: Sequence[Item], is_accepted: Callable[[Item], bool], most: int | None, seed: int
 ) -> list[Item]:
-    """``most`` of the items, at random, as near to 1:1 by decision as there are."""
+    """A random sample of at most ``most`` items, with as many accepted as rejected if possible."""
     if most is None or most >= len(items):
         return list(items)
     places = range(len(items))
@@ -32,6 +32,8 @@ def drawn_evenly(
     smaller = min(sides, key=len)
     few = min(len(smaller), most // 2)
     chosen = [
-        p for side in sides for p in drawn(side, few if side is smaller else most - few, seed)
+        p
+        for side in sides
+        for p in random_sample(side, few if side is smaller else most - few, seed)
     ]
     return [items[place] for place in sorted(chosen)]

@@ -1,6 +1,6 @@
-"""Papers of a file, one JSON a line: in sections or as Markdown, with what reviews there are.
+"""Reads papers from a JSON Lines file, in sections or as Markdown, with their human reviews.
 
-Markdown is read as the service reads it. The fields: ``training/README.md``.
+Markdown is parsed with the service's code. ``training/README.md`` describes the fields.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from app.review.decision import Decision
 from training.jsonl import read_rows
 from training.recipe_sources import JsonlSource
 from training.rows import HumanReview, PaperRow, Rejected, SectionRow
-from training.sources import Read, drawn_evenly
+from training.sources import Read, balanced_sample
 
 
 class _Review(msgspec.Struct, forbid_unknown_fields=True):
@@ -39,16 +39,18 @@ class _Paper(msgspec.Struct, forbid_unknown_fields=True):
     markdown: str = ""
     reviews: list[_Review] = []
     ratings: list[float] = []
-    """Where they come without reviews."""
+    """For papers whose ratings come without reviews."""
 
 
 def papers(source: JsonlSource, seed: int) -> Iterator[Read]:
-    """
+    """The papers of the file.
+
     Raises:
-        InputMissing, InputInvalid: the file isn't there, or a line of it is no paper.
+        InputMissing: there is no such file.
+        InputInvalid: a line is not a paper.
     """
     rows = list(read_rows(source.path, _Paper))
-    for paper in drawn_evenly(rows, lambda row: bool(row.accepted), source.most, seed):
+    for paper in balanced_sample(rows, lambda row: bool(row.accepted), source.most, seed):
         yield _read(paper, source)
 
 
@@ -65,7 +67,7 @@ def _read(paper: _Paper, source: JsonlSource) -> Read:
     if not any(section.text.strip() for section in sections):
         return _rejected(row_id, "no_text", "")
     reviews = tuple(map(_human, paper.reviews))
-    told = [r.rating for r in reviews if not r.meta and r.rating is not None]
+    review_ratings = [r.rating for r in reviews if not r.meta and r.rating is not None]
     return PaperRow(
         id=row_id,
         source="jsonl",
@@ -76,7 +78,7 @@ def _read(paper: _Paper, source: JsonlSource) -> Read:
         sections=sections,
         decision=_decision(paper.accepted),
         decision_source="the file's 'accepted'",
-        ratings=tuple(told or paper.ratings),
+        ratings=tuple(review_ratings or paper.ratings),
         rating_scale=source.rating_scale,
         reviews=reviews,
     )
@@ -93,7 +95,7 @@ def _rejected(row_id: str, reason: str, detail: str) -> Rejected:
 
 
 def sections_of(paper: Paper) -> tuple[SectionRow, ...]:
-    """A paper's sections as rows have them: a line is a paragraph."""
+    """A paper's sections as rows, with one line for each paragraph."""
     return tuple(
         SectionRow(
             heading=section.heading,

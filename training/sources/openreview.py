@@ -1,8 +1,8 @@
-"""Submissions of a venue on OpenReview (API 1), their PDFs read as the service reads PDFs.
+"""Reads the submissions to a venue on OpenReview (API 1), and their PDFs with the service's code.
 
-The text is that of the last revision before the first review: the newest PDF of an accepted paper
-is its camera-ready version, which says that it was accepted. OpenReview answers nobody who has not
-logged in: ``OPENREVIEW_USERNAME`` and ``OPENREVIEW_PASSWORD``.
+The PDF is the last revision before the first review: the newest PDF of an accepted paper is its
+camera-ready version, which shows that it was accepted. OpenReview requires a login
+(``OPENREVIEW_USERNAME`` and ``OPENREVIEW_PASSWORD``).
 """
 
 from __future__ import annotations
@@ -22,45 +22,45 @@ from app.paper.sources import File
 from app.review.decision import Decision
 from app.settings import load_settings
 from training.errors import InputMissing
-from training.jsonl import Appender, mend_tail, read_rows
+from training.jsonl import Appender, drop_partial_line, read_rows
 from training.recipe_sources import OpenReviewSource
 from training.rows import HumanReview, PaperRow, Rejected, SectionRow
-from training.sources import Read, drawn
-from training.sources.openreview_client import Client, NotHad
+from training.sources import Read, random_sample
+from training.sources.openreview_client import Client, NotAvailable
 
 RATING_SCALE = (1.0, 10.0)
 _KIND = re.compile(r"/(Official_Review|Meta_Review|Decision)$")
 _LEADING_NUMBER = re.compile(r"\s*(-?\d+(?:\.\d+)?)")
 _REVIEW_FIELDS = ("review", "main_review", "summary_of_the_paper")
 _RATING_FIELDS = ("rating", "recommendation")
-"""ICLR's forms call it a recommendation from 2022 on."""
+"""ICLR has a recommendation instead of a rating from 2022 on."""
 _FAILED_IN_A_ROW = 5
-"""So many PDFs that can't be had, one after the other, mean that none can."""
+"""After this many failed downloads in a row, the stage stops."""
 
 
 Listed = tuple[str, Any]
-"""A venue's id, and the note of a submission."""
+"""A venue's id, and a submission's note."""
 
 
 async def listed(client: Client, source: OpenReviewSource, seed: int) -> list[Listed]:
-    """The submissions to be read.
+    """The submissions to read.
 
     Raises:
-        InputMissing: OpenReview can't be reached, wants a login, or has no such venue.
+        InputMissing: OpenReview can't be reached, requires a login, or has no such venue.
     """
     found: list[Listed] = []
     for venue in source.venues:
         found += [(venue, note) for note in await asyncio.to_thread(client.submissions, venue)]
-    return drawn(found, source.most, seed)
+    return random_sample(found, source.most, seed)
 
 
 async def papers(client: Client, notes: Sequence[Listed], cache: Path) -> AsyncIterator[Read]:
-    """The submissions' papers; what has been read is kept in ``cache``, and not read again.
+    """The submissions' papers. Papers that were read before are taken from ``cache``.
 
-    A PDF that can't be had is a reject, and is asked for again by the next run.
+    A paper whose PDF can't be downloaded is a rejected row; the next run tries it again.
 
     Raises:
-        InputMissing: several PDFs in a row can't be had.
+        InputMissing: several PDFs in a row can't be downloaded.
     """
     known = {row.id: row for row in _cached(cache)}
     failed = 0
@@ -73,14 +73,14 @@ async def papers(client: Client, notes: Sequence[Listed], cache: Path) -> AsyncI
                         row = await _read(client, reader, venue, note)
                         failed = 0
                         appender.append(_kept(row))
-                    except NotHad as error:
+                    except NotAvailable as error:
                         failed += 1
                         if failed == _FAILED_IN_A_ROW:
                             raise InputMissing(
-                                f"{failed} PDFs in a row can't be had, the last: {error}; what was "
-                                "fetched is kept: run the stage again to go on"
+                                f"{failed} PDFs in a row can't be downloaded, the last: {error}; "
+                                "the others are kept: run the stage again to continue"
                             ) from error
-                        row = _rejected(_row_id(venue, note), "pdf_not_had", str(error))
+                        row = _rejected(_row_id(venue, note), "pdf_unavailable", str(error))
                 yield row
 
 
@@ -96,7 +96,7 @@ def _kept(row: Read) -> _Cached:
 def _cached(cache: Path) -> Iterator[Read]:
     if not cache.exists():
         return
-    mend_tail(cache)
+    drop_partial_line(cache)
     for kept in read_rows(cache, _Cached):
         row = kept.paper or kept.rejected
         if row is not None:
@@ -115,10 +115,10 @@ async def _read(client: Client, reader: PaperReader, venue: str, note: Any) -> R
     row_id = _row_id(venue, note)
     revision = await asyncio.to_thread(client.submitted_revision, note, first_review(note))
     if revision is None:
-        return _rejected(row_id, "no_submitted_pdf", "no revision with a PDF before its reviews")
+        return _rejected(row_id, "no_submitted_pdf", "no revision before its reviews has a PDF")
     try:
         data = await asyncio.to_thread(client.pdf, revision)
-        # Blinded here, where the pages are known: banners and line numbers go by their places.
+        # Blinded here, where the pages are known: banners are found by their places on the page.
         paper = await reader.read(File(data, f"{note.id}.pdf"), blind=True)
     except PaperError as error:
         return _rejected(row_id, error.code, str(error))
@@ -126,7 +126,7 @@ async def _read(client: Client, reader: PaperReader, venue: str, note: Any) -> R
 
 
 def first_review(note: Any) -> int | None:
-    """When the first review was written, in milliseconds of the epoch; None without reviews."""
+    """The time of the first review, in milliseconds since the epoch; None without reviews."""
     times = [
         reply.get("tcdate") or reply.get("cdate")
         for reply in note.details["directReplies"]
@@ -149,7 +149,7 @@ def _row(row_id: str, venue: str, note: Any, paper: Paper) -> PaperRow:
         sections=tuple(
             SectionRow(
                 heading=section.heading,
-                # A line is a paragraph.
+                # One line for each paragraph.
                 text="\n".join(" ".join(part.text.split()) for part in section.paragraphs),
             )
             for section in paper.sections
@@ -168,7 +168,7 @@ def _kind(reply: Mapping[str, Any]) -> str:
 
 
 def _decision(replies: Sequence[Mapping[str, Any]]) -> tuple[Decision | None, str]:
-    """2019 states it as the meta-review's recommendation, later years as a decision."""
+    """The decision and where it is stated: in 2019 in the meta-review, later in a decision note."""
     for reply in replies:
         content = reply.get("content") or {}
         stated = str(content.get("decision") or content.get("recommendation") or "")
@@ -199,6 +199,6 @@ def _reviews(replies: Sequence[Mapping[str, Any]]) -> Iterator[HumanReview]:
 
 
 def _number(value: object) -> float | None:
-    """Of "6: Marginally above acceptance threshold"."""
+    """The number of a rating such as "6: Marginally above acceptance threshold"."""
     match = _LEADING_NUMBER.match(str(value or ""))
     return float(match[1]) if match else None

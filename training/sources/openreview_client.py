@@ -1,4 +1,4 @@
-"""openreview-py, its errors in this package's words. It waits and retries by itself."""
+"""Wraps openreview-py, which retries by itself, and translates its errors."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ USERNAME, PASSWORD = "OPENREVIEW_USERNAME", "OPENREVIEW_PASSWORD"
 _A_PAGE = (b"<!doctype", b"<html")
 
 
-class NotHad(Exception):
-    """One paper's PDF, or the list of its revisions, can't be had."""
+class NotAvailable(Exception):
+    """The PDF of one paper, or the list of its revisions, can't be downloaded."""
 
 
 class Client:
-    """``downloads`` is a folder that keeps every PDF that was fetched."""
+    """A client. All downloaded PDFs are kept in the folder ``downloads``."""
 
     def __init__(self, url: str, downloads: Path) -> None:
         try:
@@ -28,20 +28,21 @@ class Client:
             raise InputMissing(f"openreview-py is not installed: {INSTALL}") from error
         self._url = url
         self._downloads = downloads
-        # What is no JSON is a ValueError; what the network does, an OSError.
+        # Invalid JSON gives a ValueError, network failures an OSError.
         self._failures = (openreview.OpenReviewException, OSError, ValueError, KeyError)
         try:
             self._client = openreview.Client(url)
         except self._failures as error:
             raise InputMissing(
-                f"OpenReview ({url}) refuses the login by {USERNAME} and {PASSWORD}: {_line(error)}"
+                f"OpenReview ({url}) refuses the login with {USERNAME} and {PASSWORD}: "
+                f"{_line(error)}"
             ) from error
 
     def submissions(self, venue: str) -> list[Any]:
-        """The notes of a venue's submissions, their replies in ``details``, by their ids.
+        """The notes of a venue's submissions with their replies in ``details``, sorted by id.
 
         Raises:
-            InputMissing: OpenReview can't be reached, wants a login, or has no such venue.
+            InputMissing: OpenReview can't be reached, requires a login, or has no such venue.
         """
         try:
             notes: list[Any] = self._called(
@@ -49,20 +50,20 @@ class Client:
                 invitation=f"{venue}/-/Blind_Submission",
                 details="directReplies",
             )
-        except NotHad as error:
+        except NotAvailable as error:
             raise InputMissing(str(error)) from error
         if not notes:
             raise InputMissing(
-                f"{self._url} lists no submissions of {venue}; ICLR's are there up to 2023"
+                f"{self._url} lists no submissions to {venue}; it has ICLR up to 2023"
             )
         return sorted(notes, key=lambda note: str(note.id))
 
     def submitted_revision(self, note: Any, before: int | None) -> str | None:
-        """The id of the last revision with a PDF before that time (milliseconds of the epoch), of
-        the first one where there is no time; None where there is none.
+        """The id of the last revision with a PDF before the time ``before`` (milliseconds since the
+        epoch), or of the first revision if ``before`` is None; None if there is no such revision.
 
         Raises:
-            NotHad: the list of revisions can't be had.
+            NotAvailable: the list of revisions can't be downloaded.
         """
         found = self._called(self._client.get_references, referent=note.id, original=True)
         revisions = sorted(
@@ -76,16 +77,17 @@ class Client:
         return earlier[-1] if earlier else None
 
     def pdf(self, revision: str) -> bytes:
-        """
+        """The PDF of a revision.
+
         Raises:
-            NotHad: it can't be fetched, or a web page came in its place.
+            NotAvailable: it can't be downloaded, or the answer is a web page.
         """
         kept = self._downloads / f"{revision}.pdf"
         if kept.is_file():
             return kept.read_bytes()
         data: bytes = self._called(self._client.get_pdf, revision, is_reference=True)
         if data[:20].lstrip().lower().startswith(_A_PAGE):
-            raise NotHad(self._wants_login())
+            raise NotAvailable(self._wants_login())
         self._downloads.mkdir(exist_ok=True)
         scratch = kept.with_suffix(".part")
         scratch.write_bytes(data)
@@ -98,19 +100,19 @@ class Client:
         except self._failures as error:
             text = str(error)
             page = isinstance(error, ValueError) or "<html" in text.lower()
-            told = self._wants_login() if page else f"OpenReview ({self._url}): {_line(error)}"
-            raise NotHad(told) from error
+            message = self._wants_login() if page else f"OpenReview ({self._url}): {_line(error)}"
+            raise NotAvailable(message) from error
 
     def _wants_login(self) -> str:
-        lacking = [name for name in (USERNAME, PASSWORD) if not os.environ.get(name)]
-        what = (
-            f"set {' and '.join(lacking)} to an account's"
-            if lacking
-            else "it does not take this account for a person's: log in with a browser once"
+        missing = [name for name in (USERNAME, PASSWORD) if not os.environ.get(name)]
+        remedy = (
+            f"set {' and '.join(missing)} to those of an account"
+            if missing
+            else "log in to this account in a browser once, to show that you are human"
         )
         return (
-            f"OpenReview ({self._url}) answers with a web page in place of data, as it does to who "
-            f"has not logged in: {what}"
+            f"OpenReview ({self._url}) answers with a web page instead of data, as it does without "
+            f"a login: {remedy}"
         )
 
 

@@ -1,8 +1,8 @@
-"""A person's own papers: a CSV with a line for each, and their files beside it.
+"""Reads the user's own papers: a CSV file with a line for each paper, and the papers' files.
 
-``pdf`` or ``text`` is the paper's file, in any format that the service reads, by its path from the
-CSV's folder. ``title``, ``decision``, ``rating`` (several with ``;`` between them), ``split``,
-``venue`` and ``id`` are optional; all other columns are kept, for splits by them.
+The column ``pdf`` or ``text`` is the path of a file, relative to the CSV's folder, in any format
+that the service reads. ``title``, ``abstract``, ``decision``, ``rating`` (several separated by
+``;``), ``split``, ``venue`` and ``id`` are optional. All other columns are kept, for splits.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from app.settings import load_settings
 from training.errors import InputInvalid, InputMissing
 from training.recipe_sources import PapersSource
 from training.rows import PaperRow, Rejected
-from training.sources import Read, drawn_evenly
+from training.sources import Read, balanced_sample
 from training.sources.jsonl import sections_of
 
 _FILES = ("pdf", "text")
@@ -33,12 +33,12 @@ Line = Mapping[str, str]
 
 
 def lines_of(source: PapersSource, seed: int) -> list[Line]:
-    """The CSV's lines that are to be read.
+    """The lines of the CSV, or a sample of them.
 
     Raises:
-        InputMissing: there is no such CSV.
-        InputInvalid: it is no CSV in UTF-8, or lacks a column; or a line has a decision or rating
-            that is none, no file, or an id that an earlier one has.
+        InputMissing: there is no such file.
+        InputInvalid: it is not a UTF-8 CSV, or lacks a column; or a line has an invalid decision or
+            rating, no file, or a duplicate id.
     """
     path = source.csv
     try:
@@ -48,7 +48,7 @@ def lines_of(source: PapersSource, seed: int) -> list[Line]:
             reader.fieldnames = names
             if not set(_FILES) & set(names):
                 raise InputInvalid(
-                    f"{path} has neither a column 'pdf' nor 'text': {', '.join(names)}"
+                    f"{path} has neither a column 'pdf' nor 'text'; its columns: {', '.join(names)}"
                 )
             lines = [_tidy(path, number, line) for number, line in enumerate(reader, 2)]
     except FileNotFoundError as error:
@@ -62,18 +62,18 @@ def lines_of(source: PapersSource, seed: int) -> list[Line]:
                 f"{path}, line {number}: the id {line['id']!r} is that of line {seen[line['id']]}"
             )
         seen[line["id"]] = number
-    return drawn_evenly(lines, lambda line: line["decision"] == "accept", source.most, seed)
+    return balanced_sample(lines, lambda line: line["decision"] == "accept", source.most, seed)
 
 
 async def papers(source: PapersSource, lines: list[Line]) -> AsyncIterator[Read]:
-    """The papers, read as the service reads them; one that can't be read is a reject."""
+    """The papers, read with the service's code; one that can't be read is a rejected row."""
     async with PaperReader(load_settings()) as reader:
         for line in lines:
             yield await _read(source, reader, line)
 
 
 def files(source: PapersSource, seed: int) -> list[Path]:
-    """The CSV, and the files that it names and that are there."""
+    """The CSV, and those of its papers' files that exist."""
     named = [source.csv.parent / line["file"] for line in lines_of(source, seed)]
     return [source.csv, *(path for path in named if path.is_file())]
 
@@ -81,7 +81,7 @@ def files(source: PapersSource, seed: int) -> list[Path]:
 def _tidy(path: Path, number: int, line: Mapping[str | None, str | list[str] | None]) -> Line:
     where = f"{path}, line {number}"
     if None in line:
-        raise InputInvalid(f"{where}: it has more fields than the first line names")
+        raise InputInvalid(f"{where}: it has more fields than the header")
     values = {str(name): str(value or "").strip() for name, value in line.items()}
     file = next((values[name] for name in _FILES if values.get(name)), "")
     if not file:
@@ -91,15 +91,15 @@ def _tidy(path: Path, number: int, line: Mapping[str | None, str | list[str] | N
         raise InputInvalid(
             f"{where}: the decision {values['decision']!r} is neither an acceptance nor a rejection"
         )
-    for number_told in _several(values.get("rating", "")):
-        if not _is_number(number_told):
-            raise InputInvalid(f"{where}: the rating {number_told!r} is no number")
+    for rating in _several(values.get("rating", "")):
+        if not _is_number(rating):
+            raise InputInvalid(f"{where}: the rating {rating!r} is not a number")
     return {**values, "file": file, "decision": decision, "id": values.get("id") or file}
 
 
-def _decision(told: str) -> Decision | str | None:
-    """``accept``, ``reject``, empty where nothing is told; None for what is neither."""
-    word = " ".join(told.lower().replace("-", " ").split())
+def _decision(value: str) -> Decision | str | None:
+    """``accept`` or ``reject``; empty for an empty value; None if it is neither."""
+    word = " ".join(value.lower().replace("-", " ").split())
     if not word:
         return ""
     if word.startswith(_ACCEPTED):
@@ -107,13 +107,13 @@ def _decision(told: str) -> Decision | str | None:
     return "reject" if word.startswith(_REJECTED) else None
 
 
-def _several(told: str) -> list[str]:
-    return [part.strip() for part in told.split(";") if part.strip()]
+def _several(value: str) -> list[str]:
+    return [part.strip() for part in value.split(";") if part.strip()]
 
 
-def _is_number(told: str) -> bool:
+def _is_number(value: str) -> bool:
     try:
-        float(told)
+        float(value)
     except ValueError:
         return False
     return True

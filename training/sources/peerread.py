@@ -1,7 +1,7 @@
-"""Papers of PeerRead (Kang et al. 2018), a clone of github.com/allenai/PeerRead.
+"""Reads papers from a clone of PeerRead (Kang et al. 2018; github.com/allenai/PeerRead).
 
 ``data/<venue>/<split>/reviews/<id>.json`` has title, abstract and reviews,
-``parsed_pdfs/<id>.pdf.json`` the text as science-parse read it.
+``parsed_pdfs/<id>.pdf.json`` the text as parsed by science-parse.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from training.errors import InputInvalid, InputMissing
 from training.jsonl import lenient_json
 from training.recipe_sources import PeerReadSource
 from training.rows import HumanReview, PaperRow, Rejected, SectionRow
-from training.sources import Read, drawn
+from training.sources import Read, random_sample
 
 URL = "https://github.com/allenai/PeerRead"
 _SCALES = {"iclr_2017": (1.0, 10.0)}
 _SCALE = (1.0, 5.0)
 _COMMITTEE = re.compile(r"ICLR committee final decision", re.IGNORECASE)
 _NUMBERED_LINES = re.compile(r"(?:^|(?<=\n))(?:\d{1,4}(?: \d{3,4})?(?:\n|$)){3,}")
-"""Perhaps line numbers that science-parse took for text, and the page's number before them."""
+"""Candidates for line numbers that science-parse took for text, after the page's number."""
 _LONG_COLUMN = 10
-"""So many numbers of four digits that rise by one are no years of a table."""
+"""A column of at least this many consecutive four-digit numbers is not a table's years."""
 _PAGE_NUMBER = re.compile(r"\n\d{1,2}$")
 
 
 def folders(source: PeerReadSource, clone: Path) -> list[Path]:
-    """What is read of a clone."""
+    """The folders of a clone that are read."""
     return [
         clone / "data" / venue / split / part
         for venue in source.venues
@@ -46,10 +46,10 @@ def folders(source: PeerReadSource, clone: Path) -> list[Path]:
 
 
 def clone_to(folder: Path, commit: str | None = None) -> None:
-    """Clone PeerRead, without the history and the PDFs; a clone that is there is left alone.
+    """Clone PeerRead without its history and PDFs, unless the folder exists.
 
     Raises:
-        InputMissing: it can't be cloned: the command's last line says why.
+        InputMissing: it can't be cloned; the message has git's last line.
     """
     if folder.is_dir():
         return
@@ -63,22 +63,22 @@ def clone_to(folder: Path, commit: str | None = None) -> None:
             _git("-C", str(scratch), "fetch", "--quiet", "--depth=1", "origin", commit)
             _git("-C", str(scratch), "checkout", "--quiet", commit)
     except (OSError, subprocess.CalledProcessError) as error:
-        told = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
+        errors = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
         raise InputMissing(
-            f"PeerRead can't be cloned from {URL} ({told[-1] if told else 'git failed'}): clone it "
-            "elsewhere, and name the folder in the recipe as 'clone'"
+            f"PeerRead can't be cloned from {URL} ({errors[-1] if errors else 'git failed'}): "
+            "clone it elsewhere, and set the folder in the recipe as 'clone'"
         ) from error
     scratch.rename(folder)
 
 
 def commit_of(source: PeerReadSource, clone: Path) -> str | None:
-    """The commit that a clone is at; None where it is no repository of git's.
+    """The commit of a clone; None if the folder is not a git repository.
 
     Raises:
-        InputInvalid: the recipe names another.
+        InputInvalid: the recipe names another commit.
     """
     try:
-        # Else git would look for a repository in the folders above.
+        # Without a .git folder, git would look for a repository in the parent folders.
         at = _git("-C", str(clone), "rev-parse", "HEAD") if (clone / ".git").exists() else None
     except (OSError, subprocess.CalledProcessError):
         at = None
@@ -90,7 +90,7 @@ def commit_of(source: PeerReadSource, clone: Path) -> str | None:
 def _git(*arguments: str) -> str:
     done = subprocess.run(  # noqa: S603
         ("git", *arguments),  # noqa: S607
-        # It asks nobody for a password.
+        # Never prompt for a password.
         env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},
         check=True,
         capture_output=True,
@@ -100,10 +100,11 @@ def _git(*arguments: str) -> str:
 
 
 def papers(source: PeerReadSource, clone: Path, seed: int) -> Iterator[Read]:
-    """
+    """The papers of the clone.
+
     Raises:
         InputMissing: ``clone`` has no such venue or split.
-        InputInvalid: a file of it is no JSON.
+        InputInvalid: one of its files is not valid JSON.
     """
     places = [
         (venue, split, file)
@@ -111,14 +112,14 @@ def papers(source: PeerReadSource, clone: Path, seed: int) -> Iterator[Read]:
         for split in source.splits
         for file in _review_files(clone, venue, split)
     ]
-    for venue, split, file in drawn(places, source.most, seed):
+    for venue, split, file in random_sample(places, source.most, seed):
         yield _paper(venue, split, file)
 
 
 def _review_files(clone: Path, venue: str, split: str) -> list[Path]:
     folder = clone / "data" / venue / split / "reviews"
     if not folder.is_dir():
-        raise InputMissing(f"{folder} is not there: {clone} is no clone of PeerRead")
+        raise InputMissing(f"{folder} is missing: {clone} is not a clone of PeerRead")
     return sorted(folder.glob("*.json"), key=lambda file: (len(file.stem), file.stem))
 
 
@@ -162,7 +163,7 @@ def _json(file: Path) -> dict[str, Any]:
     except msgspec.DecodeError as error:
         raise InputInvalid(f"{file}: {error}") from error
     if not isinstance(value, dict):
-        raise InputInvalid(f"{file}: it holds no JSON object")
+        raise InputInvalid(f"{file} does not contain a JSON object")
     return value
 
 
@@ -181,7 +182,7 @@ def _sections(parsed: Mapping[str, Any]) -> Iterator[SectionRow]:
 
 
 def without_line_numbers(text: str) -> str:
-    """A draft's text without the runs of its line numbers; what they tore apart is joined."""
+    """The text without runs of line numbers. The text before and after a run is joined."""
     at, kept = 0, list[str]()
     for match in _NUMBERED_LINES.finditer(text):
         if _numbers_lines(match[0]):
@@ -201,9 +202,9 @@ def without_line_numbers(text: str) -> str:
 
 
 def _numbers_lines(column: str) -> bool:
-    """Whether numbers below each other count lines: of three digits and more, mostly by one."""
+    """Whether a column of numbers is line numbers: of three or more digits, mostly consecutive."""
     numbers = column.split()
-    # A page's number may stand before them.
+    # The page's number may come before them.
     counted = [number for number in numbers if len(number) >= 3]
     if len(counted) < max(3, len(numbers) - 1):
         return False
@@ -214,7 +215,7 @@ def _numbers_lines(column: str) -> bool:
 
 
 def _reviews(listed: Mapping[str, Any]) -> Iterator[HumanReview]:
-    """The reviews proper: discussion has no recommendation, and of two the same one is enough."""
+    """The reviews without duplicates, and without comments, which have no recommendation."""
     seen: set[tuple[bool, str]] = set()
     for entry in listed.get("reviews") or ():
         rating, text = _number(entry.get("RECOMMENDATION")), entry.get("comments") or ""
@@ -241,7 +242,7 @@ def _reviews(listed: Mapping[str, Any]) -> Iterator[HumanReview]:
 
 
 def _number(value: object) -> float | None:
-    """ICLR's are numbers, ACL's and CoNLL's strings."""
+    """A number; ICLR's files have numbers, those of ACL and CoNLL strings."""
     try:
         return float(value) if isinstance(value, int | float | str) else None
     except ValueError:

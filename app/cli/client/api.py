@@ -77,7 +77,7 @@ class ApiClient:
         """
         key = (endpoint.api_key or "").strip()
         if not (key.isascii() and key.isprintable()):
-            raise ConfigurationError("the API key contains characters that no key has", "api_key")
+            raise ConfigurationError("the API key contains invalid characters", "api_key")
         try:
             TypeAdapter(HttpUrl).validate_python(endpoint.url)
         except ValidationError as error:
@@ -115,7 +115,7 @@ class ApiClient:
         try:
             return VersionInfo.model_validate_json(response.content)
         except ValidationError:
-            raise self._no_answer("is not a reviewer", _WRONG_ADDRESS) from None
+            raise self._no_answer("is not a reviewer service", _WRONG_ADDRESS) from None
 
     async def post_review(
         self,
@@ -143,7 +143,7 @@ class ApiClient:
         """A review in whatever state it is once it has ended, or after ``wait_s``.
 
         Raises:
-            RequestFailed: it is not there, or the service does not answer.
+            RequestFailed: there is no such review, or the service does not answer.
         """
         request = self._client.build_request(
             "GET",
@@ -163,7 +163,7 @@ class ApiClient:
     async def stream_review(
         self, file: File, parameters: ReviewParameters
     ) -> AsyncGenerator[StreamEvent, None]:
-        """A review's events while it is written, of the types that this version knows.
+        """The events of a review while it is generated, of the types that this version knows.
 
         The last one is ``review.completed``.
 
@@ -183,7 +183,7 @@ class ApiClient:
                             yield parsed
                             if parsed.type == "review.completed":
                                 return
-        raise self._no_answer("ended its answer half-way", CONNECTION_LOST)
+        raise self._no_answer("ended its answer before it was complete", CONNECTION_LOST)
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
         with self._errors():
@@ -194,7 +194,7 @@ class ApiClient:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """Raise what keeps an answer from coming as a ``RequestFailed``."""
+        """Turn errors of the connection into ``RequestFailed``."""
         try:
             yield
         except (httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
@@ -211,14 +211,14 @@ class ApiClient:
             raise self._failed(message, "connection_lost", CONNECTION_LOST) from error
 
     def _refusal(self, response: httpx.Response) -> RequestFailed:
-        """The error of an answer that is one, read already."""
+        """The exception for an error response, whose body has been read."""
         try:
             error = ErrorEnvelope.model_validate_json(response.content).error
         except ValidationError:
             # A proxy's answer, or that of some other server.
             policy = policy_of_answer(response.status_code, None)
             return self._no_answer(
-                f"answered {response.status_code}, and it is no reviewer's answer",
+                f"answered {response.status_code}, but not as a reviewer service does",
                 policy,
                 _retry_after(response),
             )
@@ -241,7 +241,7 @@ class ApiClient:
         except ValidationError as error:
             if error.errors()[0]["type"] == "union_tag_invalid":
                 return None
-            raise self._no_answer("sent an event that is none", CONNECTION_LOST) from error
+            raise self._no_answer("sent an invalid event", CONNECTION_LOST) from error
         if isinstance(parsed, StreamError):
             raise failed_review(parsed.error)
         return parsed
@@ -259,9 +259,9 @@ class ApiClient:
 
 
 def client_error(message: str, code: str, param: str | None = None) -> ErrorDetail:
-    """An error that was found on this side, in the form of the service's own.
+    """An error that the client found itself, in the format of the service's errors.
 
-    Its type is what the output of a batch has for it.
+    Its type is the one that the output of a batch shows.
     """
     return ErrorDetail(message=message, type="batch_error", param=param, code=code)
 
@@ -280,14 +280,16 @@ def _form(file: File, parameters: ReviewParameters) -> dict[str, Any]:
 
 
 def _transport(endpoint: Endpoint, limits: httpx.Limits) -> httpx.AsyncHTTPTransport | None:
-    """For a Unix socket; None for httpx' own, which go by HTTP_PROXY and the like."""
+    """The transport for a Unix socket; None for httpx's own, which use HTTP_PROXY and the like."""
     if endpoint.socket is None:
         return None
     return httpx.AsyncHTTPTransport(uds=str(endpoint.socket), limits=limits)
 
 
 def _retry_after(response: httpx.Response) -> float | None:
-    """Seconds, or until a date (RFC 9110, 10.2.3); None where the header has neither."""
+    """The delay of a Retry-After header in seconds, from a number or a date (RFC 9110, 10.2.3);
+    None if the header has neither.
+    """
     value = response.headers.get("retry-after", "").strip()
     if value.isdigit():
         return float(value)

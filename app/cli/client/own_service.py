@@ -1,4 +1,4 @@
-"""A service that a command starts for itself, and stops again.
+"""Starts a private service for the duration of a command.
 
 It is the application that ``reviewer serve`` runs, behind a Unix socket in a temporary folder that
 only this user may enter: no port, no key, out of other users' reach. It runs in the command's own
@@ -71,10 +71,10 @@ async def own_service(settings: Settings, connections: int) -> AsyncGenerator[Ap
 
 @asynccontextmanager
 async def _until_given_up(supervisor: Supervisor) -> AsyncGenerator[None, None]:
-    """Ends what is done in it once no model will be started any more.
+    """Cancels the code in the context when the supervisor gives up starting the model.
 
     Raises:
-        ModelNotStarted: that was the case.
+        ModelNotStarted: it has given up.
     """
 
     async def watch() -> None:
@@ -87,12 +87,12 @@ async def _until_given_up(supervisor: Supervisor) -> AsyncGenerator[None, None]:
             yield
             watching.cancel()
     except ExceptionGroup as group:
-        # The model's, or the first of those that were raised here: what a group is made of.
+        # The first error: the supervisor's, or one that was raised in the context.
         raise group.exceptions[0] from None
 
 
 def _private(settings: Settings, folder: Path, connections: int) -> Settings:
-    """The user's settings without what is for a service that others use."""
+    """The user's settings without those for a public service."""
     return settings.model_copy(
         update={
             "api_keys": {},
@@ -112,7 +112,7 @@ def _private(settings: Settings, folder: Path, connections: int) -> Settings:
 async def _serve(server: Server) -> None:
     try:
         await server.serve()
-    except SystemExit as error:  # uvicorn's way to say that the application did not start
+    except SystemExit as error:  # raised by uvicorn if the application does not start
         raise ReviewerError("the command's own service did not start") from error
     finally:
         server.listening.set()

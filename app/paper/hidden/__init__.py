@@ -1,1 +1,1 @@
-"""Text that the reader of a rendered page can not see: found by looking, not by asking a model."""
+"""Finds text that is invisible on a rendered page. No model is involved."""

@@ -1,7 +1,7 @@
-"""Text in a PDF that is never shown nor extracted, and is only to be reported.
+"""Finds text that is neither shown nor extracted, so it is only reported.
 
-Hidden layers, what a clip cuts off, hidden annotations, and replacement texts (ActualText) that
-say something else than the glyphs they stand for.
+This is text in hidden layers, text outside of a clip, hidden annotations, and replacement texts
+(ActualText) that differ from their glyphs.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from app.paper.model import BBox, Finding
 
 _NOT_SHOWN = pymupdf.PDF_ANNOT_IS_HIDDEN | pymupdf.PDF_ANNOT_IS_NO_VIEW
 _LONGEST_COMPARED = 500
-"""Letters; comparing takes their square."""
+"""Maximum number of letters that are compared, as this takes quadratic time."""
 _MOST_STRAY_LETTERS = 10
-"""So many letters in all that a page's replacement texts may have and its glyphs not: ligatures,
-signs spelled out."""
+"""Number of letters on a page that may be in replacement texts and not in their glyphs, as with
+ligatures and spelled-out signs."""
 
 
 class Layers:
-    """A document's optional content, all of it shown for a look at what is not."""
+    """The optional content (layers) of a document."""
 
     def __init__(self, document: pymupdf.Document) -> None:
         groups = document.get_ocgs()
@@ -38,7 +38,7 @@ class Layers:
             self._variants = [_all_layers(document, state) for state in ("ON", "OFF")]
 
     def findings(self, page: pymupdf.Page, shown: Trace) -> Iterator[Finding]:
-        """Text that appears with every layer on, or off: some show what others hide."""
+        """Text that is shown only with all layers on or all layers off."""
         known = set(shown.places) if self._variants else set()
         for variant in self._variants:
             other = variant[page.number]
@@ -49,14 +49,14 @@ class Layers:
 
 
 def clipped_away(page: pymupdf.Page, shown: Trace) -> Iterator[Finding]:
-    """Text that a clip cuts off whole."""
+    """Text that is completely outside of a clip."""
     if shown.is_clipped:
         drawn = Trace.of_page(page)
         yield from _unknown(page.number + 1, drawn, set(shown.places), "clipped")
 
 
 def _all_layers(document: pymupdf.Document, state: str) -> pymupdf.Document:
-    """The document with all of its layers on or off: MuPDF reads their states only once."""
+    """A copy of the document with all layers on or off; MuPDF reads their states only once."""
     variant = pymupdf.open(stream=document.stream or document.tobytes(), filetype="pdf")
     groups = " ".join(f"{xref} 0 R" for xref in document.get_ocgs())
     variant.xref_set_key(
@@ -66,7 +66,7 @@ def _all_layers(document: pymupdf.Document, state: str) -> pymupdf.Document:
 
 
 def _has_membership_rules(document: pymupdf.Document) -> bool:
-    """Whether some content is shown only where a layer is off."""
+    """Whether some content is shown only if a layer is off."""
     for xref in range(1, document.xref_length()):
         if document.xref_get_key(xref, "Type")[1] == "/OCMD":
             policy = document.xref_get_key(xref, "P")[1]
@@ -86,7 +86,7 @@ def _unknown(page: int, other: Trace, known: set[Place], kind: str) -> Iterator[
 
 
 def hidden_annotations(page: pymupdf.Page) -> Iterator[Finding]:
-    """Annotations and form fields that no viewer shows, and have a text."""
+    """Annotations and form fields with text that viewers do not show."""
     shown_at = page.number + 1
     for annotation in page.annots():
         text = annotation.info["content"].strip()
@@ -106,7 +106,7 @@ def _not_shown(page: pymupdf.Page, field: pymupdf.Widget) -> bool:
 def false_replacements(
     page: pymupdf.Page, commands: mupdf.FzDisplayList, shown: Trace
 ) -> list[Finding]:
-    """ActualText of marked content with letters that its glyphs don't have."""
+    """ActualText with letters that its glyphs do not have."""
     replacements = _Replacements()
     run(commands, replacements)
     findings, stray = [], 0
@@ -130,14 +130,14 @@ def _letters(text: str) -> str:
 
 
 def _strays(claimed: str, drawn: str) -> int:
-    """How many of the claimed letters are not drawn, in their order."""
+    """The number of claimed letters that are not drawn, considering their order."""
     claimed, drawn = claimed[:_LONGEST_COMPARED], drawn[:_LONGEST_COMPARED]
     matcher = SequenceMatcher(None, claimed, drawn, autojunk=False)
     return len(claimed) - sum(block.size for block in matcher.get_matching_blocks())
 
 
 class _Replacements(mupdf.FzDevice2):  # type: ignore[misc]  # MuPDF has no types
-    """Collects replacement texts and where the text that they replace is drawn."""
+    """Collects replacement texts with the positions of the text that they replace."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,10 +1,10 @@
-"""Whether a font's glyphs show the letters that its encoding claims.
+"""Checks whether a font's glyphs look like the letters that they are encoded as.
 
-A font's ToUnicode table or glyph names may say one thing and its outlines another: a reader sees
-the outlines, an extractor the claims. Every glyph that claims a Latin letter is drawn once and
-compared with the 52 letters in eight faces. No OCR is needed, and spreading a text over several
-fonts changes nothing, as each glyph is judged alone. What can't be judged so: other scripts, digits
-and signs, and one letter that is drawn as another of the same shape (l and I, c and C).
+A font's ToUnicode table or glyph names may differ from its outlines: a reader sees the outlines, a
+text extractor the codes. Every glyph with the code of a Latin letter is drawn once and compared
+with the 52 letters in eight typefaces, without OCR. Each glyph is checked by itself, so it does not
+matter if a text uses several fonts. Not checked are other scripts, digits and signs, and letters
+that look like another one (l and I, c and C).
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ _FACES = ("tiro", "tibo", "tiit", "helv", "hebo", "heit", "cour", "cobo")
 _LETTERS = string.ascii_letters
 _CODES = frozenset(map(ord, _LETTERS))
 _LEAST_LIKENESS = 0.65
-"""A glyph that is as much like the letter it claims (1 is the same) is not suspected."""
+"""A glyph with at least this similarity (1 is equal) to its letter is correct."""
 _LEAST_ADVANTAGE = 0.2
-"""By how much a glyph must be more like another letter than like the one it claims."""
+"""A wrong glyph is more similar to another letter than to its own by at least this."""
 _SIDE, _EM, _CANVAS = 16, 40, 96
-"""Pixels: of a shape, of the em square as drawn, and of what it is drawn on."""
+"""Sizes in pixels: of a shape, of the em square, and of the canvas."""
 _INK = 64
 _MOST_FONTS = 512
 
 
 class GlyphShapes:
-    """Verdicts on the glyphs of one document; each is drawn once."""
+    """Checks the glyphs of one document; each glyph is drawn once."""
 
     def __init__(self) -> None:
-        # By address, and kept: else another font may come to stand there.
+        # By address. The fonts are kept, so that no other font gets the same address.
         self._fonts: dict[int, mupdf.FzFont] = {}
         self._wrong: dict[tuple[int, int, int], bool] = {}
 
     def wrong(self, shown: Trace) -> list[bool]:
-        """For each of the page's distinct glyphs, whether it shows not the letter it claims."""
+        """For each of the page's distinct glyphs, whether it looks like another letter."""
         if len(self._fonts) > _MOST_FONTS:
             self._fonts.clear()
             self._wrong.clear()
@@ -65,14 +65,14 @@ class GlyphShapes:
 
 def _contradicts(shape: Shapes, letter: str) -> bool:
     likeness = (_templates() @ shape).max(axis=1)
-    # Small capitals claim to be small letters.
+    # Small capitals have the codes of lower-case letters.
     own = max(likeness[_LETTERS.index(case)] for case in (letter.lower(), letter.upper()))
     return bool(own < _LEAST_LIKENESS and likeness.max() - own > _LEAST_ADVANTAGE)
 
 
 @lru_cache(maxsize=1)
 def _templates() -> Shapes:
-    """The letters' shapes: (letters, faces, pixels)."""
+    """The letters' shapes, as an array (letters, typefaces, pixels)."""
     fonts = [pymupdf.Font(face) for face in _FACES]
     shapes, _ = _shapes(
         [(font.this, font.has_glyph(ord(letter))) for letter in _LETTERS for font in fonts]
@@ -81,9 +81,9 @@ def _templates() -> Shapes:
 
 
 def _shapes(glyphs: Sequence[tuple[mupdf.FzFont, int]]) -> tuple[Shapes, NDArray[np.bool_]]:
-    """The ink of glyphs, each fitted into a square whatever its size, of mean 0 and length 1.
+    """The glyphs' ink, scaled to a square and normalised to mean 0 and length 1.
 
-    Returns (glyphs, pixels), and which of them have a shape: not a blank, nor a full square.
+    Returns an array (glyphs, pixels), and which glyphs have a shape (neither blank nor full).
     """
     sheet = blank_pixmap(
         mupdf.FzColorspace.Fixed_GRAY, mupdf.FzIrect(0, 0, _CANVAS, _CANVAS * len(glyphs))
@@ -101,12 +101,11 @@ def _shapes(glyphs: Sequence[tuple[mupdf.FzFont, int]]) -> tuple[Shapes, NDArray
 
 def _draw(font: mupdf.FzFont, gid: int, sheet: mupdf.FzPixmap, top: int) -> None:
     text, still = mupdf.FzText(), mupdf.FzMatrix()
-    # Fonts made of programs, as TeX's bitmaps are, may have their letters upside down, and pages
-    # that turn them back.
+    # Type 3 fonts, such as TeX's bitmap fonts, may have upside-down letters that the page turns.
     up = _EM if font.m_internal.t3procs and font.m_internal.t3matrix.d < 0 else -_EM
     place = mupdf.FzMatrix(_EM, 0, 0, up, _CANVAS / 4, top + _CANVAS * 2 / 3)
     mupdf.fz_show_glyph(text, font, place, gid, 0, 0, 0, 0, 0)
-    # No glyph may draw over another's place.
+    # Clipped, so that no glyph is drawn over another one's cell.
     cell = mupdf.FzIrect(0, top, _CANVAS, top + _CANVAS)
     device = mupdf.fz_new_draw_device_with_bbox(still, sheet, cell)
     grey = mupdf.FzColorspace(mupdf.FzColorspace.Fixed_GRAY)
@@ -115,7 +114,7 @@ def _draw(font: mupdf.FzFont, gid: int, sheet: mupdf.FzPixmap, top: int) -> None
 
 
 def _fitted(ink: Shapes) -> Shapes:
-    """Each of (n, side, side) cut to its ink and averaged to _SIDE by _SIDE."""
+    """Crop each image of (n, side, side) to its ink, and average it to _SIDE by _SIDE pixels."""
     sums = np.zeros((len(ink), _CANVAS + 1, _CANVAS + 1), np.float32)
     np.cumsum(ink.cumsum(axis=1), axis=2, out=sums[:, 1:, 1:])
     for axis in (1, 2):

@@ -1,4 +1,4 @@
-"""A page rendered with its text and without: what the text changes is what can be seen of it."""
+"""Renders a page with and without its text. Text is visible where the two differ."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from app.paper.model import BBox
 Pixels = NDArray[np.uint8]
 
 _MOST_PIXELS = 4_000_000
-"""A page larger than this at 72 dpi is rendered smaller; three bytes a pixel, twice."""
+"""A page with more pixels at 72 dpi is rendered at a lower resolution, to limit memory."""
 _FAINTEST_INK = 10
-"""Text that changes no channel of a pixel by more than this, of 255, leaves no ink there."""
+"""Text is visible at a pixel if it changes a channel by more than this, of 255."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """One page at ``zoom`` pixels per point, its upper left corner the page's.
+    """A rendered page, at ``zoom`` pixels per point from its upper left corner.
 
-    ``background``, the page without its text, is (height, width, 3). ``ink`` is
-    (height + 1, width + 1): how many pixels above and left of each the text changes visibly.
+    ``background`` is the page without its text, (height, width, 3). ``ink`` is a summed-area table,
+    (height + 1, width + 1), of the pixels that the text changes visibly.
     """
 
     commands: mupdf.FzDisplayList
@@ -34,7 +34,7 @@ class Rendering:
     ink: NDArray[np.int32]
 
     def inked(self, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Whether the text changes any pixel in each box, (n, 4) in points."""
+        """For each box of (n, 4), in points, whether the text changes a pixel in it."""
         x0, y0, x1, y1 = self._corners(boxes)
         ink = self.ink
         return np.asarray(ink[y1, x1] - ink[y0, x1] - ink[y1, x0] + ink[y0, x0] > 0)
@@ -48,20 +48,20 @@ class Rendering:
         return ranges
 
     def behind(self, points: NDArray[np.float64]) -> NDArray[np.uint8]:
-        """The background's colours (n, 3) at points (n, 2)."""
+        """The background's colours, (n, 3), at points (n, 2)."""
         height, width, _ = self.background.shape
         x = np.clip(points[:, 0] * self.zoom, 0, width - 1).astype(np.intp)
         y = np.clip(points[:, 1] * self.zoom, 0, height - 1).astype(np.intp)
         return np.asarray(self.background[y, x])
 
     def operations(self) -> list[tuple[str, BBox]]:
-        """What the page draws, text or not, in order: kind, and box in points."""
+        """All drawing operations of the page in order: kind, and box in points."""
         log: list[tuple[str, BBox]] = []
         run(self.commands, pymupdf.JM_new_bbox_device(log, False))
         return log
 
     def _corners(self, boxes: NDArray[np.float64]) -> tuple[NDArray[np.intp], ...]:
-        """Pixels that the boxes touch, at least one each, within the page."""
+        """The pixels on the page that the boxes touch, at least one for each."""
         height, width, _ = self.background.shape
         scaled = np.clip(boxes * self.zoom, -1e6, 1e6)
         x0 = np.clip(np.floor(scaled[:, 0]), 0, width - 1).astype(np.intp)
@@ -72,7 +72,7 @@ class Rendering:
 
 
 def render(commands: mupdf.FzDisplayList) -> Rendering:
-    """Render a page's display list at 72 dpi, or less where the page is huge."""
+    """Render a page's display list at 72 dpi, or less for a huge page."""
     bounds = mupdf.fz_bound_display_list(commands)
     area = max(1.0, (bounds.x1 - bounds.x0) * (bounds.y1 - bounds.y0))
     zoom = min(1.0, (_MOST_PIXELS / area) ** 0.5)
@@ -92,7 +92,7 @@ def _drawn(commands: mupdf.FzDisplayList, zoom: float, *, with_text: bool) -> Pi
     pixmap = blank_pixmap(mupdf.FzColorspace.Fixed_RGB, mupdf.fz_round_rect(bounds))
     device = mupdf.fz_new_draw_device(scale, pixmap)
     if not with_text:
-        # MuPDF skips what a device has no function for.
+        # MuPDF skips operations that a device has no function for.
         device.m_internal.fill_text = None
         device.m_internal.stroke_text = None
     run(commands, device)
@@ -100,7 +100,7 @@ def _drawn(commands: mupdf.FzDisplayList, zoom: float, *, with_text: bool) -> Pi
 
 
 def run(commands: mupdf.FzDisplayList, device: mupdf.FzDevice) -> None:
-    """Play a display list, whole and as it stands, to a device, and close that."""
+    """Run a display list on a device, and close the device."""
     everything = mupdf.FzRect(mupdf.FzRect.Fixed_INFINITE)
     mupdf.fz_run_display_list(commands, device, mupdf.FzMatrix(), everything, mupdf.FzCookie())
     mupdf.fz_close_device(device)
@@ -114,6 +114,6 @@ def blank_pixmap(colours: int, bounds: mupdf.FzIrect) -> Any:
 
 
 def pixels(pixmap: mupdf.FzPixmap) -> Pixels:
-    """A pixmap's samples, (height, width, channels)."""
+    """A pixmap's samples as an array (height, width, channels)."""
     wrapped = pymupdf.Pixmap("raw", pixmap)
     return np.frombuffer(wrapped.samples, np.uint8).reshape(wrapped.height, wrapped.width, -1)

@@ -1,4 +1,4 @@
-"""Every glyph that a page draws, in the order of drawing, whether it shows or not."""
+"""All glyphs that a page draws, visible or not, in drawing order."""
 
 from __future__ import annotations
 
@@ -18,24 +18,22 @@ from app.paper.model import Finding
 Bools = NDArray[np.bool_]
 Numbers = NDArray[np.float64]
 Glyph = tuple[int, int, int]
-"""Which of the page's fonts, glyph number, claimed code point."""
-
+"""Index of the font, glyph number, code point."""
 Place = tuple[str, float, float]
-"""A character and where it is drawn: what tells it from any other."""
-
+"""A character and its position, which identify it on the page."""
 _WORD_GAP = 0.2
-"""Of the font's size: a wider gap than this between two glyphs parts two words."""
+"""Least gap between two words, as a share of the font's size."""
 
 
 class Trace:
-    """Arrays with one row a glyph, from the spans of MuPDF's text trace; positions in points.
+    """Arrays with one row per glyph, from the spans of MuPDF's text trace; positions in points.
 
-    ``paint`` is 0 for filled glyphs, 1 for stroked ones, 3 for those not painted at all.
-    ``colours`` are RGB from 0 to 255. ``letters`` is true for letters and digits, ``drawn`` false
-    for the second and further characters that one glyph stands for, ``upright`` false for text at
-    an angle, whose boxes say little. ``order`` counts the page's drawing operations, text or not,
-    from 0. ``kinds`` are the distinct glyphs of ``fonts``; ``kind_of`` says which one each is.
-    ``is_clipped`` is true where the page draws more than that, cut off by a clip.
+    ``paint`` is 0 for filled glyphs, 1 for stroked ones, 3 for invisible ones. ``colours`` are RGB
+    from 0 to 255. ``letters`` is true for letters and digits. ``drawn`` is false for the second and
+    further characters of a glyph. ``upright`` is false for text at an angle, whose boxes are too
+    large. ``order`` is the index among the page's drawing operations (of text and others).
+    ``kinds`` are the distinct glyphs of ``fonts``, and ``kind_of`` their index for each glyph.
+    ``is_clipped`` is true if the page has further glyphs outside of a clip.
     """
 
     def __init__(
@@ -65,7 +63,7 @@ class Trace:
         if any(drawn_by_programs):
             of_spans = np.array([drawn_by_programs[number] for number in font_of], bool)
             self._measure_anew(of_spans[span_of])
-        # Code points and glyph numbers have 21 bits at most.
+        # Code points and glyph numbers have at most 21 bits.
         packed, self.kind_of = np.unique(
             (np.array(font_of, np.int64)[span_of] << 42) + (gids + 1 << 21) + codes,
             return_inverse=True,
@@ -76,7 +74,7 @@ class Trace:
         self.letters = self.spread(chr(code).isalnum() for _, _, code in self.kinds)
 
     def _measure_anew(self, glyphs: Bools) -> None:
-        """Sizes and boxes of Type 3 glyphs by their widths: their fonts' units may be anything."""
+        """Set sizes and boxes of Type 3 glyphs from their widths, as their units are arbitrary."""
         widths = self.boxes[:, 2] - self.boxes[:, 0]
         odd = glyphs & self.upright & (widths > self.sizes)
         self.sizes[odd] = widths[odd]
@@ -84,12 +82,12 @@ class Trace:
         self.boxes[odd, 3] = self.origins[odd, 1] + 0.2 * widths[odd]
 
     def spread(self, verdicts: Iterable[bool]) -> Bools:
-        """Verdicts on the distinct glyphs, given to each glyph."""
+        """Expand values for the distinct glyphs (``kinds``) to all glyphs."""
         return np.fromiter(verdicts, bool, len(self.kinds))[self.kind_of]
 
     @classmethod
     def of_page(cls, page: pymupdf.Page) -> Trace:
-        """Of all that the page's contents draw, clipped away or not; the fonts are not told."""
+        """A trace of all glyphs of the page's contents, including clipped ones, without fonts."""
         spans = [span for span in page.get_texttrace() if span["chars"]]
         return cls(spans, (), [0] * len(spans))
 
@@ -104,7 +102,7 @@ class Trace:
         ]
 
     def finding(self, page: int, kind: str, start: int, end: int) -> Finding:
-        """The glyphs from start to end as something to report; a space between words."""
+        """The glyphs from ``start`` to ``end`` as a finding, with spaces between words."""
         words = self.words[start:end]
         starts = np.r_[False, words[1:] != words[:-1]].tolist()
         text = "".join(
@@ -118,7 +116,7 @@ class Trace:
 
     @cached_property
     def words(self) -> NDArray[np.intp]:
-        """The number of the word that each glyph belongs to, counted along the drawing order."""
+        """For each glyph, the number of its word, counted in drawing order."""
         ends = np.c_[self.boxes[:-1, 2], self.origins[:-1, 1]]
         gaps = np.abs(self.origins[1:] - ends) > _WORD_GAP * self.sizes[1:, None]
         starts = np.r_[False, gaps.any(axis=1) & self.drawn[1:]] if len(self) else np.zeros(0, bool)
@@ -127,10 +125,10 @@ class Trace:
 
 
 def trace(page: pymupdf.Page, commands: mupdf.FzDisplayList) -> Trace:
-    """The glyphs of a page that is not rotated, from its display list.
+    """The glyphs of a page, which must not be rotated, from its display list.
 
-    As ``page.get_texttrace()``, which would interpret the page once more and tells of a font no
-    more than its name.
+    Like ``page.get_texttrace()``, but this does not interpret the page again, and has the fonts and
+    not only their names.
     """
     spans: list[dict[str, Any]] = []
     device = pymupdf.extra.JM_new_texttrace_device(spans)
@@ -142,14 +140,14 @@ def trace(page: pymupdf.Page, commands: mupdf.FzDisplayList) -> Trace:
     mupdf.fz_close_device(fonts)
     is_clipped = fonts.glyphs != sum(len(span["chars"]) for span in spans)
     if is_clipped:
-        # Display lists leave out what a clip cuts off whole.
+        # Display lists omit what is completely outside of a clip.
         fonts = _Fonts()
         run(commands, fonts)
     return Trace(spans, fonts.fonts, fonts.used, is_clipped)
 
 
 class _Fonts(mupdf.FzDevice2):  # type: ignore[misc]  # MuPDF has no types
-    """The fonts of all text that is drawn, and for each span of glyphs which of them it uses."""
+    """Collects the fonts of all text that is drawn, and the index of each span's font."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,1 +1,1 @@
-"""LaTeX source read without running TeX."""
+"""Reads LaTeX source without running TeX."""

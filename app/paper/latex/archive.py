@@ -1,7 +1,7 @@
-"""Archives of LaTeX sources, as arXiv serves them -> Paper. Nothing is written to disk.
+"""Reads papers from archives of LaTeX sources, as served by arXiv. Nothing is written to disk.
 
-Python's ``tarfile`` reads extended headers in quadratic time (CVE-2024-6232, in releases that we
-support), so the headers are walked here, and ``tarfile`` only parses the plain ones.
+In Python releases that are supported here, ``tarfile`` reads extended headers in quadratic time
+(CVE-2024-6232). So the members are iterated here, and ``tarfile`` only parses plain headers.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from app.paper.latex.source import decode_latex, paper_from_latex
 from app.paper.model import Paper
 
 MOST_BYTES = 200_000_000
-"""Of an archive unpacked, figures included."""
+"""Maximum size of an unpacked archive, including figures."""
 MOST_TEXT_BYTES = 20_000_000
-"""Of the files in it that are read."""
+"""Maximum total size of the files that are read."""
 MOST_FILES = 2_000
 _LONGEST_PATH = 4_096
 _CHUNK = 65_536
@@ -55,7 +55,7 @@ _OTHER_NAMES = re.compile(
     r"example|elsarticle-|sn-article|readme|poster|slides|diff",
     re.IGNORECASE,
 )
-"""What files are called that are not the paper."""
+"""Names of files that are not the paper."""
 _OTHER_TITLE = re.compile(
     r"\\title\s*(\[[^\]]*\])?\s*\{\s*(supplement|supporting information|appendix|response to|"
     r"bare demo|template|how to use|title of (the|your))",
@@ -77,7 +77,7 @@ class _Reads(Protocol):
 
 
 def is_archive(data: bytes) -> bool:
-    """Whether bytes begin like a gzip, zip or tar file."""
+    """Whether the data begins like a gzip, zip or tar file."""
     return data.startswith((_GZIP, *_ZIPS)) or data[257:262] == b"ustar"
 
 
@@ -85,8 +85,8 @@ def paper_from_archive(data: bytes) -> Paper:
     """The paper in a .tar.gz, .tar or .zip, or in one gzipped LaTeX file.
 
     Raises:
-        ArchiveUnsafe: it unpacks to too much, or reaches outside itself.
-        ArchiveUnreadable: it is damaged, or holds no LaTeX document.
+        ArchiveUnsafe: it is too large when unpacked, or has a path outside of itself.
+        ArchiveUnreadable: it is damaged, or contains no LaTeX document.
         LatexUnreadable: the document can't be read.
     """
     files = read_files(data)
@@ -98,7 +98,7 @@ def paper_from_archive(data: bytes) -> Paper:
 
 
 def read_files(data: bytes) -> dict[str, bytes]:
-    """The texts in an archive by their path."""
+    """The text files of an archive, by path."""
     try:
         if data.startswith(_ZIPS):
             members = _zip_members(data)
@@ -120,12 +120,12 @@ def read_files(data: bytes) -> dict[str, bytes]:
 def _check_text(room: int) -> None:
     if room < 0:
         raise ArchiveUnsafe(
-            f"The archive holds more than {MOST_TEXT_BYTES / 1e6:g} MB of text.", param="file"
+            f"The archive contains more than {MOST_TEXT_BYTES / 1e6:g} MB of text.", param="file"
         )
 
 
 class _Bounded:
-    """A stream that ends in an error where it goes on for too long."""
+    """A stream that raises ``ArchiveUnsafe`` after ``MOST_BYTES``."""
 
     def __init__(self, stream: _Reads) -> None:
         self._stream = stream
@@ -141,7 +141,7 @@ class _Bounded:
         return data
 
     def whole(self, size: int) -> bytes:
-        """Exactly so many bytes.
+        """Read exactly ``size`` bytes.
 
         Raises:
             EOFError: there are fewer.
@@ -161,7 +161,7 @@ class _Bounded:
 
 
 def _tar_or_text_members(stream: BinaryIO | gzip.GzipFile) -> Iterator[tuple[str, bytes]]:
-    """Those of a tar file; or one text, where arXiv has gzipped a single file."""
+    """The members of a tar file, or the one text of a gzipped file (arXiv's single-file papers)."""
     bounded = _Bounded(stream)
     first = bounded.read(_BLOCK)
     if len(first) == _BLOCK and _is_header(first):
@@ -210,11 +210,13 @@ def _tar_members(stream: _Bounded, first: bytes = b"") -> Iterator[tuple[str, by
             stream.skip(padding)
         else:
             stream.skip(0 if info.type in _WITHOUT_CONTENT else size + padding)
-    raise ArchiveUnsafe(f"The archive holds more than {MOST_FILES:,} files.", param="file")
+    raise ArchiveUnsafe(f"The archive contains more than {MOST_FILES:,} files.", param="file")
 
 
 def _long_name(header: bytes, kind: bytes) -> str:
-    """The path in an extended header: GNU's is nothing else, POSIX's has ``12 path=...`` lines."""
+    """The path in an extended header: the whole of a GNU header, or the value of a POSIX header's
+    line ``12 path=...``.
+    """
     if kind == tarfile.GNUTYPE_LONGNAME:
         return header.rstrip(b"\0").decode("utf-8", "replace")
     for line in header.split(b"\n"):
@@ -235,7 +237,7 @@ def _zip_members(data: bytes) -> Iterator[tuple[str, bytes]]:
         or directory > MOST_FILES * 1_000
         or data[end - 20 : end - 16] == b"PK\x06\x07"
     ):
-        raise ArchiveUnsafe(f"The archive holds more than {MOST_FILES:,} files.", param="file")
+        raise ArchiveUnsafe(f"The archive contains more than {MOST_FILES:,} files.", param="file")
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         for info in archive.infolist():
             path = _safe_path(info.filename)
@@ -246,7 +248,7 @@ def _zip_members(data: bytes) -> Iterator[tuple[str, bytes]]:
                 or info.flag_bits & 1
             ):
                 raise ArchiveUnreadable(
-                    "The archive is encrypted, or packed otherwise than by deflate.", param="file"
+                    "The archive is encrypted, or not compressed with deflate.", param="file"
                 )
             with archive.open(info) as member:
                 content = member.read(MOST_TEXT_BYTES + 1)
@@ -257,11 +259,11 @@ def _safe_path(name: str) -> str:
     """A member's path within the archive.
 
     Raises:
-        ArchiveUnsafe: it leads out of it.
+        ArchiveUnsafe: the path is outside of the archive.
     """
     path = normpath(name.replace("\\", "/"))
     if path.startswith(("/", "../")) or path == ".." or re.match(r"[A-Za-z]:", path):
-        raise ArchiveUnsafe("The archive holds a path that leads out of it.", param="file")
+        raise ArchiveUnsafe("The archive contains a path outside of itself.", param="file")
     return path
 
 
@@ -271,7 +273,11 @@ def _is_read(path: str) -> bool:
 
 
 def main_of(files: Mapping[str, bytes]) -> tuple[str, bytes]:
-    """The document that no other includes; of several the likeliest by what arXiv or names say."""
+    """The path and content of the main document.
+
+    Candidates are ranked: first the one that arXiv's 00README names, then documents that no other
+    includes, then by their names and contents.
+    """
     texts = {
         path: decode_latex(content)
         for path, content in files.items()
@@ -307,20 +313,20 @@ def main_of(files: Mapping[str, bytes]) -> tuple[str, bytes]:
 
 
 def _plain_tex(texts: Mapping[str, str], files: Mapping[str, bytes]) -> tuple[str, bytes]:
-    """The longest file in plain TeX, which ends with ``\\bye``.
+    """The longest file in plain TeX.
 
     Raises:
         ArchiveUnreadable: there is none.
     """
     plain = [path for path, text in texts.items() if _PLAIN_TEX.search(text)]
     if not plain:
-        raise ArchiveUnreadable("The archive holds no LaTeX document.", param="file")
+        raise ArchiveUnreadable("The archive contains no LaTeX document.", param="file")
     best = max(plain, key=lambda path: len(texts[path]))
     return best, files[best]
 
 
 def _named_by_arxiv(files: Mapping[str, bytes]) -> set[str]:
-    """What the file 00README calls the top-level file, in its old form or as JSON."""
+    """The top-level files that arXiv's file 00README names, in its old format or as JSON."""
     named: set[str] = set()
     for path, content in files.items():
         if not PurePosixPath(path).name.startswith("00README"):

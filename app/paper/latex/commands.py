@@ -1,4 +1,4 @@
-"""What LaTeX's commands and environments do to the reader."""
+"""Handlers of LaTeX's commands for the reader."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _skip(reader: LatexReader, specification: str) -> None:
 
 
 def _put(reader: LatexReader, flow: Flow) -> str:
-    """A flow's text; its footnotes go after the paragraph in which it stands."""
+    """A flow's text. Its footnotes are placed after the current paragraph."""
     blocks = flow.take()
     reader.flow.attach([block for block in blocks if block.kind == "footnote"])
     return " ".join(block.text for block in blocks if block.kind != "footnote").strip()
@@ -80,13 +80,13 @@ def _front(reader: LatexReader, command: str) -> None:
 
 
 def _centred(reader: LatexReader, _: str) -> None:
-    """Plain TeX's title and authors: lines in the middle before the first section."""
+    """Centred lines before the first section: the title and authors in plain TeX."""
     if reader.flow is reader.document.flow:
         reader.capture(reader.document.add_centred)
 
 
 def _plain_section(reader: LatexReader, _: str) -> None:
-    """``\\beginsection`` takes the rest of its line."""
+    """``\\beginsection``: the rest of the line is the heading."""
     reader.tokens.skip_space()
     tokens: list[str] = []
     while (sign := reader.tokens.peek()) and sign != PARAGRAPH and not sign.endswith("\n"):
@@ -102,7 +102,7 @@ def _appendix(reader: LatexReader, _: str) -> None:
 
 
 def _thanks(reader: LatexReader, _: str) -> None:
-    """With an argument or, in older styles, without."""
+    """Acknowledgements, as an argument or, in older styles, as the text that follows."""
     reader.document.begin_section("Acknowledgements", 1)
     if reader.tokens.peek() == "{":
         reader.argument(lambda _: reader.document.end_section())
@@ -209,7 +209,7 @@ def _skip_dimension(reader: LatexReader, _: str) -> None:
 
 
 def _skip_box(reader: LatexReader, _: str) -> None:
-    """``\\setbox0=\\hbox{...}`` shows nothing."""
+    """``\\setbox0=\\hbox{...}``, which is not shown."""
     while (token := reader.tokens.peek()) and token not in ("{", PARAGRAPH):
         reader.tokens.next()
     reader.tokens.argument()

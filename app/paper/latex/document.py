@@ -1,4 +1,4 @@
-"""A LaTeX document as it grows: title, authors, abstract, and sections one after the other."""
+"""Builds a document while LaTeX is read: title, authors, abstract and sections."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class _Part:
 
 
 class Document:
-    """``flow`` takes the running text of the section that is being written."""
+    """``flow`` receives the running text of the current section."""
 
     def __init__(self) -> None:
         self.title = ""
@@ -28,11 +28,13 @@ class Document:
         self._parts = [_Part("", 1, "body")]
 
     def begin_section(self, heading: str, level: int, kind: SectionKind | None = None) -> None:
-        """End the section before. Without a kind, the heading and what was before tell it."""
+        """End the current section and begin another. Without ``kind``, it follows from the heading
+        and the section before.
+        """
         self._end_part()
         before = self._parts[-1]
         if before.kind == kind == "references" and not before.blocks:
-            # The bibliography's environment follows a heading of its own.
+            # The environment of the bibliography follows a heading for it.
             return
         kind = kind or section_kind(heading, before.kind)
         if level > before.level and kind == "body":
@@ -40,7 +42,7 @@ class Document:
         self._parts.append(_Part(heading, level, kind))
 
     def end_section(self) -> None:
-        """What follows belongs to what was before a bibliography, or thanks."""
+        """End a bibliography or acknowledgements: what follows has the kind of the text before."""
         self._end_part()
         before = self._parts[-2].kind if len(self._parts) > 1 else "body"
         self._parts.append(_Part("", 1, before))
@@ -50,7 +52,7 @@ class Document:
         self._parts.append(_Part("", 1, "appendix"))
 
     def add_abstract(self, flow: Flow) -> None:
-        """Whatever was written before it, in a first section without a heading, names authors."""
+        """Add to the abstract. Text before it, without a heading, is front matter."""
         self._end_part()
         first = self._parts[0]
         if len(self._parts) == 1:
@@ -60,7 +62,7 @@ class Document:
             (self.flow.blocks if block.kind == "footnote" else self._abstract).append(block)
 
     def add_centred(self, flow: Flow) -> None:
-        """A centred line before the first section: the title, or else authors."""
+        """Add a centred line: before the first section, it is the title or has authors."""
         blocks = flow.take()
         if len(self._parts) > 1 or self.flow.is_begun:
             self.flow.blocks += blocks
@@ -73,14 +75,14 @@ class Document:
         self._front += flow.take()
 
     def set_title(self, flow: Flow) -> None:
-        """The title; its footnotes thank."""
+        """Set the title. Its footnotes are front matter."""
         blocks = flow.take()
         title = " ".join(block.text for block in blocks if block.kind != "footnote")
         self.title = " ".join(title.split()) or self.title
         self._front += [block for block in blocks if block.kind == "footnote"]
 
     def finish(self) -> tuple[str, tuple[Section, ...]]:
-        """Abstract and sections."""
+        """End the document; return the abstract and the sections."""
         self._end_part()
         abstract = "\n\n".join(block.text for block in self._abstract)
         sections = [Section("", tuple(self._front), "front_matter")] if self._front else []

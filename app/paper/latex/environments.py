@@ -1,4 +1,4 @@
-"""``\\begin`` and ``\\end``."""
+"""Handlers of LaTeX's environments (``\\begin`` and ``\\end``) for the reader."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _begin_text(reader: LatexReader, name: str) -> None:
     elif name in FRONT_ENVIRONMENTS:
         flow, close = Flow(), document.add_front
     elif name in PICTURES:
-        flow, close = Flow(raw=True), _leave_out
+        flow, close = Flow(raw=True), _discard
     elif reader.flow is document.flow and name in THANKS:
         document.begin_section("Acknowledgements", 1, "acknowledgements")
         close = _section_end(reader)
@@ -81,7 +81,7 @@ def _begin_text(reader: LatexReader, name: str) -> None:
 
 
 def _arguments(reader: LatexReader, name: str) -> list[str]:
-    """What an environment is given; the optional argument of one that is not known."""
+    """Skip an environment's arguments; return the tokens of the optional one."""
     note: list[str] = []
     for argument in ENVIRONMENT_ARGUMENTS.get(name, "["):
         if argument == "[":
@@ -108,8 +108,8 @@ def _end(reader: LatexReader, _: str) -> None:
         reader.flow.end_paragraph()
 
 
-def _leave_out(_: Flow) -> None:
-    """A drawing."""
+def _discard(_: Flow) -> None:
+    """For drawings, whose content is not text."""
 
 
 def _section_end(reader: LatexReader) -> Close:

@@ -1,4 +1,4 @@
-"""Paragraphs as they come out of LaTeX, and colours as xcolor names them."""
+"""Collects paragraphs from LaTeX, and evaluates colours of the package xcolor."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _CONTRAST = 24 / 255
 
 
 def tidy(text: str) -> str:
-    """Lines without control characters and needless white space; none is empty."""
+    """The text without control characters, redundant white space and empty lines."""
     lines = (clean(line) for line in text.split("\n"))
     return "\n".join(line for line in lines if line)
 
 
 class Flow:
-    """Where text goes: the document, or what a command or an environment is given.
+    """Collects the text of the document, or of the argument of a command or environment.
 
-    ``kind`` is that of its paragraphs. ``notes`` are footnotes and floats that wait for the end of
-    the paragraph. A ``raw`` flow keeps its source.
+    ``kind`` is the kind of its paragraphs. Footnotes and floats are kept until the end of the
+    current paragraph. A ``raw`` flow keeps the LaTeX source.
     """
 
     def __init__(self, kind: ParagraphKind = "text", *, raw: bool = False) -> None:
@@ -39,7 +39,7 @@ class Flow:
         self._notes: list[Paragraph] = []
 
     def add(self, token: str) -> None:
-        """One token of text or, in a raw flow, any."""
+        """Add a token: text or, in a raw flow, any token."""
         if self.raw:
             if self._pieces and token[:1].isalpha() and is_word(self._pieces[-1] or " "):
                 self._pieces.append(" ")
@@ -51,19 +51,19 @@ class Flow:
             self._pieces.append(token)
 
     def attach(self, blocks: list[Paragraph]) -> None:
-        """Blocks to come after the paragraph that is being written, if any is."""
+        """Add blocks after the current paragraph."""
         self._notes += blocks
         if not self._pieces:
             self.end_paragraph()
 
     def block(self, paragraph: Paragraph) -> None:
-        """A block between what was written before and what will be."""
+        """End the current paragraph and add a block."""
         self.end_paragraph()
         self.blocks += [paragraph] if paragraph.text else []
 
     @property
     def is_begun(self) -> bool:
-        """Whether any text was written, and not taken."""
+        """Whether the flow has any text."""
         return bool(self.blocks) or any(piece.strip() for piece in self._pieces)
 
     def end_paragraph(self) -> None:
@@ -74,13 +74,13 @@ class Flow:
         self._pieces, self._notes = [], []
 
     def take(self) -> list[Paragraph]:
-        """All paragraphs so far; the flow is empty again."""
+        """Remove and return all paragraphs."""
         self.end_paragraph()
         blocks, self.blocks = self.blocks, []
         return blocks
 
     def source(self) -> str:
-        """What a raw flow has kept."""
+        """The LaTeX source in a raw flow."""
         return "".join(self._pieces).replace(VERBATIM, "")
 
 
@@ -101,14 +101,14 @@ class Palette:
         self._named[name] = self.colour(value, model)
 
     def colour(self, value: str, model: str = "") -> Colour | None:
-        """What a value stands for; None where that isn't known."""
+        """The colour of a value; None if it can't be evaluated."""
         try:
             return _by_model(model, value) if model else self._mixed(value)
         except (ValueError, IndexError):
             return None
 
     def _mixed(self, value: str) -> Colour | None:
-        """``red!20!blue``: so many percent of the colour before, the rest of the one after."""
+        """``red!20!blue``: 20 percent of the first colour, the rest of the second."""
         first, *rest = value.replace(" ", "").split("!")
         mixed = self._named.get(first)
         for index in range(0, len(rest), 2):
@@ -121,7 +121,7 @@ class Palette:
 
 
 def alike(ink: Colour | None, paper: Colour | None) -> bool:
-    """Whether text of a colour can't be told from what is behind it."""
+    """Whether text (``ink``) has almost the same colour as its background (``paper``)."""
     if ink is None or paper is None:
         return False
     return max(abs(a - b) for a, b in zip(ink, paper, strict=True)) <= _CONTRAST

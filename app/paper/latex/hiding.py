@@ -1,4 +1,4 @@
-"""Commands that can make text invisible: colours, sizes, opacity, PDF operators."""
+"""Handlers of commands that can make text invisible: colours, sizes, opacity, PDF operators."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from app.paper.latex.reader import Command, LatexReader
 from app.paper.latex.tokens import PARAGRAPH
 
 _LEAST_SIZE, _LEAST_SCALE, _LEAST_OPACITY = 2.5, 0.2, 0.15
-"""Points, and shares: text below these can't be seen."""
+"""Text below these (in points, and shares of 1) counts as invisible."""
 _NUMBER = re.compile(r"\s*(-?\d*\.?\d+)")
 _INVISIBLE = re.compile(r"(?<![\d.])3\s+Tr\b|TextRenderingMode\s*=\s*(3|Invisible)")
 _VISIBLE = re.compile(r"(?<![\d.])[0-2]\s+Tr\b")
@@ -44,7 +44,9 @@ def _colour_box(reader: LatexReader, command: str) -> None:
 
 
 def _cell_colour(reader: LatexReader, _: str) -> None:
-    """Up to the row's end, what is white may be on any colour."""
+    """A coloured cell: up to the end of the row, the background is unknown, so white text counts
+    as visible.
+    """
     model = reader.tokens.optional()
     colour = reader.palette.colour(reader.tokens.text(), "".join(model or []))
     if colour != (1, 1, 1):
@@ -107,7 +109,7 @@ def _text_transparent(reader: LatexReader, _: str) -> None:
 
 
 def _literal(reader: LatexReader, _: str) -> None:
-    """PDF operators: text render mode 3 paints nothing."""
+    """PDF operators. Text in render mode 3 is invisible."""
     while (token := reader.tokens.peek()) and token not in ("{", PARAGRAPH):
         reader.tokens.next()
     operators = reader.tokens.text()
@@ -141,4 +143,4 @@ CONCEALING: dict[str, Command] = {
     r"\textpdfrender": _text_literal,
 }
 HIDE_IN_FORMULAS = frozenset(CONCEALING) - {r"\special"}
-"""Those that are seen to within formulas too."""
+"""The commands that are also handled within formulas."""

@@ -1,4 +1,4 @@
-"""A stream of LaTeX tokens with the author's macros, conditionals and included files worked in."""
+"""A stream of LaTeX tokens that expands macros, conditionals and included files."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from app.errors import LatexUnreadable
 from app.paper.latex.tokens import END_OF_FILE, PARAGRAPH, joined, tokenize
 
 _MOST_CHARACTERS = 10_000_000
-"""Of all files and all that their macros expand to."""
+"""Maximum number of characters of all files and expansions together."""
 _COST = 5
-"""What an expansion counts for beside its characters, so that empty ones end too."""
+"""Characters added for each expansion, so that recursive empty macros end too."""
 _DEEPEST_FILE = 20
 _LONGEST_NAME = 1000
-"""Tokens of a file's name."""
+"""Maximum number of tokens in a file's name."""
 _PRESET = {
-    # What is shown of these commands' arguments.
+    # The arguments of these commands that are shown.
     r"\texorpdfstring": (2, ["#1"]),
     r"\pdftooltip": (2, ["#1"]),
     r"\IEEEPARstart": (2, ["#1", "#2"]),
@@ -42,7 +42,7 @@ Primitive = Callable[["TokenStream", str], None]
 
 @dataclass(frozen=True, slots=True)
 class Macro:
-    """``default`` is that of an optional first argument."""
+    """A macro. ``default`` is the value of an optional first argument."""
 
     arguments: int
     body: list[str]
@@ -50,12 +50,12 @@ class Macro:
 
 
 class TokenStream:
-    """Tokens of one file and of those that it includes, macros expanded.
+    """The tokens of one file and of the files that it includes, with macros expanded.
 
-    Definitions of ``kept`` names, which the reader knows itself, are passed over.
+    Definitions of ``kept`` names, which the reader handles itself, are ignored.
 
     Raises:
-        LatexUnreadable: macros or files that include one another grow without end.
+        LatexUnreadable: the expansion is too long; macros or files may include one another.
     """
 
     def __init__(
@@ -78,19 +78,19 @@ class TokenStream:
         self.missing: dict[str, None] = {}
         self.bibliographies = [path for path in texts if path.endswith(".bbl")]
         self.macros = {name: Macro(count, body) for name, (count, body) in _PRESET.items()}
-        # Other names of commands that are no macros, whatever becomes of those.
+        # Names that \let has given to commands that are not macros.
         self.aliases: dict[str, str] = {}
         self.environments: dict[str, tuple[Macro, list[str]]] = {}
         self.stack: list[str] = []
         self._push_text(source)
 
     def push(self, tokens: list[str]) -> None:
-        """Put tokens before what comes next."""
+        """Insert tokens before the next one."""
         self._charge(sum(map(len, tokens)) + _COST)
         self.stack.extend(reversed(tokens))
 
     def next(self) -> str | None:
-        """The next token that is neither macro, definition, conditional nor included file."""
+        """The next token, after macros, definitions, conditionals and included files."""
         while self.stack:
             sign = self.stack.pop()
             if sign == END_OF_FILE:
@@ -111,7 +111,7 @@ class TokenStream:
         return None
 
     def peek(self) -> str:
-        """The next token as it stands, or an empty string at the end."""
+        """The next token without expansion, or an empty string at the end."""
         return self.stack[-1] if self.stack else ""
 
     def skip_space(self) -> None:
@@ -119,7 +119,7 @@ class TokenStream:
             self.stack.pop()
 
     def argument(self) -> list[str]:
-        """The next argument's tokens, nothing expanded: a group's, or a single one."""
+        """The tokens of the next argument without expansion: of a group, or a single token."""
         while self.stack and self.stack[-1] in (" ", PARAGRAPH):
             self.stack.pop()
         if not self.stack:
@@ -127,7 +127,7 @@ class TokenStream:
         sign = self.stack.pop()
         if sign == "{":
             return self._until("}")
-        if sign == "}":  # it ends what the command is in
+        if sign == "}":  # the end of the group around the command
             self.stack.append(sign)
             return []
         if sign[0] not in "\\#\x00" and len(sign) > 1:
@@ -135,7 +135,7 @@ class TokenStream:
         return [sign if sign[0] in "\\#\x00" else sign[0]]
 
     def optional(self) -> list[str] | None:
-        """The tokens between brackets, if those come next."""
+        """The tokens of an optional argument in brackets; None if there is none."""
         self.skip_space()
         if self.peek() != "[":
             return None
@@ -143,7 +143,7 @@ class TokenStream:
         return self._until("]")
 
     def star(self) -> bool:
-        """Take the star that comes next, if any."""
+        """Skip a star; return whether there was one."""
         if not self.peek().startswith("*"):
             return False
         rest = self.stack.pop()[1:]
@@ -156,7 +156,9 @@ class TokenStream:
         return joined(self.argument()).strip()
 
     def begin(self, name: str) -> bool:
-        """Go on with what an environment of the author's begins with; False if it is none."""
+        """Expand the beginning of an environment that the author has defined; False if there is no
+        such definition.
+        """
         if name not in self.environments:
             return False
         self._expand(self.environments[name][0])
@@ -169,7 +171,7 @@ class TokenStream:
         return True
 
     def end_file(self) -> bool:
-        """Leave out the rest of an included file; False in the main one."""
+        """Skip the rest of an included file; return False in the main file."""
         if not self._files:
             return False
         while self.stack and self.stack[-1] != END_OF_FILE:
@@ -177,11 +179,11 @@ class TokenStream:
         return True
 
     def stop(self) -> None:
-        """Leave out all the rest."""
+        """Skip everything that is left."""
         self.stack.clear()
 
     def include(self, *names: str) -> None:
-        """Go on with the first of these files that there is, and is not being read already."""
+        """Continue with the first of these files that exists, unless it is already being read."""
         for name in names:
             path = normpath(name)
             text = self._texts.get(path)
@@ -196,7 +198,7 @@ class TokenStream:
             self.missing[names[0]] = None
 
     def expanded(self, tokens: list[str]) -> str:
-        """Tokens of a name as source text, with macros that take nothing worked in."""
+        """The tokens of a name as text, with macros without arguments expanded."""
         pieces: list[str] = []
         stack = tokens[::-1]
         for _ in range(_LONGEST_NAME):
@@ -214,8 +216,8 @@ class TokenStream:
         self._room -= characters
         if self._room < 0:
             raise LatexUnreadable(
-                f"The LaTeX source comes to more than {_MOST_CHARACTERS:,} characters when its "
-                "macros and files are worked in.",
+                f"The LaTeX source has more than {_MOST_CHARACTERS:,} characters after its macros "
+                "and files are expanded.",
                 param="file",
             )
 
@@ -224,7 +226,7 @@ class TokenStream:
         self.stack.extend(reversed(tokenize(text)))
 
     def _until(self, closer: str) -> list[str]:
-        """Up to the closer of this group, which goes too; all that is left where it has none."""
+        """The tokens up to the end of this group, which is skipped, or up to the end of all."""
         tokens: list[str] = []
         depth = 0
         while self.stack:
@@ -263,7 +265,7 @@ class TokenStream:
         self.push(tokens)
 
     def _open_conditional(self, sign: str) -> None:
-        """Go on with the branch to take. A test that is not worked out counts as false."""
+        """Continue with the branch that is taken. A test that can't be evaluated is false."""
         holds = self.switches.get(sign, False)
         if sign == r"\ifx":
             first, second = self.argument(), self.argument()
@@ -277,7 +279,10 @@ class TokenStream:
         return self.macros.get(tokens[0]) if tokens else None
 
     def skip_branch(self, *, to_else: bool) -> bool:
-        """Leave out tokens to the end of a conditional, or to its ``\\else``, which is told."""
+        """Skip to the end of a conditional or, with ``to_else``, to its ``\\else``.
+
+        Returns whether it stopped at an ``\\else``.
+        """
         depth = 0
         while self.stack:
             sign = self.stack.pop()

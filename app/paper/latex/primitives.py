@@ -1,4 +1,4 @@
-"""TeX's and LaTeX's own commands that define, choose and include, for a token stream."""
+"""Commands that the token stream executes: definitions, conditionals, included files."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _def(stream: TokenStream, _: str) -> None:
     while stream.stack and stream.stack[-1] != "{":
         parameters.append(stream.stack.pop())
     body = stream.argument()
-    # Arguments that end at other characters than braces are rare in papers.
+    # Delimited arguments are rare in papers, and not supported.
     if parameters == [f"#{number + 1}" for number in range(len(parameters))]:
         _set(stream, name, Macro(len(parameters), body))
 
@@ -112,7 +112,7 @@ def _fi(stream: TokenStream, _: str) -> None:
 
 
 def _bare_name(stream: TokenStream) -> list[str]:
-    """The tokens of a file's name without braces: up to white space, or a command after it."""
+    """The tokens of a file's name without braces: up to white space or the next command."""
     tokens: list[str] = []
     while stream.stack and (sign := stream.stack[-1])[0] not in " \n{}":
         if tokens and sign[0] == "\\" and sign not in stream.macros:
@@ -143,7 +143,7 @@ def _end_input(stream: TokenStream, _: str) -> None:
 
 
 def _nothing(stream: TokenStream, _: str) -> None:
-    """For what changes nothing here."""
+    """For commands without an effect here."""
 
 
 PRIMITIVES: dict[str, Primitive] = {

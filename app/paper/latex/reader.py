@@ -1,7 +1,7 @@
-"""Reads LaTeX tokens into a title, an abstract and sections, as a typesetter would, in one pass.
+"""Reads LaTeX tokens into a title, an abstract and sections, in one pass.
 
-Groups, environments and formulas are frames on a stack, never recursion: a frame knows where its
-text goes, in what colour, and what is done with it when it ends.
+Groups, environments and formulas are frames on a stack, without recursion. A frame has a flow that
+collects its text, the text's colour, and a function that is called when it ends.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from app.paper.model import Finding, Paragraph
 
 _DEEPEST = 500
 _FEWEST_LETTERS = 6
-"""Fewer hidden letters are left out, but not worth a report."""
+"""Hidden text with fewer letters is removed, but not reported."""
 _FORMULAS = {"$": "$", "$$": "$$", r"\(": r"\)", r"\[": r"\]"}
 _OF_FORMULAS = frozenset((*_FORMULAS.values(), "}"))
 
@@ -29,16 +29,16 @@ Command = Callable[["LatexReader", str], None]
 
 
 def _nothing(_: Flow) -> None:
-    """Its frame's text went where that around it goes."""
+    """For a frame whose text went to the flow of the frame around it."""
 
 
 @dataclass(slots=True)
 class Frame:
-    """A group, environment or formula that is open.
+    """An open group, environment or formula.
 
-    ``flow`` takes its text: that is ``shown``, unless the text can't be seen. Then ``hidden`` says
-    why, and ``concealed`` is the flow where this frame began to hide. ``forced`` is a reason other
-    than its colour, ``ink``, on its ``paper``.
+    ``flow`` collects its text. It is ``shown`` for visible text and ``concealed`` for invisible
+    text; ``hidden`` is then the reason. ``forced`` is a reason other than the colour of the text
+    (``ink``) and of its background (``paper``).
     """
 
     closer: str
@@ -53,7 +53,7 @@ class Frame:
 
 
 class LatexReader:
-    """Reads one document; ``read`` once."""
+    """Reads one document. ``read`` is called once."""
 
     def __init__(self, tokens: TokenStream, *, in_body: bool) -> None:
         self.tokens = tokens
@@ -61,7 +61,7 @@ class LatexReader:
         self.palette = Palette()
         self.findings: list[Finding] = []
         self.theorems: dict[str, str] = {}
-        # What stands before the document's beginning is not printed.
+        # Text before \begin{document} is not printed.
         flow = self.document.flow if in_body else Flow()
         self.frames = [Frame("", flow, flow)]
         self._open: Counter[str] = Counter()
@@ -75,7 +75,7 @@ class LatexReader:
         return self.frames[-1].flow
 
     def read(self, commands: Mapping[str, Command], in_formulas: frozenset[str]) -> None:
-        """All tokens; formulas keep their source but for some commands."""
+        """Read all tokens. Formulas keep their source, except for the commands ``in_formulas``."""
         while (token := self.tokens.next()) is not None:
             if token in _SIGNS:
                 _SIGNS[token](self, token)
@@ -86,7 +86,7 @@ class LatexReader:
             elif token in SYMBOLS:
                 self.flow.add(VERBATIM + SYMBOLS[token])
             elif token[-1].isalpha():
-                # Of an unknown command, what it is given in braces is shown.
+                # The arguments in braces of an unknown command are shown.
                 self.tokens.optional()
         while len(self.frames) > 1:
             self.pop()
@@ -95,7 +95,7 @@ class LatexReader:
     # Frames
 
     def push(self, closer: str, *, flow: Flow | None = None, close: Close | None = None) -> Frame:
-        """Open a frame, with a flow of its own or that around it."""
+        """Open a frame, with its own flow or that of the frame around it."""
         if len(self.frames) > _DEEPEST:
             raise LatexUnreadable("The LaTeX source is nested too deeply.", param="file")
         above = self.frame
@@ -116,7 +116,7 @@ class LatexReader:
         return frame.closer
 
     def end_abstract(self) -> None:
-        """A section begins: an abstract that is still open lacks its end."""
+        """End an abstract that is still open, as its end is missing when a section begins."""
         if any(frame.close == self.document.add_abstract for frame in self.frames):
             while self.frames[-1].close != self.document.add_abstract:
                 self.pop()
@@ -126,7 +126,7 @@ class LatexReader:
         return self._open[closer] > 0
 
     def pop_to(self, closer: str) -> None:
-        """End the innermost frame with this closer, which is open, and all in it."""
+        """End the innermost frame with this closer, and all frames in it."""
         while self.pop() != closer:
             pass
 
@@ -142,10 +142,10 @@ class LatexReader:
         self.tokens.next()
         return self.push("}", flow=flow, close=close)
 
-    # What can't be seen
+    # Invisible text
 
     def look(self, frame: Frame) -> None:
-        """Hide or show the frame's text from here on, as its colours tell or as it is forced."""
+        """Update whether the frame's text from here on is hidden, by its colours or ``forced``."""
         reason = frame.forced or ("invisible_colour" if alike(frame.ink, frame.paper) else "")
         if reason == frame.hidden:
             return
@@ -155,7 +155,7 @@ class LatexReader:
         frame.flow = frame.concealed or frame.shown
 
     def _report(self, frame: Frame) -> None:
-        """What a frame has hidden becomes a finding."""
+        """Add the text that a frame has hidden to the findings."""
         if frame.concealed is None:
             return
         text = " ".join(paragraph.text for paragraph in frame.concealed.take())
@@ -184,7 +184,7 @@ class LatexReader:
             self.flow.add(sign)
 
     def _paragraph(self, _: str) -> None:
-        # No formula goes on in a next paragraph: its end is missing.
+        # A formula does not extend over paragraphs, so its end is missing.
         while self.flow.raw and self.frame.closer in _OF_FORMULAS:
             self.pop()
         if self.flow.raw:
@@ -202,7 +202,7 @@ class LatexReader:
             self.look(self.frame)
 
     def _formula(self, sign: str) -> None:
-        """A sign that may begin a formula or end one."""
+        """Handle a sign that may begin or end a formula."""
         closer = _FORMULAS.get(sign)
         if sign == "$$" and self.frame.closer == "$":
             self.tokens.push(["$", "$"])

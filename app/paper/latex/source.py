@@ -1,8 +1,8 @@
-"""LaTeX source -> Paper, without running TeX.
+"""Reads a paper from LaTeX source, without running TeX.
 
 Tokens (:mod:`app.paper.latex.tokens`) pass through the author's macros (``macros``) to a reader
 (``reader``) that knows the commands of ``commands``, ``environments`` and
-``hiding``. None of them recurses, and each takes time in proportion to what it is given.
+``hiding``. There is no recursion, and each step takes time proportional to its input.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _IN_FORMULAS = HIDE_IN_FORMULAS | frozenset(ENVIRONMENTS)
 def paper_from_latex(
     source: bytes | str, files: Mapping[str, bytes] | None = None, name: str = "main.tex"
 ) -> Paper:
-    """The paper that a LaTeX file typesets to; formulas keep their source.
+    """The paper in a LaTeX file. Formulas keep their source.
 
-    ``files`` are those that it may include, by their path as seen from it; ``name`` is its own.
-    ``integrity.hidden_text`` has what would be invisible on the page, on page 0.
+    ``files`` are the files that it may include, by their path relative to it; ``name`` is the
+    file's own name. ``integrity.hidden_text`` has text that would be invisible, with page 0.
 
     Raises:
-        LatexUnreadable: nothing is left to read, or it grows or nests without end.
+        LatexUnreadable: it contains no text, or is too large or too deeply nested when expanded.
     """
     text = source if isinstance(source, str) else decode_latex(source)
     texts = {path: decode_latex(data) for path, data in (files or {}).items()}
@@ -49,7 +49,7 @@ def paper_from_latex(
     reader.read(_KNOWN, _IN_FORMULAS)
     abstract, sections = reader.document.finish()
     if not abstract and not any(section.paragraphs for section in sections):
-        raise LatexUnreadable("The LaTeX source holds no text.", param="file")
+        raise LatexUnreadable("The LaTeX source contains no text.", param="file")
     return Paper(
         title=clean(reader.document.title),
         abstract=abstract,
@@ -62,7 +62,7 @@ def paper_from_latex(
 
 
 def decode_latex(data: bytes) -> str:
-    """UTF-8, or else what the file itself says that it is in, or Latin-1."""
+    """Decode a file as UTF-8, or else in the encoding that it declares, or else as Latin-1."""
     return _decoded(data).replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -1,4 +1,4 @@
-"""What the reader knows of LaTeX's commands and environments by name, and of no other."""
+"""Tables of the commands and environments that the reader knows."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ ACCENTS = {f"\\{name}": mark for name, mark in _COMBINING.items()}
 
 
 def accented(letter: str, mark: str) -> str:
-    """A letter with a combining mark, as one character where there is one."""
+    """A letter with a combining mark, as a single character if there is one."""
     base = {"ı": "i", "ȷ": "j"}.get(letter[:1], letter[:1])
     return unicodedata.normalize("NFC", base + mark if base.strip() else base) + letter[1:]
 
@@ -95,7 +95,7 @@ SYMBOLS = {
     r"\vs": "vs.",
     r"\cf": "cf.",
 }
-"""Commands without arguments, and the text they stand for."""
+"""Commands without arguments, with their text."""
 
 _SKIPPED = {
     "{": "label vspace hspace bibliographystyle thispagestyle pagestyle pagenumbering tag "
@@ -120,7 +120,7 @@ _SKIPPED = {
     "{[{[": "multirow",
 }
 SKIPPED = {rf"\{name}": spec for spec, names in _SKIPPED.items() for name in names.split()}
-"""Arguments that are not shown: ``[`` may be given, ``{`` must be. What follows them is."""
+"""Commands whose arguments are not shown, with their arguments: ``[`` optional, ``{`` required."""
 
 FRONT = {
     **dict.fromkeys(
@@ -136,7 +136,7 @@ FRONT = {
     r"\icmlaffiliation": 2,
     r"\icmlcorrespondingauthor": 2,
 }
-"""What names authors, and with how many arguments."""
+"""Commands of the front matter, such as authors, with their numbers of arguments."""
 
 CITATIONS = frozenset(
     f"\\{name}"
@@ -176,7 +176,7 @@ THANKS = frozenset(
 )
 PICTURES = frozenset(_words("tikzpicture pgfpicture picture forest axis lrbox tikzcd pspicture"))
 BOXES = frozenset(_words("tcolorbox mdframed shaded framed colorframe promptbox"))
-"""Their background may have any colour."""
+"""Environments whose background may have any colour."""
 THEOREMS = {
     name: name.capitalize()
     for name in _words("theorem lemma proposition corollary definition remark example proof")
@@ -228,12 +228,12 @@ STEPS = {
         "Until": "until ",
     }.items()
 }
-"""Steps of an algorithm, each on a line of its own."""
+"""Steps of an algorithm with their text. Each is on its own line."""
 
 DEFINABLE = frozenset(
     [*ACCENTS, *STEPS, *(f"\\{name}" for name in _words("todo tag name addr editor institution"))]
 )
-"""Names that authors often give to macros of their own."""
+"""Known commands that authors often redefine; their definitions are used."""
 STRUCTURAL_ENVIRONMENTS = (
     TABULARS
     | DISPLAYS
@@ -242,4 +242,4 @@ STRUCTURAL_ENVIRONMENTS = (
     | frozenset(FLOATS)
     | {"document", "abstract", "thebibliography", "appendix", "appendices"}
 )
-"""Environments whose looks authors may change, but not what they are."""
+"""Environments whose redefinitions by authors are ignored."""

@@ -1,8 +1,8 @@
-"""LaTeX source -> tokens, each a string whose first character tells what it is.
+"""Splits LaTeX source into tokens: strings whose first character shows their kind.
 
-``\\name`` and ``\\%`` are control sequences, ``{ } [ ] & ~ $ $$`` themselves, ``#1`` a parameter,
-" " white space and "\\n\\n" a blank line. ``VERBATIM`` begins text that is taken as it stands,
-``END_OF_FILE`` is the end of an included file, and anything else is plain text. Comments are gone.
+``\\name`` and ``\\%`` are control sequences, ``{ } [ ] & ~ $ $$`` stand for themselves, ``#1`` is a
+parameter, " " is white space and "\\n\\n" a blank line. ``VERBATIM`` begins literal text,
+``END_OF_FILE`` is the end of an included file, anything else is plain text. Comments are removed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _UNPRINTED = ("comment", "filecontents", "filecontents*", "CCSXML")
 
 
 def tokenize(source: str) -> list[str]:
-    """The tokens of a file. Takes time in proportion to its length."""
+    """The tokens of a file, in time proportional to its length."""
     source = source.replace("\r\n", "\n").replace("\r", "\n").translate(_CONTROLS)
     tokens: list[str] = []
     unended: set[str] = set()
@@ -47,7 +47,7 @@ def tokenize(source: str) -> list[str]:
             name = match["name"]
             end = -1 if name in unended else source.find(f"\\end{{{name}}}", at)
             if end < 0:
-                # Else each of many would be looked for through the whole rest.
+                # Remembered, so that many of them do not each search the whole rest.
                 unended.add(name)
                 end = at
             elif name not in _UNPRINTED:
@@ -67,7 +67,7 @@ def is_word(token: str) -> bool:
 
 
 def joined(tokens: list[str]) -> str:
-    """Tokens as source text."""
+    """The tokens as source text."""
     pieces: list[str] = []
     for token in tokens:
         if pieces and is_word(pieces[-1]) and token[0].isalpha():

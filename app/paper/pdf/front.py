@@ -1,4 +1,4 @@
-"""Title, abstract and front matter: what stands before a paper's text on its first page."""
+"""Finds the title, the abstract and the front matter, which precede a paper's text."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from app.paper.screening.identity import KEYWORDS, is_about_authors
 _LARGER = 0.4
 """Points by which a title is larger than text."""
 _FEWEST_PROSE = 200
-"""Characters of a block in the text's own face that make it text, whatever stands above it."""
+"""Fewest characters of lines in the body's typeface that are text and not front matter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Front:
     """Indices of the lines of title, abstract and front matter (authors, banners, notes).
 
-    All other lines are of the body. ``abstract_skip`` characters of the abstract's first line are
-    its heading.
+    All other lines belong to the body. The first ``abstract_skip`` characters of the abstract's
+    first line are its heading.
     """
 
     title: tuple[int, ...]
@@ -39,7 +39,7 @@ class Front:
     abstract_skip: int
 
     def has(self, heading: Heading) -> bool:
-        """Whether a line of it was taken for one of a heading."""
+        """Whether one of the heading's lines is in the front."""
         own = range(heading.start, max(heading.stop, heading.start + 1))
         return any(
             index in own for part in (self.title, self.abstract, self.matter) for index in part
@@ -53,9 +53,9 @@ def find_front(
     abstract_heading: int | None,
     body: Body,
 ) -> Front:
-    """Where all of it stands; ``headings`` are those after the abstract's.
+    """Find the front. ``headings`` are the headings after that of the abstract.
 
-    Front matter ends with the first page of the paper: that of its abstract, or of its title.
+    Front matter ends with the paper's first page, which has its abstract or its title.
     """
     first = headings[0].start if headings else len(lines)
     if abstract_heading is None:
@@ -76,7 +76,7 @@ def find_front(
 
 
 def _title_before(lines: Sequence[Line], abstract_heading: int, body: Body) -> tuple[int, ...]:
-    """The title on the abstract's page; on one before it where that is a title page."""
+    """The title on the abstract's page, or on a title page before it."""
     heading = lines[abstract_heading]
     pages = range(heading.page, 0, -1)
     titles = [find_title(lines, page, abstract_heading, heading.y0) for page in pages]
@@ -87,7 +87,7 @@ def _title_before(lines: Sequence[Line], abstract_heading: int, body: Body) -> t
 
 
 def _is_text(lines: Sequence[Line], index: int, heading: Line, body: Body) -> bool:
-    """Whether a line that the file holds before the abstract is running text below it."""
+    """Whether a line before the abstract, in the file's order, is running text below it."""
     line = lines[index]
     return (
         line.page == heading.page
@@ -121,7 +121,7 @@ def _after_abstract(
         )
         is_prose = all(index in prose for index in block)
         if all(labels[index] in ("caption", "table", "figure") for index in block):
-            # A picture of the first page; short labels may well be addresses.
+            # A figure on the first page. Short labels of a figure may also be addresses.
             if in_keywords or (labels[block[0]] == "figure" and is_about_authors(text)):
                 yield from block
         elif in_keywords or not is_prose or all(is_about_authors(lines[i].text) for i in block):
@@ -129,7 +129,7 @@ def _after_abstract(
 
 
 def _in_prose(lines: Sequence[Line], indices: Sequence[int], body: Body) -> set[int]:
-    """The lines of long runs in the text's own face, whatever blocks they come in."""
+    """The lines of long runs in the body's typeface, across blocks."""
     found: set[int] = set()
     run: list[int] = []
     for index in [*indices, -1]:
@@ -143,7 +143,7 @@ def _in_prose(lines: Sequence[Line], indices: Sequence[int], body: Body) -> set[
 
 
 def _length(text: str) -> int:
-    """Characters; one of Chinese or Japanese says as much as three Latin letters."""
+    """The number of characters; a Chinese or Japanese one counts as three."""
     return len(text) + 2 * sum("\u3040" <= char <= "\u9fff" for char in text)
 
 
@@ -159,7 +159,7 @@ def _blocks(lines: Sequence[Line], indices: Iterable[int]) -> Iterator[list[int]
 
 
 def _between(lines: Sequence[Line], title: Sequence[int], page: int, top: float) -> Iterator[int]:
-    """What stands above the title, or below it and above the abstract, wherever the file has it."""
+    """The lines above the title, or between it and the abstract, in any order in the file."""
     if not title or lines[title[0]].page != page:
         return
     bottom = lines[title[-1]].y1
@@ -175,10 +175,11 @@ def _unannounced_front(
     headings: Sequence[Heading],
     body: Body,
 ) -> Front:
-    """By looks alone: the abstract stands on the title's page in another face than the body, also
-    on the next one, before the first heading; or is all the text that a title page has.
+    """The front of a paper without the heading "Abstract", as in many journals.
 
-    Journals print so, and their title may come after half of the page's text.
+    The abstract is in another typeface than the body, on the title's page or on the next one before
+    the first heading; or it is all the text of a title page. The title may come after half of the
+    page's text in the file.
     """
     page = lines[0].page
     first_heading = headings[0].start if headings else len(lines)
@@ -228,7 +229,7 @@ def _around(
 def _below_title(
     lines: Sequence[Line], title: Sequence[int], on_first: Sequence[int], body: Body
 ) -> Iterator[int]:
-    """Without an abstract: banners above the title, and authors between it and the text."""
+    """Front matter without an abstract: banners above the title, and authors below it."""
     if not title:
         return
     bottom = lines[title[-1]].y1

@@ -1,4 +1,4 @@
-"""What stands on the pages but belongs to no text: running heads, page and line numbers, stamps."""
+"""Removes page furniture: running heads, page and line numbers, stamps, tables of contents."""
 
 from __future__ import annotations
 
@@ -13,33 +13,35 @@ from app.paper.pdf.running_heads import counted_pages, rare_heads
 from app.paper.screening.identity import BANNER
 
 _REPEATS_ON = 0.6
-"""Share of the pages, or of the odd or the even ones, that a running head stands on."""
+"""Least share of all pages, of the odd ones or of the even ones, that repeat a running head."""
 _LONGEST_RUNNING_HEAD = 160
 _MARGIN = 0.11
-"""Part of a page's height, above and below, where running heads and page numbers stand."""
+"""Height of the top and bottom margins with running heads and page numbers, as a share of a page's
+height."""
 _SAME_HEIGHT = 6.0
-"""Points by which a running head stands higher or lower on another page."""
+"""Points by which the height of a running head may differ between pages."""
 _SAME_BASELINE = 2.0
 """Points between the lower edges of two pieces of one line."""
 _SHORTEST_NUMBER_RUN = 8
 _SAME_EDGE = 6.0
-"""Points between the edges of line numbers of one margin."""
+"""Points by which the edges of a column of line numbers may differ."""
 _PAGE_NUMBER = re.compile(
     r"(page )?[-–—|]?\s*(\d{1,5}|[ivxlc]{1,6}|S\d{1,3})\s*[-–—|]?(( of |\s*/\s*)\d{1,5})?",
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"\d{1,4}")
 _SMALL = 0.8
-"""Size of such numbers, as part of the text's."""
+"""Largest size of sparse line numbers, as a share of the text's size."""
 _SIDEWAYS_PAGE = 500
-"""Characters of rotated text on a page that make it more than a stamp and labels of axes."""
+"""Characters of rotated text on a page from which it is a table or text, not a stamp or axis label.
+"""
 
 Heights = Mapping[int, float]
 """Height of each page in points, by its number from 1."""
 
 
 def drop_furniture(lines: Sequence[Line], heights: Heights) -> tuple[list[Line], Counter[str]]:
-    """The lines that are text, and how many were dropped of each kind."""
+    """The lines without furniture, and the number of lines dropped of each kind."""
     dropped: Counter[str] = Counter()
     left: Sequence[Line] = lines
     for kind, find in (
@@ -60,9 +62,7 @@ def drop_furniture(lines: Sequence[Line], heights: Heights) -> tuple[list[Line],
 
 
 def _rotated(lines: Sequence[Line], _: Heights) -> set[int]:
-    """Stamps and axis labels. A table that fills a page sideways stays, and so does all the text
-    of a page that is set sideways as a whole.
-    """
+    """Stamps and axis labels: rotated lines, except on pages with much rotated text."""
     characters: Counter[int] = Counter()
     for line in lines:
         if not line.upright:
@@ -75,7 +75,7 @@ def _rotated(lines: Sequence[Line], _: Heights) -> set[int]:
 
 
 def _line_numbers(lines: Sequence[Line], _: Heights) -> set[int]:
-    """Long runs of n, n + 1, n + 2, ... below one another."""
+    """Columns of consecutive numbers."""
     by_edge: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
     for index, line in enumerate(lines):
         if _NUMBER.fullmatch(line.text):
@@ -106,7 +106,7 @@ def _runs(column: Sequence[int], lines: Sequence[Line]) -> Iterable[list[int]]:
 
 
 def _sparse_line_numbers(lines: Sequence[Line], _: Heights) -> set[int]:
-    """Small numbers 5, 10, 15, ... that count on through the pages, as some journals set them."""
+    """Small numbers 5, 10, 15, ... that continue across pages, as in some journals."""
     largest = _SMALL * median(line.size for line in lines) if lines else 0.0
     by_face: defaultdict[tuple[str, float], list[int]] = defaultdict(list)
     for index, line in enumerate(lines):
@@ -123,7 +123,7 @@ def _sparse_line_numbers(lines: Sequence[Line], _: Heights) -> set[int]:
 
 
 def _running_heads(lines: Sequence[Line], heights: Heights) -> set[int]:
-    """Lines of the margins that most pages repeat at one height, or most odd or most even ones."""
+    """Lines in the margins that repeat at the same height on most (odd or even) pages."""
     alike: defaultdict[str, list[int]] = defaultdict(list)
     for index, line in enumerate(lines):
         if len(line.text) <= _LONGEST_RUNNING_HEAD and _in_margin(line, heights):
@@ -149,7 +149,7 @@ def _repeats(on: set[int], pages: int) -> bool:
 
 
 def _page_numbers(lines: Sequence[Line], heights: Heights) -> set[int]:
-    """Numbers in a margin, alone on their baseline: beside a section's stands its heading."""
+    """Numbers in a margin without other text on their baseline, as section numbers have."""
     baselines: defaultdict[int, list[float]] = defaultdict(list)
     for line in lines:
         baselines[line.page].append(line.y1)
@@ -164,11 +164,11 @@ def _page_numbers(lines: Sequence[Line], heights: Heights) -> set[int]:
 
 
 def _margin_notes(lines: Sequence[Line], _: Heights) -> set[int]:
-    """What stands wholly left or right of where the document's full lines do."""
+    """Lines that are entirely to the left or the right of the text's columns."""
     full = [line for line in lines if len(line.text) >= 40]
     if len(full) < 20:
         return set()
-    # A few full lines may stand out: a wide table, a page of another size.
+    # A few long lines may be wider: a wide table, a page of another size.
     left = sorted(line.x0 for line in full)[len(full) // 50]
     right = sorted(line.x1 for line in full)[-1 - len(full) // 50]
     return {index for index, line in enumerate(lines) if line.x1 < left or line.x0 > right}

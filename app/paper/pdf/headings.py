@@ -1,4 +1,4 @@
-"""Which lines are headings, at what level, and what kind of section they begin."""
+"""Finds headings with their levels."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _FEWEST_REFERENCES = 8
 _ENTRY = re.compile(r"(?:\[(\d{1,3})\]|(\d{1,3})\.)\s+\S")
 _YEAR = re.compile(r"\b(19|20)\d\d\b")
 _LARGER = 0.9
-"""Points by which a heading's line is larger than text that might follow on it."""
+"""Points above the body's size from which a line is a heading as a whole, without text after it."""
 _FEWEST_NUMBERED = 3
-"""Numbered sections that make a paper one that numbers its sections."""
+"""Number of numbered sections from which a paper counts as one with numbered sections."""
 RUN_IN_LEVEL = 4
-"""Level of a bold beginning of a paragraph, as LaTeX's ``\\paragraph`` sets it."""
+"""Level of a run-in heading, the bold beginning of a paragraph (LaTeX's ``\\paragraph``)."""
 
 _CITATION = re.compile(
     r"\b(19|20)\d\d\b|\be-?mail\b|\bet al\b|,\s[A-Z]\.|[A-Z]\.,|[a-z] [A-Z]{1,3},|"
@@ -34,8 +34,9 @@ _SENTENCE = re.compile(r"[,;]$|[a-z]\.$|\.\s+[a-z]")
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """Its own lines are ``start`` to ``stop``; a run-in is the first ``run_in`` characters of
-    the line ``start``. ``kind`` is set where nothing but the text below tells it.
+    """A heading in the lines ``start`` to ``stop``, or a run-in heading: the first ``run_in``
+    characters of the line ``start``. ``kind`` is set if it follows from the text below and not from
+    the heading's name.
     """
 
     start: int
@@ -58,30 +59,32 @@ def find_headings(
 ) -> list[Heading]:
     """The headings from the line ``start`` on, in order.
 
-    First those that a number in sequence gives away, then those that a usual name does, then those
-    that look like them. Where sections are numbered, a name alone must look like a number's line,
-    or be of back matter.
+    First come lines with section numbers in sequence, then lines with a usual section name, then
+    lines that look like these. In a paper with numbered sections, a line with a usual name must
+    also look like a numbered heading, or belong to the back matter.
     """
     finder = _Finder(lines, labels, body, start)
-    sure = finder.by_number()
-    looks = {finder.look(index): level for index, level in sure.items() if finder.stands_out(index)}
-    numbered = sum(level == 1 for level in sure.values()) >= _FEWEST_NUMBERED
+    levels = finder.by_number()
+    looks = {
+        finder.look(index): level for index, level in levels.items() if finder.stands_out(index)
+    }
+    numbered = sum(level == 1 for level in levels.values()) >= _FEWEST_NUMBERED
     for index in finder.by_name():
         if not numbered or finder.look(index) in looks or finder.is_back_matter(index):
-            sure.setdefault(index, 1)
+            levels.setdefault(index, 1)
             if not numbered:
                 looks.setdefault(finder.look(index), 1)
     for index in range(start, len(lines)):
-        if index not in sure and finder.look(index) in looks and finder.stands_alone(index):
-            sure[index] = looks[finder.look(index)]
-    headings = _without_labels(list(finder.whole(sure)))
+        if index not in levels and finder.look(index) in looks and finder.stands_alone(index):
+            levels[index] = looks[finder.look(index)]
+    headings = _without_labels(list(finder.complete(levels)))
     if not any(section_kind(heading.text, "body") == "references" for heading in headings):
         headings = sorted([*headings, *_untitled_references(lines, start)], key=_position)
     return headings
 
 
 def _without_labels(headings: Sequence[Heading]) -> list[Heading]:
-    """Run-ins that come again and again are labels ("Query:", "Blocked:"), not headings."""
+    """Drop run-in headings that repeat, as these are labels ("Query:", "Blocked:")."""
     times = Counter(heading.text for heading in headings if heading.run_in)
     return [heading for heading in headings if times[heading.text] < _LABEL_TIMES]
 
@@ -91,7 +94,7 @@ def _position(heading: Heading) -> int:
 
 
 def _untitled_references(lines: Sequence[Line], start: int) -> list[Heading]:
-    """Journals print numbered references without a heading: where 1, 2, 3, ... begin them."""
+    """The beginning of numbered references without a heading, as in some journals."""
     first, last, dated = 0, 0, 0
     for index in range(start, len(lines)):
         dated += last > 0 and _YEAR.search(lines[index].text) is not None
@@ -134,7 +137,7 @@ class _Finder:
         )
 
     def stands_alone(self, index: int) -> bool:
-        """Looks like no sentence, and like no part of one."""
+        """Whether the line looks like a heading, and not like a sentence or a part of one."""
         line = self._lines[index]
         text = line.text
         return (
@@ -166,7 +169,7 @@ class _Finder:
         return self._begins_block(index) and (last or self._begins_block(index + 1))
 
     def by_number(self) -> dict[int, int]:
-        """Levels of the lines whose numbers follow one another."""
+        """The levels of lines whose section numbers are in sequence, by line."""
         count = Count()
         found: dict[int, int] = {}
         lettered: list[int] = []
@@ -183,7 +186,7 @@ class _Finder:
             if count.style == "letter":
                 lettered.append(index)
             elif lettered:
-                # The sections go on: what looked like appendices was something else.
+                # Numbered sections follow, so the lettered ones were not appendices.
                 for other in lettered:
                     del found[other]
                 lettered.clear()
@@ -194,7 +197,7 @@ class _Finder:
         numbered = NUMBERED.fullmatch(self._own_text(index))
         if not numbered or not _is_name(numbered["name"], ends=run_in > 0):
             return None
-        # A list counts too: only a subsection's number is enough by itself.
+        # Lists have numbers as well, so a number without a dot is not enough by itself.
         if not (
             self.stands_out(index)
             or run_in
@@ -204,15 +207,15 @@ class _Finder:
         return count.take(numbered["number"])
 
     def _own_text(self, index: int) -> str:
-        """The line, or what of it a heading that text follows would be."""
+        """The line's text; if it begins with a run-in heading, only that."""
         text = self._lines[index].text
         return text[: self._run_in(index)].strip() or text
 
     def _run_in(self, index: int) -> int:
-        """How many characters a heading would have that text follows on the line; 0 for none."""
+        """The length of a run-in heading at the beginning of the line; 0 if there is none."""
         line = self._lines[index]
         if line.size > self._body.size + _LARGER or self._is_single(index):
-            # A word of it may be in another face.
+            # The whole line is the heading; a word of it may be in another typeface.
             return 0
         if 0 < line.lead < len(line.text) - 1:
             return line.lead
@@ -236,7 +239,7 @@ class _Finder:
         )
 
     def _is_plain_heading(self, index: int) -> bool:
-        """Whether a name in the running text's face is no paragraph's last line."""
+        """Whether a line in the body's typeface is a heading, and not a paragraph's last line."""
         if not self._is_single(index) or self._lines[index].text.endswith("."):
             return False
         return index == 0 or not self._runs_on(index - 1)
@@ -255,15 +258,15 @@ class _Finder:
     def _begins_references(self, index: int) -> bool:
         return section_kind(self._lines[index].text, "body") == "references"
 
-    def whole(self, sure: dict[int, int]) -> Iterator[Heading]:
-        """The headings with the lines that they run on to, and the run-ins between them."""
+    def complete(self, levels: dict[int, int]) -> Iterator[Heading]:
+        """The headings with all of their lines, and the run-in headings between them."""
         index = self._start
         while index < len(self._lines):
             line = self._lines[index]
-            level = sure.get(index)
+            level = levels.get(index)
             run_in = self._run_in(index) if level else line.lead * self._is_run_in(index)
             if level and not run_in:
-                stop = self._end(index, sure)
+                stop = self._end(index, levels)
                 text = " ".join(line.text for line in self._lines[index:stop])
                 yield Heading(index, stop, text, level)
                 index = stop
@@ -273,14 +276,14 @@ class _Finder:
                 yield Heading(index, index, name, level or RUN_IN_LEVEL, run_in)
             index += 1
 
-    def _end(self, start: int, sure: dict[int, int]) -> int:
+    def _end(self, start: int, levels: dict[int, int]) -> int:
         stop = start + 1
         numbered = NUMBERED.fullmatch(self._lines[start].text) is not None
         while stop < min(len(self._lines), start + 4):
             line, above = self._lines[stop], self._lines[stop - 1]
-            # A line that reads like a heading may be the second one of a heading with a number.
+            # A line with a usual name may be the second line of a numbered heading.
             close = numbered and line.y0 - above.y1 < 0.4 * line.size
-            if (stop in sure and not close) or not (
+            if (stop in levels and not close) or not (
                 self.look(stop) == self.look(start)
                 and self.stands_out(stop)
                 and line.page == above.page
@@ -311,7 +314,7 @@ class _Finder:
 
 
 def _is_name(name: str, *, ends: bool) -> bool:
-    """Whether what follows a number may be a heading's name; ``ends`` if text follows that."""
+    """Whether the text after a number may be a heading's name; ``ends`` if more text follows."""
     return (
         len(name) <= _LONGEST_NAME
         and (
@@ -326,7 +329,7 @@ def _is_name(name: str, *, ends: bool) -> bool:
 
 
 def _is_worded(text: str) -> bool:
-    """Whether most of it is words, as a formula's is not."""
+    """Whether most of the text is words, unlike a formula."""
     if 2 * sum("\u3040" <= char <= "\u9fff" for char in text) >= len(text):
         return True
     words = [word for word in text.split() if sum(map(str.isalpha, word)) >= 3]

@@ -1,4 +1,4 @@
-"""What each line is: running text, or a caption, a table, a figure's label, an equation, a note."""
+"""Classifies lines: running text, captions, tables, labels of figures, equations, footnotes."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _CAPTION = re.compile(
 )
 NOTE_MARK = re.compile(r"(\d{1,2}|[∗*†‡§¶♠♣♦♥⋆✉#]+)\s?(?=[^\d\s.,:;)\]])")
 _NOTES_BELOW = 0.5
-"""Part of a page's text above which no footnote begins: authors' marks stand there."""
+"""Footnotes begin below this share of a page's height; above it, marks belong to authors."""
 _NOTE_SIZE = 0.93
-"""Largest size of a footnote, as part of the running text's."""
+"""Largest size of a footnote, as a share of the body's."""
 _LONGEST_ROW = 60
 _WORD = re.compile(r"[^\W\d_]{4,}")
 _CELL = re.compile(r"[-+±–]?[\d.,]+\s*%?|[-–—✓✗×]")
@@ -29,8 +29,8 @@ _CELL = re.compile(r"[-+±–]?[\d.,]+\s*%?|[-–—✓✗×]")
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The running text's looks: its font, and in points its size, the width of its column, and
-    from one line's top to the next one's.
+    """The typeface of the running text, and in points its size, the width of a column, and the
+    distance from line to line.
     """
 
     font: str
@@ -40,7 +40,7 @@ class Body:
 
 
 def body_of(lines: Sequence[Line]) -> Body:
-    """What most characters have."""
+    """The typeface and measures of most characters."""
     fonts: Counter[tuple[str, float]] = Counter()
     widths: Counter[int] = Counter()
     pitches: Counter[int] = Counter()
@@ -63,7 +63,7 @@ def _mode(counts: Counter[int], default: float) -> float:
 
 
 def label_lines(lines: Sequence[Line], body: Body, headings: set[int]) -> list[ParagraphKind]:
-    """The kind of each line; ``headings`` are of none and stay ``text``."""
+    """The kind of each line. Lines of ``headings`` are ``text``."""
     labels: list[ParagraphKind] = ["text"] * len(lines)
     for block in _blocks(lines):
         rest = [index for index in block if index not in headings]
@@ -78,7 +78,7 @@ def label_lines(lines: Sequence[Line], body: Body, headings: set[int]) -> list[P
 
 
 def is_caption(line: Line) -> bool:
-    """Whether a line begins a caption: by its number and the stop or the bold face after it."""
+    """Whether a line begins a caption: a number, followed by punctuation or in bold."""
     match = _CAPTION.match(line.text)
     if not match:
         return False
@@ -86,7 +86,7 @@ def is_caption(line: Line) -> bool:
 
 
 def _blocks(lines: Sequence[Line]) -> Iterator[list[int]]:
-    """Indices of lines that stand together; a caption begins anew, and white space ends it."""
+    """Indices of lines in one block. A caption begins a new block, and white space ends it."""
     block: list[int] = []
     for index, line in enumerate(lines):
         if block:
@@ -130,7 +130,7 @@ def _mostly_cells(text: str) -> bool:
 
 
 def is_formula(line: Line) -> bool:
-    """Whether a line is of a displayed equation, not of a sentence with mathematics in it."""
+    """Whether a line belongs to a displayed equation, not to a sentence with formulas."""
     words = _WORD.findall(line.text)
     if line.symbols > 0.3:
         return len(words) <= 3
@@ -138,14 +138,14 @@ def is_formula(line: Line) -> bool:
 
 
 def _is_debris(block: Sequence[Line], body: Body) -> bool:
-    """Labels of a figure: short lines, none of them a sentence's, in a small face or single."""
+    """Whether a block is labels of a figure: short lines that are small or not sentences."""
     if any(line.x1 - line.x0 > 0.55 * body.measure for line in block):
         return False
     last = block[-1].text
     small = all(line.size < 0.85 * body.size for line in block)
     if (
         last.endswith((".", "!", "?", "”"))
-        # The last word of a sentence may stand alone on top of a column.
+        # The last word of a sentence may be alone at the top of a column.
         and (len(last.split()) > 1 or (last[0].islower() and block[-1].font == body.font))
         and block[0].size >= 0.85 * body.size
     ):
@@ -154,7 +154,7 @@ def _is_debris(block: Sequence[Line], body: Body) -> bool:
 
 
 def _notes(lines: Sequence[Line], body: Body) -> Iterator[int]:
-    """Footnotes: the small lines at a column's foot, from the first that a mark begins."""
+    """Footnotes: the small lines at the foot of a column, from the first with a mark on."""
     feet: dict[int, float] = {}
     for line in lines:
         feet[line.page] = max(line.y1, feet.get(line.page, 0.0))
@@ -177,7 +177,7 @@ def _notes(lines: Sequence[Line], body: Body) -> Iterator[int]:
 
 
 def begins_note(line: Line) -> bool:
-    """Whether a mark begins the line, or words that stand in notes of first pages alone."""
+    """Whether the line begins with a footnote's mark, or like a note on a first page."""
     return (
         bool(line.marks and line.text.startswith(line.marks[0]))
         or NOTE_MARK.match(line.text) is not None
@@ -186,7 +186,7 @@ def begins_note(line: Line) -> bool:
 
 
 def _columns(lines: Sequence[Line]) -> Iterator[list[int]]:
-    """Indices of lines that follow one another downwards."""
+    """Indices of the lines of each column, from top to bottom."""
     column: list[int] = []
     for index, line in enumerate(lines):
         if column:

@@ -11,38 +11,26 @@ _COMMON = frozenset(
         *("this", "be", "an", "from", "it", "at", "or", "can", "which", "was", "not", "have", "by"),
         *("de", "la", "le", "les", "et", "des", "du", "en", "un", "une", "que", "dans", "est"),
         *("der", "die", "das", "und", "von", "den", "mit", "ist", "zu", "ein", "eine", "im", "par"),
-        *(
-            "el",
-            "los",
-            "las",
-            "del",
-            "se",
-            "por",
-            "con",
-            "una",
-            "os",
-            "da",
-            "do",
-            "em",
-            "um",
-            "uma",
-        ),
+        *("el", "los", "las", "del", "se", "por", "con", "una"),
+        *("os", "da", "do", "em", "um", "uma"),
         *("para", "na", "no", "di", "il", "che", "per", "della", "van", "het", "och", "att", "som"),
         *("og", "av", "er", "ve", "bir", "jest", "nie", "och"),
     )
 )
-"""Words that make a tenth to a half of any text in a language with Latin letters."""
+"""Frequent words: a tenth to a half of a text in a language with Latin letters."""
 _FEWEST = 120
-"""Fewer words tell nothing."""
+"""Fewest words for a decision."""
 _LEAST = 0.02
 _LATIN = 0.6
 _VOWELS = frozenset("aeiouyàáâãäåæèéêëìíîïòóôõöøùúûüœ")
 _FEWEST_VOWELS = 0.25
-"""Part of the letters; a third to a half are vowels where words can be spoken."""
+"""Least share of vowels in the letters; languages have a third to a half."""
 
 
 def is_language(text: str) -> bool:
-    """Whether a long text in Latin letters has common words or can be spoken; any other may be."""
+    """Whether a text is language. A long text in Latin letters must have frequent words or enough
+    vowels; any other text must have readable characters.
+    """
     words = _WORD.findall(text.lower())
     letters = "".join(words)
     latin = sum(char < "\u0250" for char in letters)
@@ -54,6 +42,6 @@ def is_language(text: str) -> bool:
 
 
 def _is_readable(text: str) -> bool:
-    """Whether most characters are known ones: not private, not the sign for what can't be read."""
+    """Whether most characters are neither for private use nor U+FFFD."""
     odd = sum("\ue000" <= char <= "\uf8ff" or char == "\ufffd" for char in text)
     return 2 * odd < max(1, len(text))

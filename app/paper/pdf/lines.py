@@ -1,4 +1,4 @@
-"""A PDF's lines in their native order, with what their looks tell."""
+"""The lines of a PDF's pages in the file's order, with their fonts and sizes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import pymupdf
 from app.paper.clean import clean
 from app.paper.model import BBox
 
-# Images would cost two thirds of the time, and their bytes are of no use here. ActualText is what a
-# PDF says that its glyphs mean, and no reader of the page sees it.
+# Images are not needed, and would take two thirds of the time. ActualText is a replacement text in
+# the PDF that a reader of the page does not see.
 FLAGS: int = pymupdf.TEXTFLAGS_DICT & ~pymupdf.TEXT_PRESERVE_IMAGES | pymupdf.TEXT_IGNORE_ACTUALTEXT
 _BOLD = pymupdf.TEXT_FONT_BOLD
 _SUPERSCRIPT = pymupdf.TEXT_FONT_SUPERSCRIPT
-# Fonts that have bold weight in their name but not in their flags.
+# Fonts that are bold by their names but not by their flags.
 _BOLD_NAME = re.compile(r"bold|black|heavy|medi(?!um)|CMBX|SFBX|-B$", re.IGNORECASE)
 _MATH_NAME = re.compile(
     r"CM(MI|SY|EX|BSY|MIB)|MSAM|MSBM|EU[FRS][MB]|math|symbol|rsfs|stmary|[tp]x(sy|mi|ex)|wasy",
@@ -26,23 +26,23 @@ _MATH_NAME = re.compile(
 )
 _RAISED = re.compile(r"\s*[-−–+]?\d|\s*[-−–]$")
 _SAME_BASELINE = 0.4
-"""Part of a line's height by which its neighbour may be lower or higher."""
+"""Largest distance of the baselines of two pieces of a line, as a share of its height."""
 _CELL_GAP = 1.6
-"""Gap in ems that divides a table's cells rather than words."""
+"""Least gap between a table's cells, in ems."""
 
 SpanKey = tuple[int, int, int]
-"""Block, line and span numbers in the page's dict."""
+"""Block, line and span numbers in the dict of a page."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
     """One line of text.
 
-    ``size`` is its largest font size, ``font`` and ``bold`` are most characters'. ``lead`` counts
-    the characters of a bold beginning, ``opening`` those of one in the face ``opens_in`` where the
-    rest has another; ``cells`` the pieces that wide gaps divide it into. ``symbols`` is the share
-    of characters in fonts for mathematics; ``marks`` are its superscripts; ``uniform`` says that
-    all else is in one font.
+    ``size`` is its largest font size; ``font`` and ``bold`` are those of most characters. ``lead``
+    is the number of characters of a bold beginning; ``opening`` that of a beginning in the font
+    ``opens_in``, if the rest has another font. ``cells`` is the number of pieces between wide gaps,
+    ``symbols`` the share of characters in fonts for mathematics, ``marks`` the superscripts.
+    ``uniform`` is true if all other characters are in one font.
     """
 
     text: str
@@ -85,9 +85,9 @@ class Line:
 def page_lines(
     page: pymupdf.Page, content: Mapping[str, Any], visible: Mapping[SpanKey, str]
 ) -> list[Line]:
-    """The lines of one page, from its text as a dict.
+    """The lines of one page; ``content`` is its text as a dict.
 
-    ``visible`` has what can be seen of the spans that are hidden in whole or part.
+    ``visible`` has the visible text of spans that are hidden completely or in part.
     """
     found = []
     for block_number, block in enumerate(content["blocks"]):
@@ -107,7 +107,7 @@ def page_lines(
 
 
 def _turned(line: Line, matrix: pymupdf.Matrix) -> Line:
-    """As the page is shown: MuPDF gives positions on the page before its rotation."""
+    """The line with its position on the displayed page; MuPDF's are those before rotation."""
     direction = pymupdf.Point(line.direction) * pymupdf.Matrix(*tuple(matrix)[:4], 0, 0)
     return replace(
         line, bbox=tuple(pymupdf.Rect(line.bbox) * matrix), direction=(direction.x, direction.y)
@@ -143,7 +143,7 @@ def _read_line(
             bold_fonts.add(font)
             lead = passed if in_lead else lead
         elif in_lead and not is_math:
-            # A formula within a bold heading is seldom bold, and does not end it.
+            # A formula in a bold heading is usually not bold, and does not end the bold part.
             in_lead = False
         opens_in = opens_in or ("" if is_math else font)
         if in_opening and font == opens_in:
@@ -174,7 +174,7 @@ def _read_line(
 
 
 def _texts(spans: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The spans' texts, with a sign before what is raised and would be read as part of a number."""
+    """The spans' texts, with ``^`` before superscripts that would look like part of a number."""
     texts: list[str] = []
     before = ""
     for span in spans:
@@ -199,7 +199,7 @@ def _is_math(font: str) -> bool:
 
 
 def rows(lines: Iterable[Line]) -> list[Line]:
-    """Neighbours on one baseline of a block made one: words set wide apart, or a table's cells."""
+    """Merge pieces on the same baseline of a block: words with wide gaps, or a table's cells."""
     merged: list[Line] = []
     for line in lines:
         if merged and _continues(merged[-1], line):

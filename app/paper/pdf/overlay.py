@@ -1,4 +1,4 @@
-"""A PDF with what is recognised drawn on its pages, for people to look at."""
+"""Draws the recognised structure on a PDF's pages, for inspection."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LABEL_SIZE = 6.0
 
 @dataclass(frozen=True, slots=True)
 class _Box:
-    """A recognised block's part on one page, and its place in the reading order."""
+    """The part of a recognised block on one page; the label has its number in reading order."""
 
     page: int
     bbox: BBox
@@ -41,7 +41,7 @@ def draw_overlay(data: bytes, options: ExtractOptions) -> bytes:
     """The PDF with its blocks framed and numbered in reading order, hidden text in red.
 
     Raises:
-        PaperError: a subclass says what is wrong with the file.
+        PaperError: the file can't be read; subclasses give the reason.
     """
     paper = extract_paper(data, options)
     with open_pdf(data, options.max_pages) as document:
@@ -67,7 +67,7 @@ def _parts(paper: Paper) -> Iterator[tuple[str, str, tuple[Anchor, ...]]]:
 
 
 def _by_column(anchors: Iterable[Anchor]) -> Iterator[tuple[int, BBox]]:
-    """One box for the lines that follow each other downwards."""
+    """One box for the lines in each column."""
     page, box = 0, (0.0, 0.0, 0.0, 0.0)
     for anchor in anchors:
         x0, y0, x1, y1 = anchor.bbox
@@ -88,7 +88,7 @@ def _findings(paper: Paper) -> Iterator[_Box]:
 
 
 def _draw(page: pymupdf.Page, box: _Box) -> None:
-    # Positions are those of the page as it is shown; PyMuPDF draws on it before its rotation.
+    # The positions are those on the displayed page; PyMuPDF draws on the page before rotation.
     rect = pymupdf.Rect(box.bbox) * page.derotation_matrix
     rect += (-1, -1, 1, 1)
     page.draw_rect(rect, color=box.colour, width=0.6, overlay=True)

@@ -1,4 +1,4 @@
-"""Lines -> paragraphs: text made whole across columns and floats, footnotes where they belong."""
+"""Joins lines to paragraphs across columns and floats, and places footnotes after their marks."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _BULLET = re.compile(r"[•‣◦▪●■∗*–]\s|\(?(\d{1,2}|[a-z]|[ivx]{1,4
 _TERMINAL = re.compile(r"[.!?:;][\"'”’)\]]*(\s?\[[\d, –-]+\])?$")
 _LOWER = re.compile(r"[“‘\"'(\[]?[^\W\dA-Z_]|[\d(\[=+−<>≤≥∈]")
 _ROWS: tuple[ParagraphKind, ...] = ("table", "figure", "equation")
-"""Kinds whose lines stay lines."""
+"""Kinds whose lines are not joined."""
 _FARTHEST = 2
-"""Pages that a sentence may skip: floats can fill one."""
+"""Most pages between two lines of a sentence: a float may fill a page."""
 
 
 @dataclass(slots=True)
 class Draft:
-    """A paragraph as its lines; ``skip`` characters of the first belong to a heading."""
+    """The lines of a paragraph. ``skip`` characters of the first line belong to a heading."""
 
     kind: ParagraphKind
     lines: list[Line] = field(default_factory=list)
@@ -31,7 +31,10 @@ class Draft:
 
 
 class Drafter:
-    """Gathers the lines of one section into paragraphs."""
+    """Groups the lines of one section into paragraphs.
+
+    ``hanging`` is for lists of references, whose entries have hanging indentation.
+    """
 
     def __init__(self, body: Body, *, hanging: bool = False) -> None:
         self._body = body
@@ -41,12 +44,12 @@ class Drafter:
         self._running: Draft | None = None
 
     def add(self, line: Line, kind: ParagraphKind, skip: int = 0) -> None:
-        """The next line in reading order; its first ``skip`` characters are not of the text."""
+        """Add the next line in reading order, without its first ``skip`` characters."""
         current, running = self._current, self._running
         if current and current.kind == kind and not skip and not self._breaks(current, line):
             current.lines.append(line)
         elif kind == "text" and running and not skip and self._resumes(running, line):
-            # A float stood in between: it comes after the paragraph.
+            # There was a float in between, which then follows the paragraph.
             running.lines.append(line)
             self._current = running
         else:
@@ -58,7 +61,7 @@ class Drafter:
         if draft.kind == "text":
             self._running = draft
         elif draft.kind == "equation" and not self._is_divided():
-            # What follows it belongs after it, also where the sentence goes on.
+            # Text after an equation stays after it, even if the sentence continues.
             self._running = None
 
     def _is_divided(self) -> bool:
@@ -83,7 +86,7 @@ class Drafter:
         return self._begins_anew(draft, above, line)
 
     def _begins_anew(self, draft: Draft, above: Line, line: Line) -> bool:
-        """By indentation, bullet or the short line above."""
+        """Whether the line begins a paragraph: by indentation, a bullet or a short line above."""
         ended = _TERMINAL.search(above.text) is not None
         shift = line.x0 - above.x0
         if self._hanging:
@@ -97,7 +100,7 @@ class Drafter:
         return short or shift > 0.8 * line.size or _BULLET.match(line.text) is not None
 
     def _resumes(self, running: Draft, line: Line) -> bool:
-        """Whether the line goes on with a sentence that a float or a page's end broke off."""
+        """Whether the line continues a sentence that a float or the end of a page interrupted."""
         last = running.lines[-1]
         if line.page - last.page > _FARTHEST or abs(line.size - last.size) > 0.6:
             return False
@@ -110,7 +113,7 @@ class Drafter:
 
 
 def place_notes(sections: Sequence[Sequence[Draft]]) -> list[list[Draft]]:
-    """The drafts of each section, every footnote behind the paragraph that bears its mark."""
+    """The drafts of each section, with each footnote after the paragraph that has its mark."""
     bearers: dict[tuple[int, str], int] = {}
     for draft in (draft for drafts in sections for draft in drafts if draft.kind != "footnote"):
         for line in draft.lines:
@@ -151,7 +154,7 @@ def _paragraph(draft: Draft, vocabulary: Vocabulary) -> Paragraph:
 
 
 def anchors(lines: Sequence[Line], starts: Sequence[int], length: int) -> tuple[Anchor, ...]:
-    """Where each line's part of a text of ``length`` characters stands."""
+    """The position on the pages of each line's part of a text of ``length`` characters."""
     ends = [*starts[1:], length][: len(starts)]
     return tuple(
         Anchor(start, end, line.page, line.bbox)

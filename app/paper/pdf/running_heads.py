@@ -1,7 +1,7 @@
-"""Running heads and page numbers that few pages share, or that stand further in than a margin.
+"""Finds running heads that repeat on few pages, and page numbers outside of the margins.
 
-Books and journals put authors on one page and the title on the other, and a short paper has each of
-them once: what they say and that they stand apart tells them.
+Many journals print the authors on even pages and the title on odd ones, so a short paper has each
+of them once. They are recognised by their text and by the space below them.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from app.paper.screening.identity import BANNER, RECORD, is_names
 _LONGEST = 140
 _SAME_BASELINE = 3.0
 _APART = 0.8
-"""Least white space between a running head and the text, as part of the head's height."""
+"""Least white space between a running head and the text, as a share of the head's height."""
 _LARGER = 1.0
-"""Points by which a title is larger than text: behind a cover sheet it comes again as itself."""
+"""Points above the text's size from which a line is the title itself, repeated after a cover sheet.
+"""
 _FEWEST_LETTERS = 8
-"""Letters of a title's beginning that tell it."""
+"""Fewest letters of a (shortened) title in a running head."""
 _ISSUE = re.compile(
     r"\bvol(ume|\.)? ?\d|\bno\. ?\d|\bet al\.?$|\b(19|20)\d\d[;,:] ?\d|\bpp?\. ?\d|"
     r"\bJ(ournal|\.) of\b|\(\d{4}\) \d+",
@@ -30,7 +31,7 @@ _OUTER_NUMBER = re.compile(r"(\d{1,4})\s+\D.*|.*\D\s+(\d{1,4})|(\d{1,4})")
 
 
 def counted_pages(lines: Sequence[Line]) -> set[int]:
-    """Numbers that stand first or last on their pages and count with these."""
+    """Lines that are first or last on their pages and have numbers that increase with the pages."""
     outermost = _outermost(lines)
     offsets: Counter[int] = Counter()
     numbers: list[tuple[int, int]] = []
@@ -43,7 +44,7 @@ def counted_pages(lines: Sequence[Line]) -> set[int]:
 
 
 def _outermost(lines: Sequence[Line]) -> list[int]:
-    """The highest line of each page and the lowest."""
+    """The top and the bottom line of each page."""
     top: dict[int, int] = {}
     foot: dict[int, int] = {}
     for index, line in enumerate(lines):
@@ -55,7 +56,7 @@ def _outermost(lines: Sequence[Line]) -> list[int]:
 
 
 def rare_heads(lines: Sequence[Line], heights: Mapping[int, float]) -> set[int]:
-    """Heads that say the title, names, an issue or the page's number, apart from the text."""
+    """Running heads with the title, names, an issue or the page's number."""
     title = _title_letters(lines)
     size = _text_size(lines)
     heads = list(_heads(lines, heights))
@@ -75,7 +76,9 @@ def rare_heads(lines: Sequence[Line], heights: Mapping[int, float]) -> set[int]:
 
 
 def _heads(lines: Sequence[Line], heights: Mapping[int, float]) -> Iterator[list[int]]:
-    """What stands alone on the first baseline of each page but the first, apart from the text."""
+    """The lines on the top baseline of each page except the first, if space separates them from the
+    text.
+    """
     pages: defaultdict[int, list[int]] = defaultdict(list)
     for index, line in enumerate(lines):
         if line.upright:
@@ -106,7 +109,7 @@ def _head_text(lines: Sequence[Line], head: Sequence[int]) -> str:
 
 
 def _text_size(lines: Sequence[Line]) -> float:
-    """The size that most of the text is in."""
+    """The font size of most of the text."""
     sizes: Counter[float] = Counter()
     for line in lines:
         sizes[round(line.size, 1)] += len(line.text)
@@ -114,7 +117,9 @@ def _text_size(lines: Sequence[Line]) -> float:
 
 
 def _is_head(text: str, title: str, *, repeats: bool) -> bool:
-    """``title``: its letters; ``repeats``: whether another page has the same head."""
+    """Whether the text is a running head. ``title`` has the letters of the paper's title;
+    ``repeats`` tells whether another page has the same head.
+    """
     bare = re.sub(r"^\d{1,4}\s+|\s+\d{1,4}$", "", text)
     letters = _letters(bare.rstrip(". …"))
     is_title = len(letters) >= _FEWEST_LETTERS and letters in title

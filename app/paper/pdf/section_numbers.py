@@ -1,4 +1,4 @@
-"""The numbers of sections, and which ones may follow one another."""
+"""Tracks the numbers of sections, to decide which number may come next."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Count:
-    """The number last taken, to tell which ones may follow.
+    """The last section number.
 
-    ``closed`` says that a list of references began before any number: digits are its entries'.
-    ``outer`` is the Roman number under which letters count subsections, ``digits`` the number in
-    digits that letters came after: they may have been no appendix's.
+    ``closed``: a list of references began before any number, so digits number its entries.
+    ``outer``: the Roman number of the section whose subsections have letters. ``digits``: the last
+    number in digits before letters, in case the letters were not those of appendices.
     """
 
     parts: tuple[int, ...] = ()
@@ -22,12 +22,12 @@ class Count:
     closed: bool = False
 
     def end_text(self, *, is_list: bool) -> None:
-        """References, thanks or the like begin; ``is_list`` says that entries follow."""
+        """Back matter begins; ``is_list`` if it is a list of references."""
         self.digits = ()
         self.closed = self.closed or (is_list and not self.style)
 
     def take(self, number: str) -> int | None:
-        """The level of a number that may follow; it then counts as the last."""
+        """The level of the number, which becomes the last one; None if it may not come next."""
         for style, parts in _readings(number):
             if self.closed and style == "digit":
                 return None
@@ -48,7 +48,7 @@ class Count:
         return True
 
     def _goes_back(self, style: str, parts: tuple[int, ...]) -> bool:
-        """Whether a number in digits is the next one after those before the letters."""
+        """Whether a number in digits continues the ones before the letters."""
         if style != "digit" or self.style != "letter" or not self.digits:
             return False
         outer = (_next(self.digits[:depth]) for depth in range(1, len(self.digits) + 1))
@@ -56,7 +56,7 @@ class Count:
 
     def _follows(self, style: str, parts: tuple[int, ...]) -> bool:
         if style != self.style:
-            # Appendices count in letters after sections in digits.
+            # Appendices have letters, after sections with digits.
             return parts[0] == 1 and (not self.style or style == "letter")
         depth = len(parts)
         if depth > len(self.parts) + 1:
@@ -64,7 +64,7 @@ class Count:
         if parts[: depth - 1] != self.parts[: depth - 1]:
             return depth > 1 and parts[0] == self.parts[0] + 1 and set(parts[1:]) == {1}
         last = self.parts[depth - 1] if depth <= len(self.parts) else 0
-        # One number may be missed: its heading may be in a picture.
+        # One number may be missing, as its heading may be in an image.
         return last < parts[depth - 1] <= last + 2
 
 
@@ -73,7 +73,7 @@ def _next(parts: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _readings(number: str) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """What a number may mean: I is one in Roman numerals, and the ninth letter."""
+    """The possible meanings of a number: I is a Roman numeral and also the ninth letter."""
     head, *tail = number.split(".")
     rest = tuple(int(part) for part in tail)
     if head.isdigit():

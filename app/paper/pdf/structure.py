@@ -1,4 +1,4 @@
-"""Lines -> Paper: title, abstract, and sections of paragraphs in reading order."""
+"""Builds a paper from lines: title, abstract, and sections of paragraphs in reading order."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from app.paper.section_names import NUMBERED, KindTracker
 
 @dataclass(slots=True)
 class _Part:
-    """A section in the making."""
+    """A section under construction."""
 
     heading: str
     heading_lines: Sequence[Line]
@@ -31,7 +31,7 @@ class _Part:
 
 
 def structure(lines: Sequence[Line]) -> Paper:
-    """The paper that the lines make, which are whole and in reading order, furniture gone."""
+    """The paper. ``lines`` are in reading order, merged, and without page furniture."""
     vocabulary = Vocabulary(line.text for line in lines)
     body = body_of(lines)
     announced = find_abstract_heading(lines)
@@ -44,7 +44,7 @@ def structure(lines: Sequence[Line]) -> Paper:
     if announced is not None:
         headings = without_parts(headings, lines, announced)
     front = find_front(lines, labels, headings, announced, body)
-    # A title that stands above the abstract may come after it in the file.
+    # The title above the abstract may come after it in the file.
     headings = [heading for heading in headings if not front.has(heading)]
     parts = [_front_matter(lines, labels, front, body)]
     parts += _body_parts(lines, labels, headings, front, body)
@@ -69,7 +69,7 @@ def structure(lines: Sequence[Line]) -> Paper:
 
 
 def _subtitle_at(title: Sequence[Line], starts: Sequence[int]) -> int | None:
-    """Where in a title its subtitle begins, which is smaller."""
+    """The position in a title at which its subtitle, in a smaller size, begins."""
     smaller = (
         start for line, start in zip(title, starts, strict=True) if line.size < 0.94 * title[0].size
     )
@@ -77,7 +77,7 @@ def _subtitle_at(title: Sequence[Line], starts: Sequence[int]) -> int | None:
 
 
 def _after_title(headings: Sequence[Heading], lines: Sequence[Line]) -> list[Heading]:
-    """Without an abstract's heading to tell: the headings below the title."""
+    """The headings below the title, for a paper without the heading "Abstract"."""
     title = find_title(lines, lines[0].page)
     if not title:
         return list(headings)
@@ -85,7 +85,7 @@ def _after_title(headings: Sequence[Heading], lines: Sequence[Line]) -> list[Hea
     first = next(
         (heading.start for heading in headings if NUMBERED.fullmatch(heading.text)), len(lines)
     )
-    # Authors can be set like headings; where those have numbers, the first one begins the text.
+    # Authors may look like headings. The text begins with the first numbered heading, if any.
     first = first if first < len(lines) and lines[first].page == page else 0
     return [
         heading

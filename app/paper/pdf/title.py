@@ -1,4 +1,4 @@
-"""A paper's title: by its size and place on the page, banners and authors aside."""
+"""Finds a paper's title by its size and position on the page."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ _NUMBER_MARK = re.compile(r"\^?(\d{1,2})$")
 _CONTINUES = re.compile(r"[-–—:,]$|\b(of|the|a|an|and|for|in|on|with|to|from|by|or|via|using)$")
 _LONGEST_TITLE = 400
 _SAME_SIZE = 0.05
-"""Part of the largest size by which the title's other lines may be smaller."""
+"""Largest difference in size between the title's lines, as a share of the largest size."""
 _SUBTITLE = 0.7
-"""Smallest size of a subtitle, as part of the title's."""
+"""Smallest size of a subtitle, as a share of the title's."""
 _FEWEST_LETTERS = 4
 _LEAST_TEXT = 1200
-"""Characters of a page that has running text."""
+"""Fewest characters of a page with running text."""
 _TITLE_PAGE = 0.75
-"""Smallest size of a title page's title, as part of the largest line's."""
+"""Smallest size of the title on a title page, as a share of the largest line's."""
 
 
 def find_title(
     lines: Sequence[Line], page: int, before: int | None = None, above: float = 0.0
 ) -> tuple[int, ...]:
-    """The first run of the largest lines of a page, above the authors' addresses, banners aside.
+    """The first run of the largest lines of a page, above the authors' addresses, without banners.
 
-    Only among the lines ``before`` one, or ``above`` a height.
+    Only lines with an index less than ``before``, or above the height ``above``, are considered.
     """
     candidates = _candidates(lines, page, before, above)
     worded = [i for i in candidates if sum(map(str.isalpha, lines[i].text)) >= _FEWEST_LETTERS]
@@ -54,7 +54,7 @@ def find_title(
     smallest = (1 - _SAME_SIZE) * largest
     start = labelled[0] if labelled else next(i for i in worded if lines[i].size >= smallest)
     run = _run(lines, candidates, start, largest)
-    # All in one size: there is no telling the title from the text.
+    # If everything has the same size, the title can't be distinguished from the text.
     return tuple(run) if sum(len(lines[at].text) for at in run) <= _LONGEST_TITLE else ()
 
 
@@ -64,14 +64,14 @@ def _is_title_page(lines: Sequence[Line], page: int) -> bool:
 
 
 def _bold_ones(lines: Sequence[Line], worded: Sequence[int]) -> list[int]:
-    """Of a title page's large lines the bold ones, if some are: others name school and author."""
+    """The bold lines among the large ones of a title page, if there are any."""
     largest = max((lines[index].size for index in worded), default=0.0)
     bold = [i for i in worded if lines[i].bold and lines[i].size >= _TITLE_PAGE * largest]
     return bold or list(worded)
 
 
 def _candidates(lines: Sequence[Line], page: int, before: int | None, above: float) -> list[int]:
-    """What may be of the title, from the top down; the first address ends it."""
+    """Lines that may belong to the title, from top to bottom, up to the first address."""
     upright = [
         index
         for index, line in enumerate(lines)
@@ -85,7 +85,7 @@ def _candidates(lines: Sequence[Line], page: int, before: int | None, above: flo
     for index in upright:
         line = lines[index]
         is_address = EMAIL.search(line.text) or ADDRESS.search(line.text)
-        # An institute's name above the title is a banner, and may be in the title itself.
+        # An institute's name above the title is a banner; the title itself may contain one.
         if is_address and any(lines[i].size > line.size + 0.5 for i in found):
             break
         if is_address and line.size < (1 - _SAME_SIZE) * largest:
@@ -102,7 +102,7 @@ def _is_no_title(text: str) -> bool:
 
 
 def _run(lines: Sequence[Line], candidates: Sequence[int], start: int, largest: float) -> list[int]:
-    """The title's lines from its first on, and its subtitle's."""
+    """The lines of the title, from its first line on, and of its subtitle."""
     run = [start]
     first, size, pitch = lines[start], lines[start].size, 0.0
     for index in candidates[candidates.index(start) + 1 :]:
@@ -123,9 +123,9 @@ def _run(lines: Sequence[Line], candidates: Sequence[int], start: int, largest: 
 
 
 def _begins_authors(line: Line, first: Line, gap: float, pitch: float) -> bool:
-    """Whether a line in the title's size names authors: in another face, or with space above it.
+    """Whether a line in the title's size has authors: in another font, or with space above it.
 
-    ``pitch`` is the gap between the title's lines, 0 where it has one.
+    ``pitch`` is the gap between the title's lines, or 0 if it has one line.
     """
     if line.bold != first.bold or (line.font != first.font and line.uniform and first.uniform):
         return is_names(line.text) or line.bold != first.bold
@@ -134,7 +134,7 @@ def _begins_authors(line: Line, first: Line, gap: float, pitch: float) -> bool:
 
 
 def _is_subtitle(line: Line, above: Line, first: Line, gap: float) -> bool:
-    """Whether a smaller line goes on with the title, in its face and close below it."""
+    """Whether a smaller line continues the title: in its font and close below it."""
     if not _SUBTITLE * first.size <= line.size < first.size or gap > first.size:
         return False
     if (
@@ -149,10 +149,10 @@ def _is_subtitle(line: Line, above: Line, first: Line, gap: float) -> bool:
 
 
 def title_text(text: str, marks: Sequence[str] = (), subtitle_at: int | None = None) -> str:
-    """A title without the marks of its footnotes; a colon before its subtitle.
+    """A title without footnote marks, and with a colon before its subtitle.
 
-    ``marks``: what is raised in its last line. Only such a number is a footnote's: the digit of
-    "YOLOv3" is the title's own.
+    ``marks`` are the superscripts of its last line. A number at the end is removed only if it is
+    one of them: the digit in "YOLOv3" is part of the title.
     """
     if subtitle_at:
         head = text[:subtitle_at].rstrip()

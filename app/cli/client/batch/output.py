@@ -24,7 +24,7 @@ from app.errors import ConfigurationError, ReviewerError
 Status = Literal["completed", "failed", "duplicate"]
 
 _BEGINNING = b'{"path":'
-"""Of every line; what begins differently is somebody else's file, and nothing is removed there."""
+"""The beginning of every line. A file with other lines is not an output, and is left unchanged."""
 
 
 class _Verdict(msgspec.Struct):
@@ -88,7 +88,7 @@ class BatchOutput:
         self._by_sha: dict[str, Outcome] = {}
         self._duplicates: set[tuple[str, str]] = set()
         self.model: str | None = None
-        """The one that wrote the reviews; None if there are no reviews yet."""
+        """The model that generated the reviews; None if there are none yet."""
 
     def __enter__(self) -> Self:
         """Lock the file, and read its lines.
@@ -239,7 +239,7 @@ class BatchOutput:
             raise self._foreign(f"line {number}") from None
         if parameters != self._parameters or (line.model and self.model not in (None, line.model)):
             raise _refused(
-                f"{self._out} holds another run's reviews (line {number}: {line.model}, "
+                f"{self._out} has the reviews of another run (line {number}: {line.model}, "
                 f"{_brief(parameters)}; this run: {_brief(self._parameters)}): name another --out"
             )
         return line

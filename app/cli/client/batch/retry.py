@@ -62,37 +62,37 @@ class Retries:
         """Show why nothing is being reviewed, until a paper has an answer."""
         self._on_wait(f"waiting: {reason.message}")
 
-    async def ask(self, question: Callable[[], Awaitable[T]]) -> T:
-        """The answer to ``question``, which is asked again after failures that may pass.
+    async def call(self, request: Callable[[], Awaitable[T]]) -> T:
+        """The result of ``request``, which is called again after transient failures.
 
         Raises:
             RequestFailed: trying again would not help, or has not.
             ServiceGone: the service was away for too long.
         """
         attempts = pauses = 0
-        asked_at = time.monotonic()
+        started_at = time.monotonic()
         while True:
             try:
-                return await question()
+                return await request()
             except RequestFailed as error:
                 retry = error.policy.retry
                 attempts += retry is not Retry.WHEN_BACK
                 if retry is Retry.NEVER or attempts == MAX_ATTEMPTS:
                     raise
                 pauses += 1
-                await self._pause(error, pauses, asked_at)
+                await self._pause(error, pauses, started_at)
 
-    def patience_left_s(self, asked_at: float) -> float:
-        """Seconds until a question first asked at ``asked_at`` (``time.monotonic``) is given up."""
-        return max(asked_at, self._answered_at) + self.patience_s - time.monotonic()
+    def patience_left_s(self, started_at: float) -> float:
+        """Seconds until the time limit of a request that started at ``started_at`` (monotonic)."""
+        return max(started_at, self._answered_at) + self.patience_s - time.monotonic()
 
-    async def _pause(self, error: RequestFailed, pauses: int, asked_at: float) -> None:
+    async def _pause(self, error: RequestFailed, pauses: int, started_at: float) -> None:
         """As long as the service asks for, or longer each time; never beyond the time limit."""
         pause = pause_s(pauses) if error.retry_after_s is None else error.retry_after_s
-        # Spread, so that requests that were refused together do not come back together.
+        # Jitter, so that requests that were refused together are not repeated together.
         pause *= random.uniform(1, 1.25)  # noqa: S311  # no secret
         if error.policy.retry is Retry.WHEN_BACK:
-            left = self.patience_left_s(asked_at)
+            left = self.patience_left_s(started_at)
             if left <= 0:
                 raise ServiceGone(f"no answer for {self.patience_s:g} s: {error.message}")
             pause = min(pause, left)

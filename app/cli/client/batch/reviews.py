@@ -16,7 +16,7 @@ The service does not hold thousands of papers: the batch sends the next one when
 its ``concurrency``, so its own memory and the queue stay small.
 
 A service that keeps nothing (``retention: none``, also the one that the command starts itself) has
-no queue. There a request waits for its review, and ends it by leaving.
+no queue. There a request waits for its review, and closing the connection cancels it.
 """
 
 from __future__ import annotations
@@ -68,14 +68,14 @@ class Reviews:
                     raise
                 self._has_queue = False
         timeout_s = self._retries.patience_s
-        return await self._retries.ask(
+        return await self._retries.call(
             lambda: self._client.post_review(file, self._parameters, timeout_s=timeout_s)
         )
 
     async def _through_the_queue(self, file: File) -> Resource:
-        # So that a request whose answer was lost, and that is sent again, is the same review.
+        # With the key, a request that is repeated because its answer was lost is the same review.
         key = f"batch-{uuid.uuid4().hex}"
-        review = await self._retries.ask(
+        review = await self._retries.call(
             lambda: self._client.post_review(file, self._in_queue, key=key)
         )
         try:
@@ -86,10 +86,10 @@ class Reviews:
 
     async def _ended(self, review: Resource) -> Resource:
         """The review once it is completed."""
-        asked_at = time.monotonic()
-        polled_at = asked_at - _MIN_POLL_S
+        started_at = time.monotonic()
+        polled_at = started_at - _MIN_POLL_S
         while review["status"] in ("queued", "in_progress"):
-            left = self._retries.patience_left_s(asked_at)
+            left = self._retries.patience_left_s(started_at)
             if left <= 0:
                 raise ServiceGone(f"no answer for {self._retries.patience_s:g} s: no review ended")
             # A service that is stopping answers at once.
@@ -109,7 +109,7 @@ class Reviews:
 
     async def _poll(self, review_id: str, wait_s: float) -> Resource:
         try:
-            return await self._retries.ask(lambda: self._client.get_review(review_id, wait_s))
+            return await self._retries.call(lambda: self._client.get_review(review_id, wait_s))
         except RequestFailed as error:
             if error.code == ReviewNotFound.code:
                 # Deleted, or the service has another database now: not the request's fault.
@@ -124,10 +124,10 @@ class Reviews:
             self._retries.waiting(error)
 
     async def _cancel(self, review_id: str) -> None:
-        # Where the batch ends, this task is cancelled again while it asks.
-        await finished(self._ask_to_cancel(review_id))
+        # When the batch ends, this task is cancelled a second time during the request.
+        await finished(self._request_cancellation(review_id))
 
-    async def _ask_to_cancel(self, review_id: str) -> None:
+    async def _request_cancellation(self, review_id: str) -> None:
         with suppress(RequestFailed, TimeoutError):
             async with asyncio.timeout(_CANCEL_S):
                 await self._client.cancel_review(review_id)

@@ -78,7 +78,7 @@ class BatchRunner:
     async def run(self, papers: Sequence[BatchPaper], concurrency: int) -> None:
         """
         Raises:
-            ConfigurationError: the service refuses what is asked for, or serves another model.
+            ConfigurationError: the service refuses the parameters, or serves another model.
             ModelNotStarted: the model of the command's own service does not start.
             ServiceGone: it did not answer for too long, or failed on every paper.
             OutputFailed: a line can't be written.
@@ -137,7 +137,7 @@ class BatchRunner:
     async def _start(self, stack: AsyncExitStack) -> None:
         client = await stack.enter_async_context(self._service)
         try:
-            model = await self._retries.ask(lambda: _model_of(client))
+            model = await self._retries.call(lambda: _model_of(client))
         except RequestFailed as error:
             if error.policy.cause is Cause.REQUEST:
                 raise _wrong_request(error) from error
@@ -150,7 +150,7 @@ class BatchRunner:
     def _check_model(self, model: str) -> None:
         if self._output.model not in (None, model):
             raise ConfigurationError(
-                f"the output holds reviews by {self._output.model}, and this is {model}: "
+                f"the output has reviews by {self._output.model}, but the service runs {model}: "
                 "name another --out",
                 code="output_refused",
             )
@@ -179,7 +179,7 @@ async def _model_of(client: ApiClient) -> str:
     """The name of the model, once the service is ready."""
     await client.check_ready()
     version = await client.version()
-    if version.model is None:  # it has gone since
+    if version.model is None:  # the model has stopped since
         raise RequestFailed(client_error("the model is not ready", "not_ready"), NOT_REACHED)
     return version.model
 
@@ -198,7 +198,7 @@ def load(paper: BatchPaper) -> _LoadedPaper | ErrorDetail:
     except OSError as error:
         return client_error(f"The file can't be read: {error.strerror}.", "file_unreadable", "path")
     except ValueError:  # a NUL in its name
-        return client_error("No file can have this name.", "file_not_found", "path")
+        return client_error("This is not a valid file name.", "file_not_found", "path")
     name = paper.path.rpartition("/")[2]
     return _LoadedPaper(File(data, name), hashlib.sha256(data).hexdigest())
 

@@ -65,7 +65,7 @@ def write_table(path: Path, lines: Callable[[], Iterable[Line]]) -> None:
 
 
 def safe(cell: object) -> str:
-    """The cell on one line, so marked that it is read as text."""
+    """The cell on one line, marked as text if a spreadsheet would read a formula."""
     text = _BLANKS.sub(" ", "" if cell is None else str(cell)).strip()
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 

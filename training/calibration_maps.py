@@ -1,6 +1,6 @@
-"""Maps from a model's probability to the measured one: fits, their worth, and where to abstain.
+"""Fits and evaluates calibration maps, and finds the band of probabilities in which to abstain.
 
-The maps are the service's own classes, so that what is fitted is what is applied.
+The maps are the classes that the service applies (``app.review.calibration``).
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ Method = Literal["temperature", "platt", "isotonic"]
 Map = Temperature | Platt | Isotonic
 
 _LEAST_SLOPE = 1e-6
-"""Of a map that says the same of every paper: Platt's slope is above 0."""
-_SURE = 0.05
-"""A bias that chance explains no oftener than this is needed."""
-_HOTTEST = 1e3
-"""Temperatures are sought between this and its inverse."""
+"""Slope of a Platt map that gives every paper the same probability; a slope must be above 0."""
+_SIGNIFICANCE = 0.05
+"""Significance level of the test whether a map needs a bias."""
+_HIGHEST_TEMPERATURE = 1e3
+"""The temperature is searched between this and its inverse."""
 _DIGITS, _STEPS = 4, 10_000
-"""Of a band's ends."""
+"""Precision of a band's ends: decimal places, and steps from 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a model said of papers, in one order, and what became of them."""
+class Predictions:
+    """A model's predictions, with the papers' outcomes in the same order."""
 
     model: str
     accepted: Sequence[bool]
@@ -48,13 +48,13 @@ class Told:
 def fitted(
     method: Method, probabilities: Sequence[float], accepted: Sequence[bool]
 ) -> tuple[Map, str]:
-    """The map that suits papers of both classes best, and what is odd about it, if anything.
+    """The map with the best fit to papers of both classes, and a note for the report (or "").
 
-    Where papers are the likelier to be rejected, the higher the model's probability, no map that
-    rises helps: each paper gets the share of accepted ones.
+    If a higher probability goes with rejection, no increasing map helps: each paper then gets the
+    share of accepted papers.
 
     Raises:
-        CheckFailed: ``temperature`` is asked for, and the fit needs a bias.
+        CheckFailed: the method is ``temperature``, and the fit needs a bias.
     """
     if method == "temperature":
         found, note = _temperature(probabilities, accepted)
@@ -66,49 +66,53 @@ def fitted(
 
 
 def _check_no_bias(found: Map, probabilities: Sequence[float], accepted: Sequence[bool]) -> None:
-    """A likelihood-ratio test of the temperature within Platt's map, one parameter apart."""
+    """Likelihood-ratio test of the temperature against a Platt map, which has one more parameter.
+
+    Raises:
+        CheckFailed: the Platt map fits significantly better.
+    """
     biased, _ = _platt(probabilities, accepted)
     losses = [
-        log_loss(accepted, [_inside(each.apply(p)) for p in probabilities], normalize=False)
+        log_loss(accepted, [_clipped(each.apply(p)) for p in probabilities], normalize=False)
         for each in (found, biased)
     ]
-    chance = float(chi2.sf(2 * (losses[0] - losses[1]), df=1))
-    if chance < _SURE:
+    p_value = float(chi2.sf(2 * (losses[0] - losses[1]), df=1))
+    if p_value < _SIGNIFICANCE:
         raise CheckFailed(
-            f"a temperature alone does not fit: Platt's map has a bias of {biased.intercept:.2f}, "
-            f"which chance explains with probability {chance:.2g}; set calibrate.method to platt"
+            f"a temperature alone does not fit: the Platt map has a bias of {biased.intercept:.2f} "
+            f"(p = {p_value:.2g}); set calibrate.method to platt"
         )
 
 
 def _temperature(probabilities: Sequence[float], accepted: Sequence[bool]) -> tuple[Map, str]:
-    """Of the highest likelihood."""
+    """The temperature with the highest likelihood, and a note if it is at a limit."""
 
     def loss(exponent: float) -> float:
         scale = Temperature(temperature=float(np.exp(exponent)))
-        return float(log_loss(accepted, [_inside(scale.apply(p)) for p in probabilities]))
+        return float(log_loss(accepted, [_clipped(scale.apply(p)) for p in probabilities]))
 
-    most = float(np.log(_HOTTEST))
+    most = float(np.log(_HIGHEST_TEMPERATURE))
     found = minimize_scalar(loss, bounds=(-most, most), method="bounded")
     temperature = float(np.exp(found.x))
     note = ""
-    if temperature > _HOTTEST / 2:
-        note = "the temperature is at its upper limit: the probabilities tell nothing of the papers"
-    elif temperature < 2 / _HOTTEST:
-        note = "the temperature is at its lower limit: the decisions are all right"
+    if temperature > _HIGHEST_TEMPERATURE / 2:
+        note = "the temperature is at its upper limit: the probabilities predict nothing"
+    elif temperature < 2 / _HIGHEST_TEMPERATURE:
+        note = "the temperature is at its lower limit: all decisions are correct"
     return Temperature(temperature=temperature), note
 
 
 def _platt(probabilities: Sequence[float], accepted: Sequence[bool]) -> tuple[Platt, str]:
-    """Logistic regression on the logit, without a penalty."""
+    """Logistic regression on the logit, without a penalty; a note if the slope is not positive."""
     model = LogisticRegression(C=np.inf)
-    held = np.clip(probabilities, SMALLEST, 1 - SMALLEST)
-    model.fit(logit(held).reshape(-1, 1), accepted)
+    clipped = np.clip(probabilities, SMALLEST, 1 - SMALLEST)
+    model.fit(logit(clipped).reshape(-1, 1), accepted)
     slope, intercept = float(model.coef_[0, 0]), float(model.intercept_[0])
     if slope > 0:
         return Platt(slope=slope, intercept=intercept), ""
     note = (
-        f"the probabilities tell nothing of the papers: Platt's slope would be {slope:.3f}; each "
-        "paper gets the share of accepted ones"
+        f"the probabilities predict nothing: the Platt map's slope would be {slope:.3f}; each "
+        "paper gets the share of accepted papers instead"
     )
     return Platt(slope=_LEAST_SLOPE, intercept=float(logit(np.mean(accepted)))), note
 
@@ -121,15 +125,15 @@ def _isotonic(probabilities: Sequence[float], accepted: Sequence[bool]) -> Isoto
     )
 
 
-def _inside(probability: float) -> float:
-    """Where the logarithm is finite."""
+def _clipped(probability: float) -> float:
+    """The probability, clipped so that its logarithm is finite."""
     return min(max(probability, SMALLEST), 1 - SMALLEST)
 
 
-def out_of_fold(method: Method, told: Told, folds: int, seed: int) -> list[float]:
-    """Each paper's calibrated probability, by a map that was fitted without it."""
-    probabilities = np.asarray(told.probabilities)
-    accepted = np.asarray(told.accepted)
+def out_of_fold(method: Method, predictions: Predictions, folds: int, seed: int) -> list[float]:
+    """Cross-validated calibrated probabilities: each paper's map is fitted without the paper."""
+    probabilities = np.asarray(predictions.probabilities)
+    accepted = np.asarray(predictions.accepted)
     smaller = int(min(accepted.sum(), (~accepted).sum()))
     by = StratifiedKFold(min(folds, smaller), shuffle=True, random_state=seed)
     calibrated = np.empty(len(probabilities))
@@ -140,39 +144,39 @@ def out_of_fold(method: Method, told: Told, folds: int, seed: int) -> list[float
 
 
 def _fold(method: Method, probabilities: Sequence[float], accepted: Sequence[bool]) -> Map:
-    """Of a part of the papers: whether the method suits is asked of them all."""
+    """The map for one fold. Whether a temperature suffices is tested on all papers, not here."""
     if method == "temperature":
         return _temperature(probabilities, accepted)[0]
     return fitted(method, probabilities, accepted)[0]
 
 
-def disagreement(told: Told, calibrated: Sequence[float]) -> dict[str, Any]:
-    """Papers of which the review's line says one thing, and the calibrated probability another."""
-    apart = [
+def disagreement(predictions: Predictions, calibrated: Sequence[float]) -> dict[str, Any]:
+    """How often a review's stated decision and its calibrated probability disagree."""
+    disagreeing = [
         (decision == "accept", accepted)
         for decision, probability, accepted in zip(
-            told.decisions, calibrated, told.accepted, strict=True
+            predictions.decisions, calibrated, predictions.accepted, strict=True
         )
         if decision is not None and (decision == "accept") != (probability >= 0.5)
     ]
-    right = sum(decided == accepted for decided, accepted in apart)
+    right = sum(decided == accepted for decided, accepted in disagreeing)
     return {
-        "about": "papers whose decision, the review's line, is another than that of their "
-        "calibrated probability, cross-validated: accept from 0.5 on",
-        "papers": len(apart),
-        "of": len(told.accepted),
+        "about": "papers whose decision, stated in the review's last line, differs from that of "
+        "their cross-validated calibrated probability (accept from 0.5)",
+        "papers": len(disagreeing),
+        "of": len(predictions.accepted),
         "decision_right": right,
-        "probability_right": len(apart) - right,
+        "probability_right": len(disagreeing) - right,
     }
 
 
 def band_table(
-    told: Told, calibrated: Sequence[float], coverages: Sequence[float]
+    predictions: Predictions, calibrated: Sequence[float], coverages: Sequence[float]
 ) -> list[dict[str, Any]]:
-    """For each share of papers to decide on: the band around 0.5 that is left undecided, and how
-    often the remaining decisions are right.
+    """For each coverage, the band around 0.5 in which papers are left undecided, and the share of
+    correct decisions outside it.
 
-    Papers on the band's end are undecided with it, so that ties may lower the coverage.
+    Papers on the band's ends are undecided too, so ties may make the actual coverage lower.
     """
     probabilities = np.asarray(calibrated)
     order = np.sort(np.abs(probabilities - 0.5))[::-1]
@@ -181,19 +185,21 @@ def band_table(
         decided = round(coverage * len(order))
         band, kept = None, np.ones(len(order), dtype=bool)
         if decided < len(order):
-            # Outwards, but not for the noise of the last digits.
+            # Rounded up, after rounding away floating-point noise.
             width = float(np.ceil(round(order[decided] * _STEPS, 6)) / _STEPS)
             band = {"low": round(0.5 - width, _DIGITS), "high": round(0.5 + width, _DIGITS)}
             kept = (probabilities < band["low"]) | (probabilities > band["high"])
-        table.append({"asked": coverage, "band": band, **_precision(told, kept)})
+        table.append({"asked": coverage, "band": band, **_precision(predictions, kept)})
     return table
 
 
-def _precision(told: Told, kept: Any) -> dict[str, Any]:
-    """Shares of right decisions among those papers; None of none."""
+def _precision(predictions: Predictions, kept: Any) -> dict[str, Any]:
+    """Shares of correct decisions among the papers of ``kept``; None where there are no papers."""
     pairs = [
         (decision, accepted)
-        for decision, accepted, is_kept in zip(told.decisions, told.accepted, kept, strict=True)
+        for decision, accepted, is_kept in zip(
+            predictions.decisions, predictions.accepted, kept, strict=True
+        )
         if is_kept and decision is not None
     ]
 
@@ -203,7 +209,7 @@ def _precision(told: Told, kept: Any) -> dict[str, Any]:
     accepts = [accepted for decision, accepted in pairs if decision == "accept"]
     rejects = [not accepted for decision, accepted in pairs if decision == "reject"]
     return {
-        "coverage": round(len(pairs) / len(told.accepted), 4),
+        "coverage": round(len(pairs) / len(predictions.accepted), 4),
         "decided": len(pairs),
         "precision": share([*accepts, *rejects]),
         "precision_of_accepts": share(accepts),
@@ -212,7 +218,7 @@ def _precision(told: Told, kept: Any) -> dict[str, Any]:
 
 
 def suggested_band(table: Sequence[dict[str, Any]], target: float) -> dict[str, Any] | None:
-    """The table's row of the narrowest band that reaches the target; None where none does."""
+    """The row with the narrowest band that reaches the target precision; None if no band does."""
     for row in table:
         if row["precision"] is not None and row["precision"] >= target:
             return row

@@ -1,4 +1,4 @@
-"""The calibration of one model: fitted, compared with none, and written for the service."""
+"""Fits the calibration of one model, compares it with no calibration, and writes both files."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.review.calibration import Calibration
-from training.calibrating import (
-    Told,
+from training.calibration_maps import (
+    Predictions,
     band_table,
     disagreement,
     fitted,
@@ -20,21 +20,21 @@ from training.files import CALIBRATION, CALIBRATION_REPORT
 from training.manifest import write_atomically
 from training.metrics import CALIBRATION_BINS, Resampling, measured, outcomes_of
 from training.recipe import Calibrate
-from training.report import Judged
+from training.report import LabelledPapers
 from training.rows import ReviewedRow
 from training.stage import Job
 
 COMPARED = ("brier", "calibration_error", "auroc")
 
 
-def check_classes(of: Judged) -> None:
-    """That there is something to fit to, before an hour of reviews.
+def check_classes(labelled: LabelledPapers) -> None:
+    """Check before the papers are reviewed, which may take an hour, that a fit is possible.
 
     Raises:
         InputInvalid: fewer than two papers were accepted, or rejected.
     """
-    accepted = sum(label == "accept" for label in of.labels)
-    rejected = len(of.labels) - accepted
+    accepted = sum(label == "accept" for label in labelled.labels)
+    rejected = len(labelled.labels) - accepted
     if min(accepted, rejected) < 2:
         raise InputInvalid(
             f"the validation split has {accepted} accepted and {rejected} rejected papers with a "
@@ -42,66 +42,69 @@ def check_classes(of: Judged) -> None:
         )
 
 
-def told_of(of: Judged, rows: Sequence[ReviewedRow]) -> Told:
-    """
+def predictions_of(labelled: LabelledPapers, rows: Sequence[ReviewedRow]) -> Predictions:
+    """The reviewed papers' probabilities and decisions, in the order of ``labelled``.
+
     Raises:
-        CheckFailed: a paper has no probability, or several models were reviewing.
+        CheckFailed: a paper has no probability, or the reviews are from several models.
     """
     by_paper = {row.paper: row for row in rows}
-    kept = [by_paper[paper.id] for paper in of.papers]
+    kept = [by_paper[paper.id] for paper in labelled.papers]
     probabilities = [row.probability for row in kept if row.probability is not None]
     if len(probabilities) < len(kept):
         raise CheckFailed(
             f"{len(kept) - len(probabilities)} of {len(kept)} papers have no probability: the "
-            "engine does not tell it"
+            "engine does not return it"
         )
     models = sorted({row.model for row in kept})
     if len(models) != 1:
-        raise CheckFailed(f"several models were reviewing: {', '.join(models)}")
-    accepted = [label == "accept" for label in of.labels]
-    return Told(models[0], accepted, probabilities, [row.decision for row in kept])
+        raise CheckFailed(f"the reviews are from several models: {', '.join(models)}")
+    accepted = [label == "accept" for label in labelled.labels]
+    return Predictions(models[0], accepted, probabilities, [row.decision for row in kept])
 
 
-def calibrate(job: Job, asked: Calibrate, told: Told, content: str) -> Mapping[str, Any]:
+def calibrate(
+    job: Job, options: Calibrate, predictions: Predictions, content: str
+) -> Mapping[str, Any]:
     """Write the calibration and its report; returns the counts for the manifest.
 
     ``content`` is the model's fingerprint.
     """
-    resampling = Resampling(asked.bootstrap, job.seed, asked.confidence)
-    found, note = fitted(asked.method, told.probabilities, told.accepted)
-    after = out_of_fold(asked.method, told, asked.folds, job.seed)
+    resampling = Resampling(options.bootstrap, job.seed, options.confidence)
+    found, note = fitted(options.method, predictions.probabilities, predictions.accepted)
+    after = out_of_fold(options.method, predictions, options.folds, job.seed)
     compared = {
-        "before": _compared(told, told.probabilities, resampling),
-        "after": _compared(told, after, resampling),
+        "before": _compared(predictions, predictions.probabilities, resampling),
+        "after": _compared(predictions, after, resampling),
     }
     calibration = Calibration(
-        name=f"{job.recipe.run.name}-{asked.method}",
-        model=told.model,
+        name=f"{job.recipe.run.name}-{options.method}",
+        model=predictions.model,
         content=content,
-        mode=asked.mode,
-        format=asked.format if asked.mode == "review" else None,
+        mode=options.mode,
+        format=options.format if options.mode == "review" else None,
         map=found,
         fitted_on={
             "split": "validation",
-            "papers": len(told.accepted),
-            "accepted": sum(told.accepted),
-            "label": asked.label.model_dump(mode="json"),
+            "papers": len(predictions.accepted),
+            "accepted": sum(predictions.accepted),
+            "label": options.label.model_dump(mode="json"),
             "note": note,
-            "bins": acceptance_by_probability(after, told.accepted),
+            "bins": acceptance_by_probability(after, predictions.accepted),
             **compared,
         },
     )
-    table = band_table(told, after, asked.coverages)
+    table = band_table(predictions, after, options.coverages)
     report = {
         "calibration": calibration.model_dump(mode="json"),
-        "after": f"cross-validated, {asked.folds} folds at most",
-        "disagreement": disagreement(told, after),
+        "after": f"cross-validated, {options.folds} folds at most",
+        "disagreement": disagreement(predictions, after),
         "abstain": {
-            "about": "papers whose calibrated probability, cross-validated, is nearest to 0.5 are "
-            "left undecided; precision is the share of decisions that are right",
+            "about": "papers whose cross-validated calibrated probability is nearest to 0.5 are "
+            "left undecided; precision is the share of correct decisions",
             "coverages": table,
-            "target_precision": asked.target_precision,
-            "suggested": suggested_band(table, asked.target_precision),
+            "target_precision": options.target_precision,
+            "suggested": suggested_band(table, options.target_precision),
         },
     }
     write_atomically(job.folder / CALIBRATION, calibration.model_dump_json(indent=2) + "\n")
@@ -109,7 +112,11 @@ def calibrate(job: Job, asked: Calibrate, told: Told, content: str) -> Mapping[s
         job.folder / CALIBRATION_REPORT, json.dumps(report, indent=2, allow_nan=False) + "\n"
     )
     _show(job, compared, report["abstain"], note)
-    return {"papers": len(told.accepted), "accepted": sum(told.accepted), **found.model_dump()}
+    return {
+        "papers": len(predictions.accepted),
+        "accepted": sum(predictions.accepted),
+        **found.model_dump(),
+    }
 
 
 def acceptance_by_probability(
@@ -132,16 +139,18 @@ def acceptance_by_probability(
     return bins
 
 
-def _compared(told: Told, probabilities: Sequence[float], resampling: Resampling) -> dict[str, Any]:
-    of = outcomes_of(told.accepted, told.decisions, probabilities)
+def _compared(
+    predictions: Predictions, probabilities: Sequence[float], resampling: Resampling
+) -> dict[str, Any]:
+    of = outcomes_of(predictions.accepted, predictions.decisions, probabilities)
     figures = measured(of, resampling).figures()
     return {name: figures[name].as_json() for name in COMPARED}
 
 
 def _show(job: Job, compared: Mapping[str, Any], abstain: Any, note: str) -> None:
     for when, figures in compared.items():
-        told = ", ".join(f"{name} {figure['value']}" for name, figure in figures.items())
-        job.say(f"calibrate: {when}: {told}")
+        line = ", ".join(f"{name} {figure['value']}" for name, figure in figures.items())
+        job.say(f"calibrate: {when}: {line}")
     if note:
         job.say(f"calibrate: {note}")
     chosen, target = abstain["suggested"], abstain["target_precision"]

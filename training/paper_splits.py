@@ -1,4 +1,4 @@
-"""Papers -> train, val and test: by a column, by time, or by groups that stay together."""
+"""Splits papers into train, val and test: by a column, by time, or by group."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from training.recipe_sources import Split, SplitByColumn, SplitByGroup, SplitByT
 from training.rows import PaperRow
 
 
-def divided(papers: Sequence[PaperRow], by: Split | None, seed: int) -> list[PaperRow]:
-    """The papers, each with its ``split``; without ``by`` as they are.
+def split_papers(papers: Sequence[PaperRow], by: Split | None, seed: int) -> list[PaperRow]:
+    """The papers with their ``split`` set; unchanged if ``by`` is None.
 
     Raises:
-        InputInvalid: a paper lacks the column, or a split would be empty.
+        InputInvalid: a paper has no value in the column, or a split would be empty.
     """
     if by is None or not papers:
         return list(papers)
@@ -31,8 +31,10 @@ def divided(papers: Sequence[PaperRow], by: Split | None, seed: int) -> list[Pap
     wanted = {"train", "val", *(["test"] if by.has_test else [])}
     lacking = sorted(wanted - set(counts))
     if lacking:
-        told = ", ".join(f"{name}: {n}" for name, n in sorted(counts.items()))
-        raise InputInvalid(f"collect.split leaves no papers for {' and '.join(lacking)} ({told})")
+        counts_text = ", ".join(f"{name}: {n}" for name, n in sorted(counts.items()))
+        raise InputInvalid(
+            f"collect.split leaves no papers for {' and '.join(lacking)} ({counts_text})"
+        )
     return [
         msgspec.structs.replace(paper, split=split)
         for paper, split in zip(papers, splits, strict=True)
@@ -40,12 +42,12 @@ def divided(papers: Sequence[PaperRow], by: Split | None, seed: int) -> list[Pap
 
 
 def _values(papers: Sequence[PaperRow], column: str) -> list[str]:
-    """What each paper has in a column: one of its source's, or its venue or split."""
+    """Each paper's value in a column: one of its source's columns, or its venue or split."""
     values = []
     for paper in papers:
         value = {"venue": paper.venue, "split": paper.split, **paper.columns}.get(column, "")
         if not value:
-            raise InputInvalid(f"the paper {paper.id} has nothing in the column {column!r}")
+            raise InputInvalid(f"the paper {paper.id} has no value in the column {column!r}")
         values.append(value)
     return values
 
@@ -57,25 +59,25 @@ def _named(by: SplitByColumn, value: str) -> str:
 
 
 def _at(by: SplitByTime, value: str) -> str:
-    """Numbers as numbers, dates as YYYY-MM-DD, which sort as text."""
+    """The split of a paper with this time."""
     if by.test_from is not None and _time(value) >= _time(by.test_from):
         return "test"
     return "val" if _time(value) >= _time(by.val_from) else "train"
 
 
 def _time(value: str) -> tuple[float, str]:
-    """Sorts years, timestamps and the beginnings of ISO dates among each other."""
+    """A key that orders years, timestamps and (beginnings of) ISO dates among each other."""
     year, _, rest = value.partition("-")
     try:
         return float(year), rest
     except ValueError as error:
         raise InputInvalid(
-            f"collect.split: {value!r} is no time: a number, or a date as YYYY-MM-DD"
+            f"collect.split: {value!r} is not a time; use a number, or a date as YYYY-MM-DD"
         ) from error
 
 
 def _grouped(by: SplitByGroup, values: Sequence[str], seed: int) -> list[str]:
-    """Whole groups at random, until a split has its share of the papers."""
+    """Assign random groups to test and val until each has its share of the papers."""
     sizes = Counter(values)
     groups = random.Random(seed).sample(sorted(sizes), len(sizes))  # noqa: S311
     splits: dict[str, str] = {}

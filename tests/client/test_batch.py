@@ -293,7 +293,7 @@ def test_another_run_s_output(quick: Service, few: Path, tmp_path: Path) -> None
     before = out.read_bytes()
     other = batch(few, "--out", out, "--url", quick.url, "--template", "iclr")
     assert other.returncode == 2
-    assert "holds another run's reviews (line 1: scripted, template default" in other.stderr
+    assert "has the reviews of another run (line 1: scripted, template default" in other.stderr
     assert "this run: template iclr" in other.stderr
     assert out.read_bytes() == before
 
@@ -332,7 +332,7 @@ def test_a_table_that_is_somebody_s_file(few: Path, tmp_path: Path) -> None:
         ((), "Missing option '--out'"),
         (("--out", "o.jsonl", "--url", "nonsense"), "nonsense"),
         (("--out", "o.jsonl", "--url", "http://localhost:99999"), "is not an address"),
-        (("--out", "o.jsonl", "--api-key", "clé"), "characters that no key has"),
+        (("--out", "o.jsonl", "--api-key", "clé"), "the API key contains invalid characters"),
     ],
 )
 def test_what_cannot_work_ends_with_a_message(

@@ -130,8 +130,8 @@ def test_a_paper_s_own_fault_is_not_tried_again(tmp_path: Path, answer: Answer, 
         (refused(404, "model_not_found", "model"), "(model_not_found)"),
         (refused(400, "unknown_template", "template"), "(unknown_template)"),
         (refused(400, "seed_unsupported", "samples"), "(seed_unsupported)"),
-        (page(404), "answered 404, and it is no reviewer's answer"),
-        (reviewed(model="other"), "holds reviews by stub, and this is other"),
+        (page(404), "answered 404, but not as a reviewer service does"),
+        (reviewed(model="other"), "has reviews by stub, but the service runs other"),
     ],
 )
 def test_what_no_paper_would_survive_ends_the_run(
@@ -178,7 +178,7 @@ def test_another_model(papers: Path, tmp_path: Path) -> None:
         stub.model = "another"
         done = batch(papers, "--out", out, "--url", stub.url)
     assert done.returncode == 2
-    assert "holds reviews by stub, and this is another: name another --out" in done.stderr
+    assert "has reviews by stub, but the service runs another: name another --out" in done.stderr
 
 
 def test_the_key(papers: Path, tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_the_end_of_the_turn_is_read_from_the_chat_template(tiny: PreTrainedToke
         end_of_turn(tiny, [1])
     plain = tiny_tokenizer()
     plain.chat_template = "{% for m in messages %}{{ m.content }}\n{% endfor %}"
-    with pytest.raises(CheckFailed, match="no special token"):
+    with pytest.raises(CheckFailed, match="not a special token"):
         end_of_turn(plain, [1])
     plain.chat_template = None
     with pytest.raises(CheckFailed, match="no chat template"):

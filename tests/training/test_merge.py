@@ -28,7 +28,7 @@ from tests.training.tiny import (
 from training.adapter import load_adapted
 from training.errors import CheckFailed, InputInvalid
 from training.examples import make_example
-from training.greedy import compare_greedy, count_ties, greedy_answer, first_difference
+from training.greedy import compare_greedy, count_ties, first_difference, greedy_answer
 from training.logits import divergence, largest_change
 from training.manifest import Manifest
 from training.merge import STAGE

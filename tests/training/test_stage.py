@@ -164,7 +164,7 @@ def test_a_stage_says_what_memory_it_needs(
     recipe = load_recipe(recipe_file(tmp_path, model={"base": str(base)}, sft=in_4_bit))
     assert needs("sft", recipe).startswith("at least 1.6 GiB")
     hub = load_recipe(recipe_file(tmp_path, model={"base": "owner/name"}))
-    assert "not on this machine" in needs("sft", hub)
+    assert "unknown until the base model" in needs("sft", hub)
     source = tmp_path / "source.jsonl"
     write_rows(source, [1])
     run_stage(copying(source), recipe_file(tmp_path))

@@ -1,11 +1,11 @@
-"""Many papers: ``reviewer batch`` against a loop of ``curl`` over the same files.
+"""Throughput of ``reviewer batch``, relative to a loop of ``curl`` over the same files.
 
     python -m benchmarks.batch
 
-The service runs in a process of its own around the engine double, whose reviews take a stated time
-whatever runs beside them, as a GPU's do below its batch size; so this measures the command, not a
-model. The loop is what a person would write: one request at a time, no resume, no retries. The
-variants take turns. The command's own start (Python, imports) is counted.
+The service runs in a separate process with an engine double. Its reviews take a fixed time at any
+concurrency, like those of a GPU below its batch size, so this measures the command and not a model.
+The loop sends one request at a time, without resuming or retries. The variants take turns. The
+command's start (Python, imports) is included.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ def main() -> None:
             for name, run in variants.items():
                 folder = Path(place, f"{turn}-{name}")
                 folder.mkdir()
-                # One of its own: it would answer a paper that it knows from its store.
+                # A separate service for each, as it would return stored reviews for papers that it
+                # knows.
                 with ScriptedService(folder / "log", SCRIPTED_DELAY_S=str(delay_s)) as service:
                     began = time.perf_counter()
                     run(papers, service.url, folder / "out.jsonl")

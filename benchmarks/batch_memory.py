@@ -1,10 +1,10 @@
-"""Whether ``reviewer batch`` grows with its papers: its peak memory over 100 and 10,000 files.
+"""Peak memory of ``reviewer batch`` with 100 and with 10,000 files.
 
     python -m benchmarks.batch_memory [FILES]
 
-The files are Markdown of a few words, and a stub answers each with one small review at once: this
-measures the command, no service. The last row is the same command again, which finds every paper
-done.
+The files are Markdown with a few words, and a stub answers each with a small review at once, so
+this measures the command and not a service. The last row is the same command again, when all papers
+are done.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def written(folder: Path, files: int) -> Path:
 
 
 def batch(papers: Path, out: Path) -> dict[str, Value]:
-    """Peak memory and time of the command; every paper has its line afterwards."""
+    """Peak memory and time of the command; checks that every paper has a line afterwards."""
     with StubService(reviewed()) as service:
         began = time.perf_counter()
         command: list[str | Path] = [REVIEWER, "batch", papers, "--out", out]

@@ -1,11 +1,11 @@
-"""Whether a classifier can tell accepted from rejected papers by more than what they say.
+"""Whether text other than the content lets a classifier separate accepted from rejected papers.
 
     python -m benchmarks.blinding [frontmatter.jsonl.gz]
 
-A bag of words (TF-IDF of words and pairs, logistic regression), cross-validated by paper, is
-trained on first pages as they were extracted, on what blinding leaves of them, and on the abstracts
-alone. AUROC with 95 % intervals from 2,000 bootstraps over papers; the last column is the paired
-difference to the abstracts. Needs requirements/training.txt.
+A bag of words (TF-IDF of words and word pairs, logistic regression), cross-validated by paper, is
+trained on first pages as extracted, on the blinded pages, and on the abstracts alone. AUROC with
+95 % intervals from 2,000 bootstrap resamples of papers; the last column is the paired difference to
+the abstracts. Needs requirements/training.txt.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
 def paper_of(row: Row) -> Paper:
-    """A first page's lines as the paper that an extraction makes of them."""
+    """The paper that an extraction makes from the lines of a first page."""
     lines = [(line["label"], line["text"]) for line in row["page1"]]
     at = next((i for i, (_, text) in enumerate(lines) if text.strip() == "Abstract"), 0)
     front = tuple(Paragraph(text) for _, text in lines[:at])

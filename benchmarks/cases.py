@@ -1,14 +1,14 @@
-"""Forty small made-up papers, each with one difficulty: does the reader give what it must?
+"""Extraction of forty small made-up papers, each with one difficulty.
 
     python -m benchmarks.cases [FOLDER] [--details]
 
-FOLDER holds the files and manifest.json (file, expected: one sentence a file); by default the
-shared cases beside the checkout. One row a case; exit status 1 where one fails.
+FOLDER contains the files and manifest.json (file, expected: one sentence for each file); by default
+the shared cases beside the checkout. One row for each case; exit status 1 if one fails.
 
-Nearly all of their text is made of sentences of one form (SENTENCE), so that text lost, read twice,
-or broken by a running head or a footnote shows: ``abstract`` and ``body`` count the sentences that
-the file has, and ``rest`` is all that its body says besides. Names, addresses and e-mails are those
-of IDENTITY in all files: none of them may be left after blinding, outside of the references.
+Nearly all of their text consists of sentences of one form (SENTENCE), so that text shows that is
+lost, read twice, or interrupted by a running head or a footnote: ``abstract`` and ``body`` are
+numbers of sentences, and ``rest`` is all other text of the body. Names, addresses and e-mails are
+those of IDENTITY in all files: none may be left after blinding, except in the references.
 """
 
 from __future__ import annotations
@@ -67,10 +67,11 @@ NOTES = " ".join(
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What a file holds. ``body`` and ``abstract``: sentences; ``in_abstract`` and ``rest``: what
-    the abstract and the body's running text say besides; ``notes`` and ``tables``: what footnotes
-    and tables say; ``references``: lists of references; ``unread``: what is named as not read;
-    ``error``: the code of the error that a file is refused with; ``ocr``: pages that OCR reads.
+    """The expected result for a file. ``body`` and ``abstract``: numbers of sentences;
+    ``in_abstract`` and ``rest``: other text of the abstract and of the body; ``notes`` and
+    ``tables``: text of footnotes and tables; ``references``: number of lists of references;
+    ``unread``: what is reported as not read; ``error``: the code of the error with which the file
+    is refused; ``ocr``: pages that OCR reads.
     """
 
     file: str
@@ -152,7 +153,7 @@ CASES = (
 
 
 def problems(case: Case, data: bytes) -> Iterator[str]:
-    """What the reader gives and must not, or the other way round."""
+    """The differences between the result and the expected one."""
     for ocr in (False, True) if tessdata() else (False,):
         paper = _read(case, data, ocr=ocr)
         if isinstance(paper, str) or case.error:
@@ -207,7 +208,7 @@ def _rest(text: str) -> str:
 
 
 def _left(paper: Paper) -> Iterator[str]:
-    """What still tells who wrote it, and parts of a paper that hold nothing."""
+    """Identifying text that is left, and empty parts of the paper."""
     yield from _names("title", paper.title)
     yield from _names("abstract", paper.abstract)
     for section in paper.sections:

@@ -1,13 +1,13 @@
-"""Reviews held to the template's format, beside reviews written freely, in one run.
+"""Constrained reviews compared with unconstrained ones.
 
     python -m benchmarks.constrained [FOLDER] [--reviews 500]
 
-FOLDER holds PDFs; by default the shared papers beside the checkout. The default CPU model reviews
-them by turns, at temperature 0.8, 16 at a time, prompts of 1,024 tokens, at most 256 new ones; a
-round of free reviews comes between two of held ones. Every held one is to have a decision and all
-sections written. Where a section's points all stand earlier in the review, the service lists none
-of them; "with one that only repeats" counts such reviews. Tokens a second are counted while 16
-reviews are being written: a round's last few, with fewer beside them, count for neither.
+FOLDER contains PDFs; by default the shared papers beside the checkout. The default CPU model
+reviews them at temperature 0.8, 16 at a time, with prompts of 1,024 tokens and at most 256 new
+ones; rounds of free (unconstrained) reviews alternate with constrained ones. Each constrained
+review must have a decision and all sections. If all points of a section are repetitions of earlier
+points, the service lists none of them; "with one that only repeats" counts such reviews. Tokens/s
+are measured only while 16 reviews are in progress, not during the last ones of a round.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ TEMPLATE = published()
 
 @dataclass
 class Arm:
-    """One way of writing: what came of it."""
+    """The results of one variant."""
 
     structure: dict[str, Any] | None = None
     constraint: Constraint | None = None
@@ -60,7 +60,7 @@ class Arm:
         return self.tokens / self.seconds
 
     def row(self) -> dict[str, Value]:
-        # As the service reads them: a held text has no headings but the template's.
+        # As the service reads them: a constrained text has only the template's headings.
         parsed = [parse_review(text, TEMPLATE.sections, self.constraint) for text in self.texts]
         read = [sections_of(text, self.constraint) for text in self.texts]
         written = [[bool(s.value or s.repeated) for s in sections] for sections in read]
@@ -80,7 +80,7 @@ class Arm:
 
 
 def sections_of(text: str, constraint: Constraint | None) -> list[SectionDone]:
-    """The template's sections in the order of the text; those that it lacks, empty."""
+    """The template's sections in the order of the text; missing ones are empty."""
     stream = SectionStream(TEMPLATE.sections, constraint)
     events = [*stream.feed(text), *stream.close()]
     done = {event.field: event for event in events if isinstance(event, SectionDone)}
@@ -90,7 +90,7 @@ def sections_of(text: str, constraint: Constraint | None) -> list[SectionDone]:
 async def write_round(
     engine: Engine, arm: Arm, prompts: Sequence[Prompt], numbers: Sequence[int]
 ) -> None:
-    """A review for each of ``numbers``, AT_ONCE of them side by side."""
+    """A review for each of ``numbers``, with AT_ONCE in progress at the same time."""
     waiting = deque(numbers)
     began = time.perf_counter()
     full_until: float | None = None
@@ -134,7 +134,7 @@ def read(folder: Path) -> list[Paper]:
 async def measure(
     model: str, papers: Sequence[Paper], reviews: int, held_round: int, free_round: int
 ) -> tuple[Arm, Arm]:
-    """``reviews`` held ones; behind every other round of them one of free ones."""
+    """Make ``reviews`` constrained ones, with a round of free ones after every second round."""
     engine = await engine_launcher(Settings(model=model))()
     try:
         prompts = [pack(paper, engine.tokenizer, PROMPT_TOKENS, TEMPLATE) for paper in papers]

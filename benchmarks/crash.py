@@ -1,13 +1,14 @@
-"""kill -9 at random moments while background reviews are made: are they all there, each once?
+"""Background reviews while the service is killed (kill -9) at random moments.
 
     python -m benchmarks.crash [--database URL] [--real-model] [--reviews 100] [--kills 20]
     python -m benchmarks.crash --double-claims [--database URL]
 
-The service is a process of its own, around an engine double with small delays, or with the embedded
-model. It is killed and started again, and in the end everything is asked for over HTTP. That no
-result was written twice is the database's word: a trigger counts each row's changes to completed.
+The service is a separate process with an engine double with small delays, or with the embedded
+model. It is killed and started again, and at the end all reviews are requested over HTTP. A trigger
+in the database counts how often each review was completed, to show that no result was written
+twice.
 
-With --double-claims two service processes share one database and 2,000 reviews of no delay.
+With --double-claims, two service processes share one database and 2,000 reviews without delay.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ _TRIGGERS = {
 
 
 async def watch_completions(settings: Settings, database: str) -> None:
-    """Make the tables, and have every completion of a review logged by the database itself."""
+    """Create the tables, with a trigger that logs every completion of a review."""
     storage = Storage(settings)
     await storage.start()
     async with storage._database.write() as session:
@@ -61,7 +62,7 @@ async def watch_completions(settings: Settings, database: str) -> None:
 
 
 async def count_completions(settings: Settings) -> tuple[int, int, int]:
-    """Reviews that were completed, completions beyond the first of each, and attempts in all."""
+    """The numbers of completed reviews, of repeated completions, and of attempts."""
     storage = Storage(settings)
     await storage.start()
     async with storage._database.read() as session:
@@ -73,13 +74,13 @@ async def count_completions(settings: Settings) -> tuple[int, int, int]:
 
 
 def body(number: int) -> dict[str, Any]:
-    """A paper of its own for each review."""
+    """A different paper for each review."""
     told = f"# Introduction\n\nWe count the tokens of {number}."
     return {"title": f"Paper {number}", "abstract": "A", "body": told, "background": True}
 
 
 def hand_in(client: httpx.Client, number: int, ids: list[str]) -> None:
-    """By its key, which makes it safe to try again where the answer got lost."""
+    """Send a background review with an idempotency key, so that it can be sent again."""
     key = {"Idempotency-Key": f"paper {number}"}
     with contextlib.suppress(httpx.TransportError):
         response = client.post("/v1/reviews", json=body(number), headers=key)
@@ -88,7 +89,7 @@ def hand_in(client: httpx.Client, number: int, ids: list[str]) -> None:
 
 
 def ended(client: httpx.Client) -> int:
-    """How many reviews wait no longer."""
+    """The number of reviews that have ended."""
     return sum(len(everything(client, status)) for status in ("completed", "failed", "cancelled"))
 
 
@@ -114,9 +115,9 @@ def crash(
     longest_s: float = 3.0,
     seed: int = 0,
 ) -> dict[str, Value]:
-    """Hand in, kill and start again until all that was accepted has ended; returns the findings.
+    """Send reviews, kill and restart the service until all accepted reviews have ended.
 
-    Each life of the service lasts up to ``longest_s`` from the moment it is ready.
+    The service is killed at most ``longest_s`` after it is ready.
     """
     settings = Settings(
         data_dir=folder / "data",
@@ -167,7 +168,7 @@ def crash(
 
 
 def double_claims(folder: Path, database_url: str | None, reviews: int) -> dict[str, Value]:
-    """Two processes at one queue."""
+    """Two processes with one queue."""
     settings = Settings(
         data_dir=folder / "data",
         database_url=SecretStr(database_url) if database_url else None,

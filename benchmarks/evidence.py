@@ -1,16 +1,16 @@
-"""Whether the evidence for a review's points is found, and inventions are noticed.
+"""Whether evidence for true points is found, and invented claims are recognised.
 
     python -m benchmarks.evidence [FOLDER]
 
-FOLDER holds the ten papers that benchmarks/data/evidence.jsonl names by file and SHA-256; by
-default the shared papers beside the checkout. Of each paper five points are true, and name the
-pages where what they speak of stands; five are invented, and name what the paper does not hold. All
-were written by hand before anything was tuned, and that was on the papers of the split "tuning".
+FOLDER contains the ten papers that benchmarks/data/evidence.jsonl names by file and SHA-256; by
+default the shared papers beside the checkout. For each paper, five points are true and have the
+numbers of the right pages; five are invented and have the items that the paper does not contain.
+All were written by hand before the code was tuned, on the papers of the split "tuning".
 
-- page@1, page@3: true points whose first passage, or one of whose three, is on a right page. The
-  rival ranks whole pages by BM25 of plain words.
-- invented: items named by the invented points that are listed as unsupported.
-- false alarms: true points of which anything is listed as unsupported.
+- page@1, page@3: true points whose first passage, or one of the first three, is on a right page.
+  The baseline ranks whole pages with BM25.
+- invented: items in the invented points that are listed as unsupported.
+- false alarms: true points with an item that is listed as unsupported.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ POINTS = Path(__file__).parent / "data" / "evidence.jsonl"
 
 @dataclass
 class Tally:
-    """What was right of the points of one split."""
+    """The results for the points of one split."""
 
     true: int = 0
     first: int = 0
@@ -66,7 +66,7 @@ class Tally:
 
 
 class PageRanker:
-    """The rival: BM25 over whole pages."""
+    """The baseline: BM25 over whole pages."""
 
     def __init__(self, paper: Paper) -> None:
         pages: dict[int, list[str]] = {}

@@ -1,23 +1,23 @@
-"""How well and how fast papers are read, beside other extractors in the same run.
+"""Quality and speed of extraction, compared with other extractors in the same run.
 
     .venv/bin/pip install --no-deps -r requirements/benchmarks.txt
     python -m benchmarks.extraction [FOLDER] [--only ours] [--details]
 
-FOLDER holds PDFs and truth.jsonl (file, title, abstract a line); by default the shared papers
-beside the checkout. Every extractor runs in a process of its own, one after the other. Columns:
+FOLDER contains PDFs and truth.jsonl (each line: file, title, abstract); by default the shared
+papers beside the checkout. Every extractor runs in its own process, one after the other. Columns:
 
-- titles: exact but for case and spaces. A text alone says nothing of titles: there the first one to
-  four lines with words count, whichever number of them is right.
-- abstracts: at least 0.95 alike, letters and digits only. In a text alone: from a line that begins
-  with "Abstract" to one that is the introduction's heading.
-- references: a section of more than 500 characters; in a text alone, a line that is their heading.
-  Papers in NO_REFERENCES have none, and are right where none are found.
-- order: two-column pages whose running text is in order (benchmarks.reading_order says how).
-- hyphens: words divided at line ends that are as the paper writes them elsewhere, joined or with
-  their hyphen, of those that the text has (benchmarks.hyphens says how), in per cent.
-- heads: running heads (lines that most pages repeat in their margins) left in the text, a page.
-- control: control characters left in all texts.
-- pages/s: pages a second of CPU time, without imports; MB: peak memory of the process.
+- titles: exact, ignoring case and spaces. For an extractor without titles, any of the first one to
+  four lines with words may be the title.
+- abstracts: similarity of at least 0.95, letters and digits only. For an extractor without
+  abstracts: the text from a line that begins with "Abstract" to the heading of the introduction.
+- references: a section of more than 500 characters; without sections, a line with such a heading.
+  For papers in NO_REFERENCES, correct means that none are found.
+- order: two-column pages whose running text is in order (see benchmarks.reading_order).
+- hyphens: percentage of words divided at line ends that are written as elsewhere in the paper,
+  joined or with a hyphen (see benchmarks.hyphens).
+- heads: running heads (lines that most pages repeat in their margins) in the text, per page.
+- control: control characters in all texts.
+- pages/s: pages per second of CPU time, without imports; MB: peak memory of the process.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ Row = Mapping[str, Any]
 
 
 def run(name: str, folder: Path) -> tuple[list[Row], Row]:
-    """What an extractor says of each paper, and its totals."""
+    """The results of an extractor for each paper, and its totals."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.extractors", name, folder],
         capture_output=True,
@@ -95,7 +95,7 @@ def references_are_right(row: Row) -> bool:
 
 
 def running_heads(file: Path) -> set[str]:
-    """Lines of the top and bottom tenth, digits aside, that at least 60 % of the pages have."""
+    """Lines in the top and bottom tenth that at least 60 % of the pages have, ignoring digits."""
     seen: Counter[str] = Counter()
     with pymupdf.open(file) as document:
         pages = document.page_count
@@ -139,7 +139,7 @@ def _pages(file: Path) -> int:
 
 
 def details(rows: Sequence[Row], truth: Mapping[str, Row], order: Sequence[TwoColumnPage]) -> None:
-    """What is wrong, paper by paper."""
+    """Print the errors for each paper."""
     for row in rows:
         of = truth[row["file"]]
         if not title_is_right(row, of):

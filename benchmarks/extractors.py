@@ -1,8 +1,8 @@
-"""Extractors of text behind one function type, each timed in a process of its own.
+"""Text extractors with a common interface, each timed in a separate process.
 
-    python -m benchmarks.extractors NAME FOLDER    prints one JSON line a paper, and one of totals
+    python -m benchmarks.extractors NAME FOLDER    prints a JSON line for each paper, and totals
 
-The rivals' packages are in requirements/benchmarks.txt.
+The packages of the other extractors are in requirements/benchmarks.txt.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pymupdf
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """A paper's text, and what of it an extractor says by itself; None where it does not."""
+    """A paper's text; title, abstract and so on are None if the extractor does not return them."""
 
     text: str
     title: str | None = None

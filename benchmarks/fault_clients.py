@@ -1,4 +1,4 @@
-"""Clients that go on while a service has faults, and what each of them sees."""
+"""Clients that keep sending requests during faults, and record the answers."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _BATCH_PAPERS = 8
 
 @dataclass
 class Seen:
-    """What clients of one kind were answered, and what became of what they had sent."""
+    """The answers to the clients of one kind, and the ends of the reviews that they sent."""
 
     answers: Counter[str] = field(default_factory=Counter)
     poison: list[str] = field(default_factory=list)
     """What was answered to the poisoned papers."""
     lost: list[str] = field(default_factory=list)
-    """What was accepted and is not there, or is not finished in time."""
+    """Accepted reviews that are missing or did not end in time."""
     failed: list[str] = field(default_factory=list)
-    """What was accepted, was innocent, and has failed all the same."""
+    """Accepted reviews that failed without having caused the fault."""
 
     def __str__(self) -> str:
         told = [f"{count} {answer}" for answer, count in self.answers.most_common()]
@@ -43,7 +43,7 @@ class Seen:
 
 
 class Client(Protocol):
-    """Sends in a thread, until its time is over and what it has sent is answered."""
+    """Sends requests in a thread until its time is over and all of them are answered."""
 
     seen: Seen
 
@@ -55,7 +55,7 @@ class Client(Protocol):
     def end(self) -> None: ...
 
     def settle(self, deadline: float) -> None:
-        """Look what became of everything; until ``deadline``, by ``time.monotonic``."""
+        """Wait for all reviews to end, until ``deadline`` (``time.monotonic``)."""
 
 
 def paper(name: str, poison: str | None = None) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def follow(client: httpx.Client, body: dict[str, Any]) -> str:
 
 
 class Waiting:
-    """One who waits for each review, whole or streamed, and sends again what went wrong."""
+    """A client that waits for each review or streams it, and sends failed requests again."""
 
     def __init__(self, *, stream: bool) -> None:
         self.seen = Seen()
@@ -150,7 +150,7 @@ class Waiting:
 
 
 class Background:
-    """One who hands in, again and again, and looks at the end."""
+    """A client that sends background reviews, and gets them at the end."""
 
     def __init__(self, name: str = "background", every_s: float = 0.4) -> None:
         self.seen = Seen()
@@ -181,7 +181,7 @@ class Background:
                 self._over.wait(self._every_s if self.begun() else 0)
 
     def hand_in(self, client: httpx.Client, name: str, poison: str | None = None) -> None:
-        """By its key, which makes it safe to send again where the answer got lost."""
+        """Send it with an idempotency key, so that it can be sent again if the answer was lost."""
         name = f"{self._name} {name}"
         body = {**paper(name, poison), "background": True}
         while not self._over.is_set():

@@ -1,4 +1,4 @@
-"""What faults happen to: services that are started again when they end, and what these need."""
+"""Services that are restarted when they end, with the faults that can be caused in them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 
 
 class KeptService:
-    """A service that somebody starts again within a moment of its end; a context manager."""
+    """A service that is restarted immediately when it ends; a context manager."""
 
     def __init__(self, kind: type[Service], log: Path, environment: dict[str, str]) -> None:
         self._kind, self._log, self._environment = kind, log, environment
@@ -59,12 +59,12 @@ class KeptService:
         self.service.process.kill()
 
     def limit_files(self, size: int) -> None:
-        """The largest file that it can write, in bytes: as good as a full disk."""
+        """Limit the size of files that it can write, in bytes, to simulate a full disk."""
         with contextlib.suppress(psutil.NoSuchProcess):
             psutil.Process(self.service.process.pid).rlimit(resource.RLIMIT_FSIZE, (size, -1))
 
     def memory_mib(self) -> float:
-        """What is resident."""
+        """Resident memory."""
         rss: int = psutil.Process(self.service.process.pid).memory_info().rss
         return rss / 2**20
 
@@ -94,7 +94,7 @@ class KeptService:
 
 @dataclass
 class Site:
-    """Services with a data folder in common, and what their faults come from."""
+    """Services with a shared data folder, and the parts in which faults are caused."""
 
     folder: Path
     services: list[KeptService] = field(default_factory=list)
@@ -241,7 +241,7 @@ def _set_clock(site: Site, ahead_s: int) -> None:
 
 
 class Watch:
-    """Asks a service for ``path`` all the time, in a thread; a context manager."""
+    """Requests ``path`` from a service continuously, in a thread; a context manager."""
 
     def __init__(self, url: str, path: str, pause_s: float = 0.05) -> None:
         self._url, self._pause_s = url + path, pause_s

@@ -1,13 +1,12 @@
-"""Every fault under every kind of client: what they see, what is lost, how long it takes to pass.
+"""Faults with several kinds of clients: their errors, lost reviews, and the time to recover.
 
     python -m benchmarks.faults [FAULT ...]
 
-Each fault has a service process of its own, around an engine double or an upstream that writes a
-line every 50 ms, which is started anew whenever it ends. Four clients use it: one waits for each
-review, one streams each, one hands reviews in for the background, and ``reviewer batch`` has a
-folder of eight PDFs. Once all of them are under way the fault begins; it is over after HOLDS_S
-seconds, or at once where it is an event. Then everything that was accepted has to end well. The
-exit status says whether it did.
+For each fault there is a service process with an engine double or an upstream that generates a line
+every 50 ms; it is restarted whenever it ends. Four clients use it: one waits for each review, one
+streams each, one sends background reviews, and ``reviewer batch`` reviews a folder of eight PDFs.
+When all of them have started, the fault begins; it ends after HOLDS_S seconds, or is a single
+event. Then all accepted reviews must be completed; the exit status is 1 otherwise.
 """
 
 from __future__ import annotations
@@ -70,7 +69,7 @@ def try_out(name: str, fault: Fault, folder: Path) -> list[dict[str, Value]]:
         "background": Background(),
         "batch": Batch(folder),
     }
-    # A poison is tried alone until it has no attempt left; by default that takes a minute and more.
+    # A poison is retried alone until it has no attempts left, which by default takes over a minute.
     attempts = {"REVIEWER_MAX_ATTEMPTS": "2"} if fault.poison else {}
     with ExitStack() as stack:
         site = Site(folder)

@@ -1,21 +1,21 @@
-"""Papers of every field: read whole, and blind.
+"""Extraction and blinding of papers of many fields.
 
     python -m benchmarks.fields [FOLDER ...] [--details]
 
-Each FOLDER holds PDFs and truth.jsonl (file, title, beginning of the abstract, surnames a line); by
-default the shared papers of machine learning and of other fields. Each paper is read once, as the
-service reads it (hidden text looked for), and blinded. Columns:
+Each FOLDER contains PDFs and truth.jsonl (each line: file, title, beginning of the abstract,
+surnames); by default the shared papers of machine learning and of other fields. Each paper is read
+once, as in the service (with detection of hidden text), and blinded. Columns:
 
-- titles: exact but for case and spaces.
-- abstracts: begin as the truth does (letters and digits, 0.95 alike), and are no longer than
-  LONGEST_ABSTRACT; where the truth has none, nothing is asked but that length.
-- references: a section of more than 300 characters, no part of it under a heading of its own.
-  Papers in NO_REFERENCES have none, and are right where none are found.
-- whole: of the lines of at least 40 letters that the pages show, at most 2 % are neither in the
-  paper's text nor in its thanks, checklist and front matter; those on pages after the first that
-  blinding takes are in sections of thanks or checklists, and what it takes is less than a quarter.
-- blind: no surname left outside of citations and references, and none of IDENTITY.
-- flagged: pages with text reported as hidden, of all: hardly any of them has some.
+- titles: exact, ignoring case and spaces.
+- abstracts: begin like the truth (similarity 0.95 of letters and digits), and are no longer than
+  LONGEST_ABSTRACT; if the truth has none, only the length is checked.
+- references: a section of more than 300 characters, without further headings in it. For papers in
+  NO_REFERENCES, correct means that none are found.
+- whole: at most 2 % of the pages' lines with at least 40 letters are missing from the paper's text,
+  acknowledgements, checklist and front matter; lines after the first page that blinding removes are
+  in acknowledgements or checklists, and it removes less than a quarter of the text.
+- blind: no surname is left outside of citations and references, and no match of IDENTITY.
+- flagged: pages with text that is reported as hidden; hardly any of the papers contains such text.
 - crashes: papers that can't be read.
 """
 
@@ -70,7 +70,7 @@ _CITATION_BEFORE = re.compile(r"(\(|;|,|and|&|e\.g\.|see|by|of|[A-Z]\.) $")
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is right about one paper, and what was seen of what is not."""
+    """The results for one paper, with details of errors."""
 
     title: bool
     abstract: bool

@@ -1,7 +1,7 @@
 """Model folders in the published model's shape: a Gemma 4 text model with Gemma's own vocabulary.
 
-Its weights can't be had everywhere. What does not depend on their values (whether it loads, how a
-review is held to its format, how fast it is) is tested and measured with random ones.
+The published weights are not available everywhere. What does not depend on their values (loading,
+constrained generation, speed) is tested and measured with random weights.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def e4b() -> Gemma4TextConfig:
 
 
 def tiny() -> Gemma4TextConfig:
-    """All that is odd in Gemma 4, small: two kinds of layers, shared KV, per-layer embeddings."""
+    """A small model with Gemma 4's features: two layer types, shared KV, per-layer embeddings."""
     return Gemma4TextConfig(
         hidden_size=64,
         intermediate_size=128,
@@ -67,7 +67,7 @@ def tiny() -> Gemma4TextConfig:
 
 
 def write_folder(folder: Path, config: Gemma4TextConfig) -> Path:
-    """Everything of a model folder but its weights: ``load_format="dummy"`` makes them up."""
+    """Write a model folder without weights, for ``load_format="dummy"``."""
     tokenizer = vocabularies.gemma(Settings().cache_dir / "vocabularies")
     tokenizer.chat_template = CHAT_TEMPLATE
     tokenizer.save_pretrained(folder)
@@ -87,9 +87,10 @@ def write_folder(folder: Path, config: Gemma4TextConfig) -> Path:
 
 
 def write_tiny_model(folder: Path, likes: Iterable[int] = ()) -> Path:
-    """A folder of the tiny shape with random weights, which writes the tokens of ``likes`` often.
+    """Write a folder of the tiny shape with random weights that prefer the tokens of ``likes``.
 
-    Without it a random model never ends a section: it has 262,144 tokens to choose from.
+    Without a preference, a random model would practically never end a section, as it chooses among
+    262,144 tokens.
     """
     torch.manual_seed(7)
     model = Gemma4ForCausalLM(tiny()).to(torch.bfloat16)

@@ -1,11 +1,11 @@
-"""Hidden text: what is found of it, what is flagged by mistake, and what looking for it costs.
+"""Detection of hidden text: recall, false alarms and CPU time.
 
     python -m benchmarks.hidden_text [FOLDER]
 
-Injects every technique of tests.hidden_techniques into papers of the folder (the shared papers
-beside the checkout, by default) at random places, one paper, page, place and text a time. Found
-means: every word of the hidden text is reported, and no long one is left in the visible text. Then
-all pages are inspected as they are: which of them are flagged, and how many a CPU-second does.
+Injects text with every technique of tests.hidden_techniques into papers of the folder (by default
+the shared papers beside the checkout), at a random place on a random page. It counts as found if
+every word of the hidden text is reported and no long word is left in the visible text. Then all
+pages are inspected without changes, for false alarms and speed.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def found(file: Path, technique: str, generator: random.Random) -> bool:
 
 
 def clean_pages(files: Sequence[Path]) -> tuple[int, list[str], float]:
-    """Pages in all, those flagged (file, page, kinds), and CPU-seconds for inspection alone."""
+    """The number of pages, the flagged ones (file, page, kinds), and the inspection's CPU time."""
     pages, flagged, spent = 0, [], 0.0
     for file in files:
         with pymupdf.open(file) as document:

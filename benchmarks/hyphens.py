@@ -1,10 +1,10 @@
-"""Whether a text has the words that lines of the PDF divide as the paper writes them elsewhere.
+"""Whether words that are divided at line ends are written in a text as elsewhere in the paper.
 
-Of each hyphen at a line's end, with a small letter on the next line, the paper itself may tell what
-is meant: within its lines it has either the word as one ("performance") or the compound with its
-hyphen ("well-known"). Where it has both or neither, nobody is asked. A text is right where it joins
-the first kind and keeps the hyphen of the second, and wrong where it does the other or leaves white
-space between the halves. The places are found by the letters around them.
+For a hyphen at the end of a line, with a lower-case letter on the next line, the paper itself may
+have the correct form within its lines: either one word ("performance") or a compound with a hyphen
+("well-known"). Words with both forms or neither are skipped. A text is correct if it joins the
+first kind and keeps the hyphen of the second, and wrong if it does the opposite or has white space
+between the halves. The places are found by the letters around them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _CONTEXT = 24
 
 @dataclass(frozen=True, slots=True)
 class DividedWord:
-    """A word as its line's end divides it, between the letters that stand around it."""
+    """A word that is divided at the end of a line, with the letters around it."""
 
     before: str
     after: str
@@ -35,7 +35,7 @@ class DividedWord:
 
 
 def divided_words(file: Path) -> list[DividedWord]:
-    """Those of a paper of which it says elsewhere how it writes them."""
+    """The divided words of a paper whose correct form is known."""
     with pymupdf.open(file) as document:
         blocks = [
             [line.strip() for line in block[4].splitlines() if line.strip()]
@@ -47,7 +47,7 @@ def divided_words(file: Path) -> list[DividedWord]:
 
 
 def _words_within(blocks: Sequence[Sequence[str]]) -> set[str]:
-    """Words and neighbours in compounds that stand neither first nor last on their lines."""
+    """Words and hyphenated compounds that are neither first nor last on their lines."""
     known: set[str] = set()
     for line in (line for block in blocks for line in block):
         inner = " ".join(line.lower().split()[1:-1]).replace("\u2010", "-")
@@ -71,7 +71,7 @@ def _divided(lines: Sequence[str], known: set[str]) -> Iterator[DividedWord]:
 
 
 def judged(words: Sequence[DividedWord], text: str) -> tuple[int, int]:
-    """How many of the words the text has right, and how many it has at one place exactly."""
+    """The number of words that are correct in the text, and of those that it has exactly once."""
     places = [index for index, char in enumerate(text) if char.isascii() and char.isalpha()]
     letters = "".join(text[index] for index in places).lower()
     right = found = 0

@@ -1,21 +1,21 @@
-"""Our LaTeX reader beside pandoc's, on the same sources.
+"""Our LaTeX reader compared with pandoc on the same sources.
 
     .venv/bin/pip install --no-deps -r requirements/benchmarks.txt
     python -m benchmarks.latex [FOLDER] [--details]
 
-Each folder within FOLDER holds the files of one paper, its main file named main.tex; without it
+Each folder in FOLDER contains the files of one paper, with the main file main.tex; without FOLDER,
 only the sources of the tests and the shared made-up cases are read. pandoc gets the main file that
 our reader chooses and runs in the paper's folder, with ``--sandbox`` (which reads no other file)
-and without; an adapter takes title, abstract, headings and text from its JSON. One row a reader
-and set; columns:
+and without; an adapter reads title, abstract, headings and text from its JSON. One row for each
+reader and set of sources. Columns:
 
-- title, abstract: alike what the source's \\title, and its abstract up to the first command, say
-  (letters only, 0.9). Asked of the papers whose source says them in these ways.
-- sections: of the names in \\section{...} without commands in them, those among the headings.
-- text: of the runs of six words in lines of the source without commands, those in the text, in %.
-- hidden: of the ways of HIDING, those whose words are not in the text.
-- failed: sources that raise an error, or take more than a minute.
-- CPU s: of the process, for all of them.
+- title, abstract: similarity of at least 0.9 (letters only) to the source's \\title, and to its
+  abstract up to the first command, for papers that have them in these forms.
+- sections: names in \\section{...} without commands that are among the headings.
+- text: percentage of runs of six words in lines without commands that are in the text.
+- hidden: techniques of HIDING whose words are not in the text.
+- failed: sources that raise an error or take more than a minute.
+- CPU s: CPU time of the process for all sources.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ Files = Mapping[str, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A paper's files by their path, and which of them is the main one."""
+    """A paper's files by their path, and the path of the main file."""
 
     name: str
     files: Files
@@ -88,7 +88,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What a reader makes of a source."""
+    """A reader's result for a source."""
 
     title: str
     abstract: str
@@ -158,7 +158,7 @@ def read(reader: str, source: Source, folder: Path) -> Read | str:
 
 
 def judge(source: Source, made: Read) -> dict[str, tuple[int, int]]:
-    """Of each column, how much is right of how much is asked."""
+    """For each column, the number of correct items and of all items."""
     text = source.text()
     found: dict[str, tuple[int, int]] = {}
     for name, pattern, said in (
@@ -187,7 +187,7 @@ def _runs(text: str) -> Iterator[str]:
 
 
 def hidden(reader: str) -> str:
-    """Of the ways of hiding text, how many do not reach it."""
+    """The number of techniques whose hidden text is not in the result."""
     kept_out = 0
     for way in HIDING:
         body = rf"\begin{{document}}\section{{A}}We see. {way % _HIDDEN} And more.\end{{document}}"

@@ -1,10 +1,10 @@
-"""How long /livez takes while PDFs are being read.
+"""Latency of /livez while PDFs are being read.
 
     python -m benchmarks.liveness [FOLDER]
 
-Sends eight long PDFs at once, again and again, and asks /livez all the while; then the same with
-nothing else going on. FOLDER holds the PDFs; by default eight of 47 pages are made. The reviews
-themselves are an engine double's, so that only the reading competes.
+Sends eight long PDFs at once, repeatedly, and requests /livez continuously; then the same without
+PDFs. FOLDER contains the PDFs; by default eight with 47 pages are made. The reviews come from an
+engine double, so only the reading uses the CPU.
 """
 
 from __future__ import annotations

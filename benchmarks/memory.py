@@ -1,8 +1,9 @@
-"""Whether the gateway's own process grows: resident memory after 20 and after 200 reviews.
+"""Resident memory of the gateway's process after 20 and after 200 reviews.
 
     python -m benchmarks.memory
 
-The real service and model, PDFs of their own for every review, four at a time, 16 new tokens each.
+The real service and model, with a different PDF for each review, four at a time, 16 new tokens
+each.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""What the gateway costs: the engine asked directly, and through its two HTTP routes.
+"""Overhead of the gateway: the engine used directly, and through the two HTTP routes.
 
     python -m benchmarks.overhead
 
-One process holds the engine and serves the application; the HTTP clients run in a second one, as
-they would. Each round sends 16 prompts of about 1,500 tokens, 8 at a time, 64 new tokens each, to
-every variant in turn. All prompts are distinct, so that none is in the prefix cache of another.
-The order of the variants changes from round to round, so that drift of the machine hits all alike.
+One process has the engine and serves the application; the HTTP clients run in a second one. Each
+round sends 16 prompts of about 1,500 tokens, 8 at a time, 64 new tokens each, to every variant in
+turn. All prompts are different, so none profits from the prefix cache. The order of the variants
+changes from round to round, so that changes of the machine's speed affect all of them.
 
-The latency that the gateway adds itself is measured with an engine double that answers at once:
-what is left is HTTP, validation, counting tokens, packing and parsing.
+The latency that the gateway adds is measured with an engine double that answers at once: it
+consists of HTTP, validation, counting tokens, packing and parsing.
 """
 
 from __future__ import annotations

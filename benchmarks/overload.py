@@ -1,10 +1,10 @@
-"""Ten times as many reviews at once as the service takes: who is answered what, memory, /livez.
+"""Ten times as many reviews at once as the service accepts: answers, memory and /livez latency.
 
     python -m benchmarks.overload
 
-A service process with an engine double gets PDFs of a megabyte from a second process, all in the
-same moment: first as many as it takes, then ten times as many. A third asks /livez all the while.
-The two rounds' memory differs by what a refused request costs.
+A service process with an engine double gets PDFs of 1 MB from a second process, all at the same
+time: first as many as it accepts, then ten times as many. A third process requests /livez
+continuously. The difference in memory is the cost of the refused requests.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Whether a text has the running text of two-column pages in order, told from the pages alone.
+"""Whether a text has the running text of two-column pages in reading order.
 
-A page has two columns where few lines of running text cross its middle and both sides hold at least
-eight. Of each column four snippets of four words are taken from lines spread over its height;
-captions, headings, notes and tables (other sizes, other faces, short lines) are not asked for, as
-an extractor may well put them elsewhere. The page is in order if those snippets that the text holds
-exactly once, letters and digits only, and at least four of them, come left column first, each from
-top to bottom.
+A page has two columns if few lines of running text cross its middle and both sides have at least
+eight. From each column, four snippets of four words are taken from lines spread over its height.
+Captions, headings, notes and tables (other sizes, other typefaces, short lines) are not used, as an
+extractor may move them. The page is in order if the snippets that the text has exactly once
+(letters and digits only; at least four of them) are in order: the left column first, each from top
+to bottom.
 """
 
 from __future__ import annotations

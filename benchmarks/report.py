@@ -1,4 +1,4 @@
-"""What every benchmark prints: a table for a person, and one JSON line, last."""
+"""The output of every benchmark: a table, and one JSON line at the end."""
 
 from __future__ import annotations
 

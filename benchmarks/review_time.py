@@ -1,9 +1,9 @@
-"""How long the embedded model takes to start and to review a paper of ten pages.
+"""Time for the embedded model to start and to review a paper of ten pages.
 
     python -m benchmarks.review_time
 
-Starts the real service, as `reviewer serve` does, and sends three papers that differ from their
-titles on, so that none is in the prefix cache of another.
+Starts the real service, like `reviewer serve`, and sends three papers with different titles, so
+that none profits from the prefix cache.
 """
 
 from __future__ import annotations

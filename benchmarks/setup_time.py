@@ -1,9 +1,9 @@
-"""What a newcomer waits for: ``make serve`` in a fresh clone with an empty home, and once more.
+"""Time of ``make serve`` in a fresh clone with an empty home directory, and of a second run.
 
     python -m benchmarks.setup_time
 
-Clones this repository's last commit into a temporary folder, so commit first. Nothing of this
-machine is reused but what pip itself is configured with. Needs 5 GB for a while.
+Clones this repository's last commit into a temporary folder, so commit first. Nothing on the
+machine is reused except pip's configuration. Needs 5 GB temporarily.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Two hundred slow or broken clients at once, and good ones that want to be served all the same.
+"""Two hundred slow or broken clients at once, together with good clients.
 
     python -m benchmarks.slow_clients [SECONDS]
 
-Against the scripted service on loopback, with its default limits and four places. A
-second process plays the bad ones, each again as soon as it is cut off: a quarter connect and say
-nothing, a quarter send a byte of a body each second, a quarter a byte of a head each second, and a
-quarter break a body off half-way. Good clients send a small PDF each, one after the other.
+The scripted service runs on loopback with its default limits and four reviews at a time. A second
+process has the bad clients, which reconnect when they are disconnected: a quarter send nothing, a
+quarter send a byte of a body each second, a quarter a byte of a head each second, and a quarter
+disconnect in the middle of a body. Good clients send small PDFs, one after the other.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ HEAD = (
 
 
 async def _one(port: int, number: int, ended: asyncio.Event) -> None:
-    """A bad client, again and again."""
+    """A bad client, which reconnects."""
     while not ended.is_set():
         with contextlib.suppress(OSError):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -103,7 +103,7 @@ def ask(url: str, seconds: float) -> list[tuple[int, float]]:
 
 
 def measure(service: Service, seconds: float, name: str) -> dict[str, Value]:
-    """What good clients get meanwhile; the most memory and places that the service took."""
+    """The answers to good clients, and the service's maximum memory and concurrent reviews."""
     process, over = psutil.Process(service.process.pid), threading.Event()
     memory, places = [process.memory_info().rss], [0.0]
 

@@ -1,14 +1,13 @@
-"""Half an hour of faults at random: nothing that was accepted is lost, and memory stays flat.
+"""Random faults for half an hour: no accepted review may be lost, and memory must not grow.
 
     python -m benchmarks.soak [--minutes 30] [--seed 0]
 
 Two service processes share a PostgreSQL database and the folder of papers. The first has an engine
-double and a clock of its own; it is killed now and then, and started again. The second has an
-upstream, and runs from beginning to end: its memory is the one that counts. Clients hand in reviews
-for the background at both, wait for reviews, and stream them. All the while one fault follows the
-other: each lasts up to five seconds, and the next one begins up to eight seconds later. In the end
-every review that was accepted has to be there, completed unless it was a poison. The exit status
-says whether that is so.
+double and its own clock; it is killed from time to time, and restarted. The second has an upstream
+and runs from beginning to end: its memory is measured. Clients send background reviews to both,
+wait for reviews, and stream them. Faults follow one another: each lasts up to five seconds, and the
+next begins up to eight seconds later. At the end every accepted review must be completed, unless it
+was a poison; the exit status is 1 otherwise.
 """
 
 from __future__ import annotations

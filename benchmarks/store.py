@@ -1,13 +1,13 @@
-"""What storing costs: lists and single reviews out of a thousand, and a review's detour.
+"""Cost of the store: reading lists and single reviews out of a thousand, and storing a review.
 
     python -m benchmarks.store [--database URL]
 
-One review that an engine double made is copied a thousand times. Then single ones are asked for,
-and pages of twenty, plain and filtered, at random. The clients run in a process of their own.
+One review by an engine double is copied a thousand times. Then single reviews and pages of twenty,
+with and without filters, are requested at random. The clients run in a separate process.
 
-What the store adds to a review is the difference between two routes of one application that take
-turns with the same papers: the service's own, and one that calls the same use case without a store,
-as the service did before it had one. ``--database postgresql`` starts one.
+The cost of storing a review is the difference between two routes of one application that take turns
+with the same papers: the service's own, and one that calls the same use case without a store.
+``--database postgresql`` starts a PostgreSQL database.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def paper(number: int) -> dict[str, Any]:
 
 
 async def fill(storage: Storage, count: int) -> list[str]:
-    """So many copies of one review that was made, a second apart; returns their ids."""
+    """Copies of one review, with times one second apart; returns their ids."""
     names = [column.name for column in ReviewRow.__table__.columns]
     changed = {"id": ":id", "created": ":created"}
     copied = ", ".join(changed.get(name, name) for name in names)
@@ -107,7 +107,7 @@ def _timed(
 
 
 def add_bare_route(app: FastAPI, settings: Settings) -> None:
-    """Reviews as they were made before there was a store, by a route that does all else too."""
+    """A route that makes a review without a store, and otherwise does the same."""
     rules = ReviewRules.load(settings)
 
     @app.post("/bare", dependencies=[Security(bearer_key), Depends(only_known_parameters)])

@@ -1,10 +1,10 @@
-"""How long a streamed section's first words take from the engine to the client.
+"""Delay of a streamed section's first words from the engine to the client.
 
     python -m benchmarks.stream_delay [REVIEWS]
 
-The service runs the default CPU model behind a wrapper that notes when the engine hands over each
-piece of text. A client in the same process (a thread of its own) reads the events over a real
-socket. For each section: from the piece that holds its first word to its first `review.delta`.
+The service runs the default CPU model in a wrapper that records when the engine returns each piece
+of text. A client in a thread of the same process reads the events over a real socket. Measured for
+each section: the time from the piece with its first word to its first `review.delta`.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""What reviews are like behind other servers than our own engine, with the small model in each.
+"""Reviews with other servers as the upstream, each with the small model.
 
     python -m benchmarks.upstreams [SERVER ...]
 
 Starts each server that is installed (`vllm`, `llama.cpp`, `transformers`; all by default), one
-after the other, and `reviewer serve` in front of it, and asks for one of each kind. vLLM and
-`transformers serve` come with this project's CPU set-up. llama.cpp's server is taken from the
-package `xllamacpp` (`pip install xllamacpp`), which runs it in a process of Python.
+after the other, with `reviewer serve` in front of it, and requests one review of each kind. vLLM
+and `transformers serve` come with this project's CPU set-up. llama.cpp's server is that of the
+package `xllamacpp` (`pip install xllamacpp`), which runs it in a Python process.
 
-The verdict alone is asked for with the same prompt each time: two servers that read the same
-prompt, and go on where it ends, tell nearly the same probability.
+The verdict alone uses the same prompt each time: servers that process it correctly return nearly
+the same probability.
 """
 
 from __future__ import annotations

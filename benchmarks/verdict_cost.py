@@ -1,10 +1,10 @@
-"""What the verdict's reading and more samples add to a review, in one run.
+"""Time that reading the verdict and further samples add to a review.
 
     python -m benchmarks.verdict_cost [ROUNDS]
 
-The default CPU model, prompts of 4,000 tokens that differ from their titles on (none is in the
-prefix cache of another), 512 new tokens at most, one review at a time. Each round reviews one paper
-with one sample and another with five, in changing order, through the service's own use case.
+The default CPU model, prompts of 4,000 tokens with different titles (so none profits from the
+prefix cache), at most 512 new tokens, one review at a time. Each round reviews one paper with one
+sample and another with five, in alternating order, with the service's own use case.
 """
 
 from __future__ import annotations

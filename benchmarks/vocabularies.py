@@ -1,10 +1,10 @@
-"""Held and free reviews by models with different vocabularies.
+"""Constrained and free reviews by models with different vocabularies.
 
     python -m benchmarks.vocabularies MODEL ... [--reviews 50] [--papers FOLDER]
 
-As :mod:`benchmarks.constrained`, for each MODEL: an alias (``smollm2``), a model's folder, or
-``tiny-gemma-4``, which is Gemma 4's shape and vocabulary with random weights. Of every held review
-headings and verdict are to be there to the letter, all sections filled, and no character broken.
+Like :mod:`benchmarks.constrained`, for each MODEL: an alias (``smollm2``), a model's folder, or
+``tiny-gemma-4``, which has Gemma 4's shape and vocabulary with random weights. Every constrained
+review must have the exact headings and verdict, text in all sections, and no broken characters.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Random walks through every template's grammar with each vocabulary: dead ends, and what else.
+"""Random walks through each template's grammar with each vocabulary, to find dead ends.
 
     python -m benchmarks.walks [--walks 20000] [--vocabulary gemma] [--template default]
 
-Without a model. A walk counts as good where it ends in a whole review: headings and verdict to the
-letter, no special token, whole characters, no more tokens than were asked for.
+No model is used. A walk is good if it ends in a complete review: exact headings and verdict, no
+special token, whole characters, and no more tokens than the limit.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs all stages of a recipe in order: training/rebuild.sh RECIPE [--again]
-# A stage that is up to date is skipped, and one that was killed goes on. A recipe without a
+# A stage that is up to date is skipped, and one that was killed resumes. A recipe without a
 # teacher skips the teach stage.
 set -eu
 

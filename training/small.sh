@@ -1,7 +1,7 @@
 #!/bin/sh
 # Trains recipes/small.yaml on one GPU within 15 minutes, resumable: training/small.sh [SECONDS]
 # Needs the base on the machine (model.base may be a folder) and the data that the recipe names.
-# What is not done when the time is up goes on with the next start.
+# When the time is up, it stops; the next start resumes.
 set -eu
 limit=${1:-840}
 recipe=training/recipes/small.yaml

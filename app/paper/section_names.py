@@ -1,4 +1,4 @@
-"""What the names of sections tell: of which kind one is, and whether a line is a heading at all."""
+"""Names of sections: recognises headings by usual names, and finds the kinds of sections."""
 
 from __future__ import annotations
 
@@ -19,15 +19,24 @@ _CONCLUSION = re.compile(
     r"(conclusions?|concluding remarks)( and .{1,30})?\W*",
     re.IGNORECASE,
 )
-"""Ends a paper's text, whatever stood before."""
+"""The heading of the last section of the text."""
 _METHODS = re.compile(r"(online |materials? and )?methods")
-"""Journals print these after the references, and they are no appendix."""
+"""Journals print methods after the references; they are not an appendix."""
 ABSTRACT = re.compile(
     r"(?:abstract|a b s t r a c t|r[ée]sum[ée]|zusammenfassung|kurzfassung|resumen|resumo|"
     r"riassunto|sommario|摘\s*要|要\s*旨|概\s*要|초\s*록)(?!\w)\s*(?P<stop>[.:：—–|-]*)\s*",
     re.IGNORECASE,
 )
-"""Announces an abstract, alone or before its first words."""
+"""The heading of an abstract, alone or before its first words."""
+_REFERENCES = (
+    r"bibliography|bibliographie|literature cited|works cited|literatur(verzeichnis)?|"
+    r"r[eé]f[eé]rences|referencias|参考文献"
+)
+_THANKS = r"remerciements|danksagung|agradecimi?entos|ringraziamenti|致\s*谢"
+_SUPPLEMENT = (
+    r"supporting information|"
+    r"supplement(ary|al) (materials?|information|text|notes?|methods|results|appendix)"
+)
 NAMED = re.compile(
     r"(general )?introduction|motivation|(background and )?related works?|related literature|"
     r"literature review|background|preliminaries|problem (statement|formulation|setup)|overview|"
@@ -41,14 +50,29 @@ NAMED = re.compile(
     r"(data|code)( and (data|code))? availability( statement)?|author contributions?|"
     r"competing (financial )?interests?|conflicts? of interests?|funding|"
     r"acknowledge?ments?( and .{1,40})?|(authors?[’' ]+(and )?)?affiliations|about the authors?|"
-    r"publisher[’']?s note|remerciements|danksagung|agradecimientos|agradecimentos|"
-    r"ringraziamenti|致\s*谢|references|references and notes|bibliography|bibliographie|参考文献|"
-    r"literature cited|works cited|literatur(verzeichnis)?|r[eé]f[eé]rences|referencias|"
-    r"(technical )?append(ix|ices)( .{1,60})?|supporting information|"
-    r"supplement(ary|al) (materials?|information|text|notes?|methods|results|appendix)|"
+    rf"publisher[’']?s note|{_THANKS}|references( and notes)?|{_REFERENCES}|"
+    rf"(technical )?append(ix|ices)( .{{1,60}})?|{_SUPPLEMENT}|"
     r"(neurips |icml |responsible nlp |aaai |reproducibility )?(paper |reproducibility )?checklist",
     re.IGNORECASE,
 )
+PLAIN_HEADING = re.compile(
+    r"abstract|introduction|related work|background|preliminaries|methods?|methodology|"
+    r"experiments?|evaluation|results?|discussion|analysis|limitations|conclusions?",
+    re.IGNORECASE,
+)
+"""Names that are headings in plain text, where nothing but the name shows it."""
+ABSTRACT_PART = re.compile(
+    r"(background|introduction|objectives?|aims?|purpose|motivation|design|settings?|participants?|"
+    r"context|importance|rationale|hypothesis|goals?|scope|problem|novelty|patients|subjects|"
+    r"data( sources?)?|study (design|selection)|measurements?|interventions?|outcomes?|"
+    r"(materials?|patients|subjects) and methods?|methods?|methodology|approach|findings?|"
+    r"(main |key |principal )?results?|conclusions?|interpretation|implications?|evaluation|"
+    r"discussion|significance|limitations?|trial registration|funding|keywords)"
+    r"( and (aims?|objectives?|purpose|methods?|results?|findings?|conclusions?|discussion|"
+    r"significance))?",
+    re.IGNORECASE,
+)
+"""Headings of the parts of a structured abstract."""
 STATEMENTS = re.compile(
     r"(supplementary )?(theorem|lemma|definition|proposition|corollary|remark|example|assumption|"
     r"claim|fact|proof|algorithm|question|answer|step|case|figure|fig|table|note|input|output|"
@@ -60,7 +84,7 @@ STATEMENTS = re.compile(
 
 
 def section_kind(heading: str, before: SectionKind) -> SectionKind:
-    """What a section is, by its heading and the one before it."""
+    """The kind of a section, from its heading and the kind of the section before it."""
     name = heading_name(heading).lower()
     for kind, pattern in _KINDS:
         if pattern.match(name):
@@ -79,16 +103,15 @@ _KINDS: tuple[tuple[SectionKind, re.Pattern[str]], ...] = (
         "references",
         re.compile(
             r"((list of |cited |main |key )?references( (cited|and (notes|links)))?|"
-            r"bibliography|literature cited|works cited|literatur(verzeichnis)?|"
-            r"r[eé]f[eé]rences( bibliographiques)?|bibliographie|referencias( bibliográficas)?|"
-            r"referências( bibliográficas)?|bibliografía|参考文献|参考资料)\s*([:(\[].*)?$"
+            rf"({_REFERENCES}|referências)( bibliographiques| bibliográficas)?|"
+            r"bibliografía|参考资料)\s*([:(\[].*)?$"
         ),
     ),
     (
         "acknowledgements",
         re.compile(
-            r"acknowledge?ments?\b|remerciements|danksagung|agradecim[ei]e?ntos|ringraziamenti|"
-            r"致\s*谢|funding\b|authors?[’']? contributions?\b|contributors\b|"
+            rf"acknowledge?ments?\b|{_THANKS}|funding\b|authors?[’']? contributions?\b|"
+            r"contributors\b|"
             r"(competing|conflicting|declaration of) .*interests?|conflicts? of interest|"
             r"declarations?$|credit author|(authors?[’' ]+(and )?)?affiliations$|"
             r"(about the authors?|authors?[’']? (biograph(y|ies)|information|details))$|"
@@ -100,10 +123,7 @@ _KINDS: tuple[tuple[SectionKind, re.Pattern[str]], ...] = (
     ("checklist", re.compile(r"(\w+ ){0,3}checklist\b")),
     (
         "appendix",
-        re.compile(
-            r"(technical )?append(ix|ices)\b|supporting information|"
-            r"supplement(ary|al) (materials?|information|text|notes?|methods|results|appendix)"
-        ),
+        re.compile(rf"(technical )?append(ix|ices)\b|{_SUPPLEMENT}"),
     ),
 )
 
@@ -115,10 +135,10 @@ def heading_name(heading: str) -> str:
 
 
 class KindTracker:
-    """The kinds of a paper's sections, one after the other.
+    """Finds the kinds of a paper's sections, in order.
 
-    After a list of references come appendices; but where chapters have a list each, a section with
-    the next number is text again, and a list before the conclusion is a sidebar's.
+    Sections after a list of references are appendices. But if there are several lists, a section
+    with the next number is body text, and so is everything before the conclusion.
     """
 
     def __init__(self, headings: Iterable[str]) -> None:
@@ -129,14 +149,14 @@ class KindTracker:
         self._number = 0
 
     def kind_of(self, heading: str, before: SectionKind) -> SectionKind:
-        """What a section is, by its heading and the kind of the one before it."""
+        """The kind of a section, from its heading and the kind of the section before it."""
         kind = section_kind(heading, before)
         numbered = NUMBERED.fullmatch(heading)
         first = numbered["number"].split(".")[0] if numbered else ""
         if kind == "appendix" and self._has_lists and not _is_appendix(heading):
             follows = first.isdigit() and int(first) in (self._number, self._number + 1)
-            goes_on = self._conclusions > 0 and not _LETTERED.match(heading)
-            kind = "body" if follows or goes_on else kind
+            is_before_end = self._conclusions > 0 and not _LETTERED.match(heading)
+            kind = "body" if follows or is_before_end else kind
         self._conclusions -= _is_conclusion(heading)
         if kind == "body" and first.isdigit():
             self._number = int(first)

@@ -24,7 +24,7 @@ from app.paper.model import (
     Section,
     SectionKind,
 )
-from app.paper.section_names import section_kind
+from app.paper.section_names import PLAIN_HEADING, section_kind
 
 _MARK = re.compile(r"(#{1,6})\s+(\S.{0,200})")
 _FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*\n", re.DOTALL)
@@ -32,11 +32,6 @@ _MOST_CHARACTERS = 5_000_000
 _LONGEST_FRONT_MATTER = 20_000
 _NUMBERED = re.compile(
     r"(\d{1,2}(\.\d{1,2}){0,3}[.)]?|[IVX]{1,5}[.)]|[A-Z]([.)]|(\.\d{1,2}){1,3}))\s+[^\W\d_].*"
-)
-_USUAL = re.compile(
-    r"abstract|introduction|related work|background|preliminaries|methods?|methodology|"
-    r"experiments?|evaluation|results?|discussion|analysis|limitations|conclusions?",
-    re.IGNORECASE,
 )
 _RUN_IN_ABSTRACT = re.compile(
     r"[*_]{0,2}abstract[*_]{0,2}\s?[.:—–-]+\s?[*_]{0,2}\s*", re.IGNORECASE
@@ -262,7 +257,7 @@ def _is_plain_heading(block: str) -> bool:
 def _is_usual(heading: str) -> bool:
     """Whether a heading is a section's, by its name or number, and so not the title."""
     return bool(
-        _USUAL.fullmatch(heading)
+        PLAIN_HEADING.fullmatch(heading)
         or _NUMBERED.fullmatch(heading)
         or section_kind(heading, "body") != "body"
     )

@@ -259,13 +259,18 @@ def _with_parents(key: str) -> Iterator[str]:
     yield key
 
 
+def labels_in(text: str) -> Iterator[tuple[str, str]]:
+    """The labels in a text by kind and number: ("table", "3"), ("table", "4") for "Tables 3, 4"."""
+    for match in _LABEL.finditer(text):
+        for item in (match["first"], *_ITEMS.findall(match["more"])):
+            yield _kind(match), _key(item)
+
+
 def _labels(text: str, paper: Paper) -> dict[str, set[str]]:
     """The labels of each kind that the paper contains or refers to."""
     labels: dict[str, set[str]] = {kind: set() for kind in _KINDS}
-    for match in _LABEL.finditer(text):
-        kind = _kind(match)
-        for item in (match["first"], *_ITEMS.findall(match["more"])):
-            labels[kind].update(_with_parents(_key(item)))
+    for kind, key in labels_in(text):
+        labels[kind].update(_with_parents(key))
     labels["equation"].update(re.findall(r"\(([A-Z]?\.?\d{1,3}(?:\.\d{1,2})?)\)", text))
     for section in paper.sections:
         heading = _HEADING.match(normalised(section.heading))

@@ -20,7 +20,7 @@ import numpy as np
 
 from app.paper.model import Anchor, BBox, Paper, Paragraph
 from app.paper.sentences import sentence_ends
-from app.review.claims import ClaimChecker, normalised
+from app.review.claims import ClaimChecker, labels_in, normalised
 
 # bm25s logs its progress through the root logger at DEBUG and INFO.
 logging.getLogger("bm25s").setLevel(logging.WARNING)
@@ -44,10 +44,6 @@ _STEM = 6
 _UP = 20.0
 """A line that is this many PDF points above the previous one begins a new column."""
 _PARAGRAPH_END = re.compile(r"\n\n")
-_LABEL = re.compile(
-    r"\b(tab(?:le|\.)|fig(?:ure|\.)|sec(?:tion|\.)|eq(?:uation|\.)|theorem|lemma|algorithm|appendix)"
-    r" ?\(?(\d{1,3}(?:\.\d{1,2}){0,2}|[a-z]\b)",
-)
 _TOKEN = re.compile(r"\d{1,18}(?:[.,]\d{1,15}){0,6}|[^\W\d_]+")
 _NAME = re.compile(
     r"\b[A-Za-z]{0,20}(?:[a-z][A-Z]|[A-Z]{2})[A-Za-z]{0,20}\b|\b[A-Za-z]{2,20}-?\d{1,4}\b"
@@ -268,10 +264,10 @@ def _particular(token: str) -> bool:
 
 
 def _tokens(text: str) -> list[str]:
-    """Stems and numbers; in addition ``#tab3`` for "Table 3" and ``@gpt4`` for "GPT-4"."""
+    """Stems and numbers; in addition ``#table3`` for "Table 3" and ``@gpt4`` for "GPT-4"."""
     text = normalised(text)
     lower = text.lower()
-    tokens = [f"#{match[1][:3]}{match[2]}" for match in _LABEL.finditer(lower)]
+    tokens = [f"#{kind}{key}" for kind, key in labels_in(text)]
     tokens += (f"@{match[0].lower().replace('-', '')}" for match in _NAME.finditer(text))
     for match in _TOKEN.finditer(lower):
         word = match[0]

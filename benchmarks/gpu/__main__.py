@@ -1,17 +1,17 @@
-"""The service on a GPU: a model of the published one's shape, papers of the benchmark's lengths.
+"""The service on a GPU, with a model of the published shape and papers of the published lengths.
 
     python -m benchmarks.gpu [--tiny] [--mode MODE] [--phases NAMES] [--seconds N] [--out FILE]
 
-The model is Gemma 4 E4B's text part with random weights and Gemma's 262,144 tokens, by vLLM in this
-process with the published settings; the service is served around it over a real socket, and its
-clients run in another process. A random model ends no section of a review before its budget: every
-structured review has about 700 tokens. Each phase is bounded, prints its table and a line of JSON
-when it ends, and is named with its error when it fails; the last line is everything as JSON.
+The model is Gemma 4 E4B's text part with random weights and Gemma's 262,144 tokens, in vLLM in this
+process with the published settings; the service uses a real socket, and its clients run in another
+process. A random model uses the whole budget of each section, so every structured review has about
+700 tokens. Each phase has a time limit and prints its table and a line of JSON, or its error; the
+last line has all results as JSON.
 
 MODE is how the engine is started: `compiled` (vLLM's default), `graphs` (CUDA graphs without
-compiling) or `eager`; where it can't, the next one of these is taken. `serve` among the phases
-starts `vllm serve` after it, in the same mode, and sends it the same chats. `--tiny` is a small
-shape that two CPU cores run in a minute or two: its figures mean nothing.
+compiling) or `eager`; if one fails, the next of these is used. The phase `serve` starts
+`vllm serve` afterwards, in the same mode, and sends it the same chats. `--tiny` is a small model
+that two CPU cores run in a minute or two; its figures are meaningless.
 """
 
 from __future__ import annotations

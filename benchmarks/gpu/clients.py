@@ -1,4 +1,4 @@
-"""Clients of the service and of ``vllm serve``, in a process of their own as they would be."""
+"""Clients of the service and of ``vllm serve``, which run in a separate process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer: seconds since it was asked for, and tokens."""
+    """One answer: seconds since the request, and tokens."""
 
     seconds: float
     prompt: int = 0
@@ -33,7 +33,7 @@ class Answer:
 
 @dataclass
 class Load:
-    """What came of requests that were sent with so many at a time."""
+    """The answers to requests that were sent with a fixed concurrency."""
 
     at_once: int
     seconds: float = 0.0

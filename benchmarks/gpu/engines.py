@@ -1,4 +1,4 @@
-"""Starts the engine in one of its modes, and in a slower one where that can't be had."""
+"""Starts the engine in one of its modes, or in a slower one if that fails."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ async def running(
 
 
 def _end_children() -> None:
-    """What is left of an engine that did not start or end in order would keep the GPU's memory."""
+    """End processes of an engine that failed, which would keep the GPU's memory."""
     children = [
         child
         for child in psutil.Process().children(recursive=True)

@@ -1,7 +1,7 @@
-"""The least time that a review can take: its arithmetic and its bytes over what the device does.
+"""The theoretical minimum time of a review: its operations and bytes over the device's rates.
 
-Counted from the model's configuration: products of matrices, attention, and the weights and the KV
-cache read for each token that is written. Whatever else a model does comes on top.
+They are computed from the model's configuration: matrix products, attention, and the weights and
+the KV cache that are read for each generated token. Everything else is left out.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _BYTES = 2
 
 @dataclass(frozen=True)
 class Ceilings:
-    """What the device reaches by the library's own product and copy."""
+    """The rates that the device reaches with the library's matrix product and copy."""
 
     flops: float
     """A second, in a product of two square matrices in bfloat16."""

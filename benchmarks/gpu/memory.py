@@ -1,4 +1,4 @@
-"""What the engine keeps on its device, asked of the process that holds it."""
+"""The engine's memory on the device, as reported by its process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Papers of given lengths. What they say does not matter to the engine; their lengths do."""
+"""Papers of given lengths. Their content does not affect the engine's speed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ABSTRACT = "We measure how long a review takes, and what it is made of."
 
 
 class Papers:
-    """The same bodies in each phase, under titles of its own: none is in the prefix cache yet."""
+    """The same bodies in each phase, with different titles, so none is in the prefix cache."""
 
     def __init__(self, shape: Shape, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer

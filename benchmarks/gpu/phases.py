@@ -1,4 +1,4 @@
-"""What is measured of one running engine, one phase after the other."""
+"""The phases of the benchmark with one running engine."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def summary(load: Load, **named: Value) -> Row:
 
 
 async def levels(bench: Bench) -> list[Row]:
-    """Reviews side by side, and the floor of each level."""
+    """Reviews at several levels of concurrency, with the minimum time of each."""
     rows = []
     for at_once, count in bench.shape.levels.items():
         if bench.within_s() < 1:
@@ -183,10 +183,10 @@ async def samples(bench: Bench) -> list[Row]:
 
 
 async def verdict(bench: Bench) -> list[Row]:
-    """The label's reading after a review: its share of the review's time, alone and side by side.
+    """The time for reading the labels as a share of the review's time, alone and in parallel.
 
-    Side by side it is the engine's time for all readings at once that counts, since in the service
-    they come between other reviews' steps.
+    In parallel, the engine's time for all readings together is used, since in the service they are
+    interleaved with the steps of other reviews.
     """
     rows = []
     for at_once in sorted({1, bench.shape.at_once}):

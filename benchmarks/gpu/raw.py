@@ -1,4 +1,4 @@
-"""``AsyncLLM.generate`` with the same prompts, sampling and structure, and nothing around it."""
+"""``AsyncLLM.generate`` without the service, with the same prompts, sampling and structure."""
 
 from __future__ import annotations
 

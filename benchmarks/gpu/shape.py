@@ -1,4 +1,4 @@
-"""What is measured: the model's shape, and how many papers of which length."""
+"""The model's shape, and the numbers and lengths of papers."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ TINY = Shape(
 def model_folder(shape: Shape, folder: Path) -> Path:
     """A folder that loads with ``--load-format dummy``; speed does not depend on the weights."""
     write_folder(folder, e4b() if shape is E4B else tiny())
-    # The service looks whether a folder's weights are all there: here, none.
+    # The service checks that all weights of a folder exist; here there are none.
     save_file({}, folder / "model.safetensors")
     return folder
 

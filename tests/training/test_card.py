@@ -130,7 +130,7 @@ def finished_run(folder: Path) -> Path:
 def test_the_card_has_the_published_table_beside_always_accept(tmp_path: Path) -> None:
     run_stage(STAGE, finished_run(tmp_path))
     text = (tmp_path / "out/card/README.md").read_text()
-    worth = text.partition("## What the papers give away")[0]
+    worth = text.partition("## Leaks and contamination")[0]
     lines = {line.split(" | ")[0].lstrip("| "): line for line in worth.splitlines() if "|" in line}
     header = text.splitlines()[_line_of(text, "| | tuned")]
     assert [c.strip() for c in header.split("|")[2:-1]] == [

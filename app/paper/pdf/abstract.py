@@ -19,7 +19,7 @@ from app.paper.screening.identity import (
     RIGHTS,
     is_names,
 )
-from app.paper.section_names import ABSTRACT
+from app.paper.section_names import ABSTRACT, ABSTRACT_PART
 
 WITHIN_PAGES = 3
 """Pages searched for an abstract, as there may be cover sheets before it."""
@@ -29,18 +29,7 @@ _NOT_ABSTRACT = re.compile(
     re.IGNORECASE,
 )
 _SYMBOL = re.compile(r"[∗*†‡§¶]")
-_PART = re.compile(
-    r"(background|introduction|objectives?|aims?|purpose|motivation|design|settings?|participants?|"
-    r"context|importance|rationale|hypothesis|goals?|scope|problem|novelty|patients|subjects|"
-    r"data( sources?)?|study (design|selection)|measurements?|interventions?|outcomes?|"
-    r"(materials?|patients|subjects) and methods?|methods?|methodology|approach|findings?|"
-    r"(main |key |principal )?results?|conclusions?|interpretation|implications?|evaluation|"
-    r"discussion|significance|limitations?|trial registration|funding|keywords)"
-    r"( and (aims?|objectives?|purpose|methods?|results?|findings?|conclusions?|discussion|"
-    r"significance))?",
-    re.IGNORECASE,
-)
-_BEGINS_PART = re.compile(rf"({_PART.pattern})(\s*[:.—–]|$)", re.IGNORECASE)
+_BEGINS_PART = re.compile(rf"({ABSTRACT_PART.pattern})(\s*[:.—–]|$)", re.IGNORECASE)
 _FOOT_GAP = 6
 """Ems of white space after which a line does not belong to the abstract any more."""
 _SIZES_APART = 0.3
@@ -218,7 +207,7 @@ def without_parts(
     for heading in headings:
         name = heading.text.lower().rstrip("s")
         alike = heading.run_in > 0 if look is None else _look(lines, heading) == look
-        if not alike or name in names or not _PART.fullmatch(name):
+        if not alike or name in names or not ABSTRACT_PART.fullmatch(name):
             break
         names.add(name)
     return list(headings[len(names) :])

@@ -26,6 +26,8 @@ from tests.service import SMALL, ScriptedService, Service, free_port
 
 MODEL = "model"
 """The group of tests that need the real model, of which only one may run at a time."""
+HANG_S = 20
+"""After so long the real service's engine counts as hung; no step of it takes a tenth of that."""
 SHARED = Path(__file__).parents[2] / "shared"
 
 
@@ -107,7 +109,8 @@ def tokenizer(model_folder: Path) -> ChatTokenizer:
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The real service, with short prompts and reviews."""
     log = tmp_path_factory.mktemp("service") / "log"
-    with Service(log, **SMALL, VLLM_LOGGING_LEVEL="INFO") as running:
+    hang = {"REVIEWER_ENGINE_HANG_S": str(HANG_S)}
+    with Service(log, **SMALL, **hang, VLLM_LOGGING_LEVEL="INFO") as running:
         yield running
 
 

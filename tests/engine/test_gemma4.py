@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import openai
+import psutil
 import pytest
 
 from app.engine.tokenizer import ChatTokenizer
@@ -173,3 +174,13 @@ def test_they_end_a_review_that_is_written_freely(gemma4: Service) -> None:
     assert review["finish_reason"] == "stop"
     assert review["usage"]["completion_tokens"] < MAX_TOKENS
     assert not re.search(r"<\|?\w+\|?>", review["text"])
+
+
+def test_the_engine_ends_with_a_service_that_is_killed(gemma4: Service) -> None:
+    """The very last test of this service."""
+    engines = gemma4.engine_processes()
+    assert engines
+    gemma4.process.kill()
+    gemma4.process.wait()
+    _, alive = psutil.wait_procs(engines, timeout=10)
+    assert not alive

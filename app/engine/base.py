@@ -209,5 +209,5 @@ class OpenAIServer(Protocol):
         ...
 
     async def openai(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """An ASGI application with ``/v1/models`` and ``/v1/chat/completions``."""
+        """An ASGI application with ``/v1/chat/completions``."""
         ...

@@ -84,6 +84,19 @@ def test_a_query_goes_along_with_chats(
     assert set(stub.paths) == {"/v1/models?key=secret-key", "/v1/chat/completions?key=secret-key"}
 
 
+def test_of_the_upstreams_models_only_the_served_one_is_listed(
+    stub: Upstream, engine: UpstreamEngine, serve: Serve
+) -> None:
+    """A chat with another one is refused too."""
+    models = {"data": [{"id": "another"}, {"id": "smollm2"}]}
+    stub.models = (200, JSON, json.dumps(models).encode())
+    client = serve(engine, Settings())
+    (listed,) = client.get("/v1/models").json()["data"]
+    assert (listed["id"], listed["max_model_len"]) == ("smollm2", 8192)
+    chat = client.post("/v1/chat/completions", json={**HELLO, "model": "another"})
+    assert (chat.status_code, chat.json()["error"]["code"]) == (404, "model_not_found")
+
+
 @pytest.mark.anyio
 async def test_nobody_is_told_how_the_upstream_is_reached(stub: Upstream) -> None:
     url = stub.url.replace("://", f"://ann:{PASSWORD}@") + "?key=secret-key"

@@ -1,11 +1,11 @@
-"""``/v1/models`` and ``/v1/chat/completions``: served by the engine, except for attached papers."""
+"""``/v1/models``, and ``/v1/chat/completions``: the engine's, except for attached papers."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, nullcontext
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request, Response
@@ -73,12 +73,11 @@ _CHAT_RESPONSES: Responses = {
     responses={200: {"content": {"application/json": {"schema": {"type": "object"}}}}},
 )
 async def list_models(state: StateDep) -> Response:
-    """OpenAI's list of the served models."""
-    engine = state.supervisor.engine()
-    if isinstance(engine, OpenAIServer):
-        return _EngineAnswer(state.supervisor, b"", generates=False)
-    model = {"id": engine.model.name, "object": "model", "created": 0, "owned_by": "reviewer"}
-    return JSONResponse({"object": "list", "data": [model]})
+    """OpenAI's list of models: the served one, whatever else an upstream has."""
+    model = state.supervisor.engine().model
+    card = {"id": model.name, "object": "model", "created": 0, "owned_by": "reviewer"}
+    # vLLM's own field, by which an upstream's context is known.
+    return JSONResponse({"object": "list", "data": [card | {"max_model_len": model.max_model_len}]})
 
 
 @router.post(
@@ -140,10 +139,10 @@ def _check_model(chat: ChatBody, supervisor: Supervisor) -> None:
 class _EngineAnswer(Response):
     """The engine's answer to a request whose body has been read already."""
 
-    def __init__(self, supervisor: Supervisor, body: bytes, *, generates: bool = True) -> None:
+    def __init__(self, supervisor: Supervisor, body: bytes) -> None:
         super().__init__()
         self._supervisor = supervisor
-        self._turn = supervisor.gate.shared() if generates else nullcontext()
+        self._turn = supervisor.gate.shared()
         self._request: Message | None = {"type": "http.request", "body": body, "more_body": False}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -2,7 +2,7 @@ VENV ?= .venv
 STAMP = $(VENV)/.set-up
 export HF_HUB_DISABLE_PROGRESS_BARS = 1
 
-.PHONY: help setup serve test check docs smoke clean
+.PHONY: help setup serve test check docs smoke browser clean
 
 help:
 	@echo "make serve   run the service on http://127.0.0.1:8000 with the embedded model"
@@ -11,6 +11,7 @@ help:
 	@echo "make docs    renew the generated tables in docs/"
 	@echo "make smoke   every stage of training/recipes/smoke.yaml, from the data that it names"
 	@echo "make setup   only what the others need first (PYTHON=python3.12 picks an interpreter)"
+	@echo "make browser what the tests of the page need besides: Chromium, axe-core, TypeScript"
 	@echo "make clean   remove the virtual environment; converted models stay in the user's cache"
 
 setup: $(STAMP)
@@ -40,6 +41,9 @@ docs: $(STAMP)
 smoke: export HF_HUB_OFFLINE = 1
 smoke: $(STAMP)
 	PYTHON=$(VENV)/bin/python training/rebuild.sh training/recipes/smoke.yaml
+
+browser:
+	@requirements/browser.sh
 
 clean:
 	rm -rf $(VENV)

@@ -37,7 +37,7 @@ function ask(problem) {
   });
   const form = el(
     "form",
-    { method: "dialog" },
+    {},
     el("h2", { id: "key-title" }, T.key.title),
     el("p", { id: "key-help" }, T.key.help),
     problem ? el("p", { class: "error", role: "alert" }, problem) : null,
@@ -51,7 +51,8 @@ function ask(problem) {
   return new Promise((resolve) => {
     // Without a key the page can show nothing, so Escape does not close the dialog.
     dialog.addEventListener("cancel", (event) => event.preventDefault());
-    form.addEventListener("submit", () => {
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
       sessionStorage.setItem(NAME, input.value.trim());
       byId("key-button").hidden = false;
       dialog.remove();

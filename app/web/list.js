@@ -27,10 +27,10 @@ export class ReviewList {
     this.pauseMs = LOOK_MS;
     this.drawn = "";
     this.rows = el("tbody");
-    this.status = choice("status", T.list.status, T.statuses);
-    this.decision = choice("decision", T.list.decision, T.decisions);
-    this.after = day("after", T.list.after);
-    this.before = day("before", T.list.before);
+    this.status = choice("filter-status", T.list.status, T.statuses);
+    this.decision = choice("filter-decision", T.list.decision, T.decisions);
+    this.after = day("filter-after", T.list.after);
+    this.before = day("filter-before", T.list.before);
     this.range = el("span", { class: "range" });
     this.newer = button(T.list.newer, () => this.turn(-1));
     this.older = button(T.list.older, () => this.turn(1));

@@ -40,7 +40,7 @@ class ReviewView {
     this.id = id;
     this.service = service;
     this.signal = signal;
-    this.title = el("h1", {}, T.loading);
+    this.title = el("h2", { class: "title" }, T.loading);
     this.about = el("p", { class: "hint" });
     this.content = el("div", { class: "content" });
     this.paperSide = el("section", { class: "pane paper", "aria-label": T.review.paper, tabindex: 0 });
@@ -52,7 +52,9 @@ class ReviewView {
       this.about,
       this.content,
     );
-    this.element = el("div", { class: "panes", "data-shown": "review" }, this.switch(), this.paperSide, this.reviewSide);
+    // Of both sides, as narrow screens show one at a time.
+    const heading = el("h1", { class: "visually-hidden" }, T.review.of);
+    this.element = el("div", { class: "panes", "data-shown": "review" }, heading, this.switch(), this.paperSide, this.reviewSide);
   }
 
   /** Buttons for narrow screens, where one side is shown at a time. */

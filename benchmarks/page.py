@@ -28,7 +28,7 @@ from app.store.storage import Storage
 from benchmarks.report import Value, report
 from benchmarks.store import fill
 from tests.papers import paper_html, typeset
-from tests.service import ScriptedService
+from tests.service import ScriptedService, Service
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -57,7 +57,7 @@ def ten_pages() -> bytes:
     return typeset(paper_html(words_per_section=500))
 
 
-def images(service: ScriptedService, paper: bytes) -> tuple[list[float], list[float], float, float]:
+def images(service: Service, paper: bytes) -> tuple[list[float], list[float], float, float]:
     """Milliseconds of each page's image, cold and warm; and the service's CPU time for one, which
     other work on the machine hardly changes.
     """
@@ -75,7 +75,7 @@ def images(service: ScriptedService, paper: bytes) -> tuple[list[float], list[fl
         return cold, warm, (drawn - began) / len(cold), (sent - drawn) / len(warm)
 
 
-def _cpu_ms(service: ScriptedService) -> float:
+def _cpu_ms(service: Service) -> float:
     """CPU time so far of the service and of the processes that read papers."""
     process = psutil.Process(service.process.pid)
     times = [one.cpu_times() for one in (process, *process.children(recursive=True))]

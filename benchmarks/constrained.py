@@ -27,11 +27,10 @@ from app.engine.base import Engine, Generation
 from app.engine.launcher import engine_launcher
 from app.paper.model import Paper
 from app.paper.pdf.extract import ExtractOptions, extract_paper
-from app.review.constraint import Constraint, follows_format
 from app.review.packing import Prompt, pack
 from app.review.parse import parse_review
 from app.review.sectioning import SectionDone, SectionStream
-from app.review.structure import review_structure, section_budgets
+from app.review.structure import Constraint, follows_format, review_structure, section_budgets
 from app.review.templates import published
 from app.settings import Settings
 from benchmarks.report import Value, report

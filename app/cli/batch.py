@@ -66,8 +66,7 @@ def batch(
     setting is wrong; 3 stopped before the end (service gone, disk full); 130 interrupted.
     """
     with exit_on_error():
-        from app.cli.batch_progress import BatchProgress
-        from app.cli.batch_summary import show_summary
+        from app.cli.batch_progress import BatchProgress, show_summary
         from app.cli.client.batch.counts import BatchCounts
         from app.cli.client.batch.inputs import find_papers
         from app.cli.client.batch.output import BatchOutput

@@ -1,4 +1,4 @@
-"""The progress of a batch: a live bar on a terminal, otherwise a line every ten seconds."""
+"""The progress of a batch (a bar on a terminal, otherwise lines) and its summary at the end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
-from app.cli.client.batch.counts import BatchCounts
+from app.cli.client.batch.counts import BINS, BatchCounts
 from app.cli.client.batch.output import Outcome
 
 _LINE_EVERY_S = 10.0
@@ -91,3 +91,48 @@ def rate(counts: BatchCounts) -> str:
     minutes, seconds = divmod(round(counts.left_s), 60)
     left = f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d} left"
     return f"{counts.per_minute:.1f} a minute, {left}, {failed}"
+
+
+_LONGEST_BAR = 40
+
+
+def show_summary(counts: BatchCounts, out: Console) -> None:
+    """How many, how they were decided, with which probabilities, and what failed."""
+    for line in summary(counts):
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def summary(counts: BatchCounts) -> list[str]:
+    of = counts.statuses
+    parts = [f"{of['completed']} reviewed", f"{of['failed']} failed"]
+    if of["duplicate"]:
+        parts.append(f"{of['duplicate']} the same paper as another")
+    if counts.done < counts.total:
+        parts.append(f"{counts.total - counts.done} to do")
+    lines = [f"{counts.total} papers: {', '.join(parts)}"]
+    if counts.earlier:
+        lines[0] += f" ({counts.earlier} of them in earlier runs)"
+    if of["completed"]:
+        lines += [_decisions(counts), *_histogram(counts)]
+    if counts.failures:
+        codes = (f"{code} {count}" for code, count in counts.failures.most_common())
+        lines.append(f"Failures: {', '.join(codes)}")
+    lines += [f"{count} reviews: {notice}" for notice, count in counts.notices.items()]
+    return lines
+
+
+def _decisions(counts: BatchCounts) -> str:
+    of = ", ".join(f"{count} {decision}" for decision, count in sorted(counts.decisions.items()))
+    rate = "" if counts.accept_rate is None else f"; accept rate {counts.accept_rate:.1%}"
+    return f"Decisions: {of}{rate}"
+
+
+def _histogram(counts: BatchCounts) -> list[str]:
+    most = max(counts.histogram)
+    if not most:
+        return []
+    lines = ["Probability of acceptance:"]
+    for index, count in enumerate(counts.histogram):
+        bar = "█" * -(-count * _LONGEST_BAR // most)
+        lines.append(f"  {index / BINS:.1f}–{(index + 1) / BINS:.1f} {bar:{_LONGEST_BAR}} {count}")
+    return lines

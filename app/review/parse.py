@@ -16,10 +16,10 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from app.review.constraint import Constraint, first_line
 from app.review.decision import Decision, is_refusal, prose_decisions, verdict_lines
 from app.review.headings import THOUGHTS, VERDICT
 from app.review.sectioning import SectionDelta, SectionDone, SectionStream
+from app.review.structure import Constraint, first_line
 from app.review.template import LISTS, SectionSpec
 
 _OPENED = re.compile(rf"(?<![`'\"“‘(])(?:{'|'.join(map(re.escape, THOUGHTS))})", re.IGNORECASE)

@@ -12,8 +12,7 @@ from app.api.schemas.requests import ReviewParameters
 from app.engine.base import Generation, ServedModel, Tokenizer
 from app.errors import InvalidRequest, ModelNotFound
 from app.review.calibration import Calibration, load_calibration
-from app.review.constraint import Constraint
-from app.review.structure import review_structure, section_budgets
+from app.review.structure import Constraint, review_structure, section_budgets
 from app.review.template import Template
 from app.review.templates import load_templates
 from app.review.verdict import Confidence

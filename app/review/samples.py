@@ -19,9 +19,9 @@ from app.errors import (
     EngineUnavailable,
     InvalidRequest,
 )
-from app.review.constraint import follows_format
 from app.review.parse import ParsedReview, parse_review
 from app.review.plan import Plan
+from app.review.structure import follows_format
 from app.review.verdict import (
     Verdict,
     VerdictReading,

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from app.review.constraint import Constraint, first_line
 from app.review.headings import (
     NUMBERED_RANK,
     OTHER,
@@ -18,6 +17,7 @@ from app.review.headings import (
     Heading,
     LineReader,
 )
+from app.review.structure import Constraint, first_line
 from app.review.template import SectionSpec
 from app.review.values import Value, comparable, is_whole, section_value, without_the_cut
 

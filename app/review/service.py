@@ -17,13 +17,13 @@ from app.errors import PaperError, ReviewerError, unexpected
 from app.paper.model import Paper
 from app.paper.reader import PaperReader
 from app.paper.sources import File, Link, Source
-from app.review.constraint import Constraint
 from app.review.evidence import Support, find_supports
 from app.review.injection import with_hidden_text
 from app.review.packing import Prompt, pack
 from app.review.plan import Plan, ReviewRules
 from app.review.report import ReviewReport, StageTimes
 from app.review.samples import ChosenSample, Samples, generate, read_verdicts, verdict_of
+from app.review.structure import Constraint
 from app.review.template import SectionSpec
 from app.review.verdict import Verdict
 

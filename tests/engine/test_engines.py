@@ -20,10 +20,9 @@ import pytest
 from app.engine.base import Delta, Engine, Generation, Message, NextTokenQuery, OpenAIServer, Usage
 from app.engine.launcher import engine_launcher
 from app.errors import EngineOverloaded, InvalidRequest
-from app.review.constraint import Constraint
 from app.review.labels import verdict_labels
 from app.review.parse import parse_review
-from app.review.structure import review_structure
+from app.review.structure import Constraint, review_structure
 from app.review.template import VERDICT_LEAD, Template
 from app.review.templates import own_templates, published
 from app.settings import Settings

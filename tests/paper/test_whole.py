@@ -8,7 +8,7 @@ import pytest
 from app.errors import PdfNoText
 from app.paper.model import Paper
 from app.paper.pdf.extract import ExtractOptions, extract_paper
-from app.paper.pdf.language import is_language
+from app.paper.pdf.ocr import is_language
 from app.paper.screening.instructions import find_instructions
 from tests.handmade import page
 from tests.sheets import (

@@ -7,10 +7,9 @@ from itertools import pairwise
 import pytest
 
 from app.paper.sentences import sentence_ends
-from app.review.constraint import Constraint
 from app.review.parse import parse_review
 from app.review.sectioning import SectionDone, SectionStream
-from app.review.structure import section_budgets
+from app.review.structure import Constraint, section_budgets
 from app.review.templates import published
 from app.settings import Settings
 from tests.conftest import Serve

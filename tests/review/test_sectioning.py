@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.review.constraint import Constraint
 from app.review.parse import ParsedReview, parse_review
 from app.review.sectioning import SectionDelta, SectionDone, SectionStream
+from app.review.structure import Constraint
 from tests.doubles import WHOLE_REVIEW, WordTokenizer
 from tests.review.test_parse import CASES, LOOSE, SECTIONS, TEMPLATES, Case
 

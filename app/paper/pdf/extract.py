@@ -22,11 +22,9 @@ from app.errors import (
 from app.paper.hidden.inspector import Inspector, PageFindings
 from app.paper.model import Finding, Integrity, Paper
 from app.paper.pdf.columns import in_reading_order
-from app.paper.pdf.contents import contents_lines
-from app.paper.pdf.furniture import drop_furniture
-from app.paper.pdf.language import is_language
+from app.paper.pdf.furniture import contents_lines, drop_furniture
 from app.paper.pdf.lines import FLAGS, Line, page_lines, rows
-from app.paper.pdf.ocr import read_scan, tessdata
+from app.paper.pdf.ocr import is_language, read_scan, tessdata
 from app.paper.pdf.structure import structure
 from app.paper.screening.screen import screen
 

@@ -108,3 +108,11 @@ class ScriptedService(Service):
     """The same with the engine of :mod:`tests.scripted`: up in a second, and told what to say."""
 
     command = (sys.executable, "-m", "tests.scripted")
+
+
+def end_of(service: Service) -> int:
+    """The exit status; vLLM's import takes minutes where the machine is busy."""
+    try:
+        return service.process.wait(2 * STARTS_WITHIN_S)
+    finally:
+        service.process.kill()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -87,3 +88,9 @@ def read_terminal(reading: int) -> str:
             shown += chunk
     os.close(reading)
     return shown.decode()
+
+
+def end(process: subprocess.Popen[str], how: signal.Signals) -> tuple[int, str]:
+    process.send_signal(how)
+    _, told = process.communicate(timeout=60)
+    return process.returncode, told

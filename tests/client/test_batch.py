@@ -8,61 +8,28 @@ import os
 import pty
 import random
 import re
-import resource
 import shutil
 import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.client.command import (
     REVIEWER,
     batch,
     begin,
     by_path,
+    end,
     environment,
     lines,
     read_terminal,
     tiny_papers,
     until_it_holds,
 )
-from tests.client.stub import StubService, accepted
+from tests.client.conftest import PAPERS
 from tests.papers import blank_pdf, encrypted_pdf, paper_html, typeset
 from tests.service import ScriptedService, Service, free_port
-from tests.waiting import wait_for
-
-PAPERS = 60
-
-
-@pytest.fixture(scope="module")
-def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with ScriptedService(tmp_path_factory.mktemp("service") / "log") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_papers(tmp_path_factory.mktemp("papers"), PAPERS)
-
-
-@pytest.fixture
-def few(tmp_path: Path, papers: Path) -> Path:
-    """Six of the papers, in a folder of their own."""
-    folder = tmp_path / "few"
-    folder.mkdir()
-    for number in range(6):
-        shutil.copy(papers / f"{number:03}.pdf", folder)
-    return folder
-
-
-def end(process: subprocess.Popen[str], how: signal.Signals) -> tuple[int, str]:
-    process.send_signal(how)
-    _, told = process.communicate(timeout=60)
-    return process.returncode, told
 
 
 def test_killed_again_and_again_every_paper_comes_out_once(
@@ -248,120 +215,6 @@ def test_a_service_that_is_down_at_first_and_dies_later(tmp_path: Path) -> None:
     assert "does not answer" in told
     assert len(by_path(out)) == 30
     assert {line["status"] for line in lines(out)} == {"completed"}
-
-
-def test_two_runs_on_one_output(few: Path, tmp_path: Path) -> None:
-    out = tmp_path / "reviews.jsonl"
-    with StubService(accepted(), polls=(accepted("in_progress"),)) as stub:
-        words = ("--url", stub.url)
-        running = begin(few, "--out", out, *words)
-        wait_for(lambda: bool(stub.asked))
-        second = batch(few, "--out", tmp_path / ".." / tmp_path.name / out.name, *words)
-        assert running.poll() is None
-        end(running, signal.SIGKILL)
-    assert second.returncode == 2
-    assert "another run is writing" in second.stderr
-
-
-def test_a_disk_that_is_full(quick: Service, few: Path, tmp_path: Path) -> None:
-    out = tmp_path / "reviews.jsonl"
-    room = 10_000
-
-    def little_room() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
-
-    words = (few, "--out", out, "--url", quick.url)
-    done = subprocess.run(
-        [REVIEWER, "batch", *words],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        preexec_fn=little_room,
-        timeout=120,
-    )
-    assert done.returncode == 3, done.stderr
-    assert "can't be written: File too large" in done.stderr
-    assert "The same command continues" in done.stderr
-    assert 0 < len(by_path(out)) < 6
-    assert batch(*words).returncode == 0
-    assert len(by_path(out)) == 6
-
-
-def test_another_run_s_output(quick: Service, few: Path, tmp_path: Path) -> None:
-    out = tmp_path / "reviews.jsonl"
-    assert batch(few, "--out", out, "--url", quick.url).returncode == 0
-    before = out.read_bytes()
-    other = batch(few, "--out", out, "--url", quick.url, "--template", "iclr")
-    assert other.returncode == 2
-    assert "has the reviews of another run (line 1: scripted, template default" in other.stderr
-    assert "this run: template iclr" in other.stderr
-    assert out.read_bytes() == before
-
-
-@pytest.mark.parametrize(
-    "content", [b"%PDF-1.7 a paper", b"a\nb\n", b'{"path": 1}\n', b'{"path":"x"}\n{"pa', b"[1]"]
-)
-def test_an_output_that_is_somebody_s_file(few: Path, tmp_path: Path, content: bytes) -> None:
-    out = tmp_path / "reviews.jsonl"
-    out.write_bytes(content)
-    done = batch(few, "--out", out, "--url", "http://127.0.0.1:9")
-    assert done.returncode == 2
-    assert "is not an output of 'reviewer batch'" in done.stderr
-    assert out.read_bytes() == content
-
-
-def test_a_table_that_is_somebody_s_file(few: Path, tmp_path: Path) -> None:
-    table = tmp_path / "table.csv"
-    table.write_text("name,salary\n")
-    done = batch(few, "--out", tmp_path / "o", "--csv", table, "--url", "http://127.0.0.1:9")
-    assert done.returncode == 2
-    assert "is not a table of 'reviewer batch'" in done.stderr
-    assert table.read_text() == "name,salary\n"
-
-
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        (("--out", "no/such/folder/o.jsonl"), "there is no folder"),
-        (("--out", "."), "is not a file"),
-        (("--out", "/dev/null"), "is not a file"),
-        (("--out", "o.jsonl", "--csv", "o.jsonl"), "must be different files"),
-        (("--out", "o.jsonl", "--csv", "no/such/t.csv"), "No such file"),
-        (("--out", "o.jsonl", "--csv", "."), "is not a file"),
-        (("--out", "o.jsonl", "--concurrency", "0"), "--concurrency"),
-        ((), "Missing option '--out'"),
-        (("--out", "o.jsonl", "--url", "nonsense"), "nonsense"),
-        (("--out", "o.jsonl", "--url", "http://localhost:99999"), "is not an address"),
-        (("--out", "o.jsonl", "--api-key", "clé"), "the API key contains invalid characters"),
-    ],
-)
-def test_what_cannot_work_ends_with_a_message(
-    few: Path, tmp_path: Path, words: tuple[str, ...], told: str
-) -> None:
-    inside = [
-        str(tmp_path / word) if word.endswith((".", ".jsonl", ".csv")) else word for word in words
-    ]
-    inside += [] if "--url" in words else ["--url", "http://127.0.0.1:9"]
-    done = batch(few, *inside)
-    assert done.returncode == 2
-    assert told in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_the_input_is_never_the_output(tmp_path: Path) -> None:
-    manifest = tmp_path / "manifest.csv"
-    manifest.write_text("path\nfew/000.pdf\n")
-    done = batch(manifest, "--out", tmp_path / "o.jsonl", "--csv", manifest)
-    assert done.returncode == 2
-    assert manifest.read_text() == "path\nfew/000.pdf\n"
-
-
-def test_a_template_that_is_not_there(quick: Service, few: Path, tmp_path: Path) -> None:
-    out = tmp_path / "reviews.jsonl"
-    done = batch(few, "--out", out, "--url", quick.url, "--template", "nips")
-    assert done.returncode == 2
-    assert "(unknown_template)" in done.stderr
-    assert not lines(out)
 
 
 def test_progress_on_a_terminal(quick: Service, few: Path, tmp_path: Path) -> None:

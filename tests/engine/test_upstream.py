@@ -11,18 +11,14 @@ from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from app.engine.base import Delta, Generation, NextTokenQuery, OpenAIServer, ServedModel
+from app.engine.base import NextTokenQuery, OpenAIServer
 from app.engine.launcher import engine_launcher
 from app.engine.tokenizer import ChatTokenizer
-from app.engine.upstream import UpstreamEngine
-from app.engine.upstream_connection import UpstreamConnection
 from app.errors import (
     ConfigurationError,
-    ConstraintFailed,
     EngineDied,
     EngineError,
     EngineOverloaded,
@@ -31,7 +27,6 @@ from app.errors import (
     ReviewerError,
     UpstreamError,
 )
-from app.settings import Settings
 from tests.engine.stub import (
     CONTINUES,
     JSON,
@@ -44,6 +39,7 @@ from tests.engine.stub import (
     upstream,
 )
 from tests.engine.test_engines import ASK, complete
+from tests.engine.upstreams import engine_for, settings_for
 from tests.service import free_port
 
 pytestmark = pytest.mark.anyio
@@ -53,16 +49,6 @@ pytestmark = pytest.mark.anyio
 def stub() -> Iterator[Upstream]:
     with upstream() as running:
         yield running
-
-
-def settings_for(url: str, **more: Any) -> Settings:
-    return Settings(engine="upstream", upstream_url=url, **more)
-
-
-def engine_for(stub: Upstream, tokenizer: ChatTokenizer) -> UpstreamEngine:
-    """As it is launched, but with a tokenizer that is loaded already; looked at all the time."""
-    connection = UpstreamConnection(settings_for(stub.url), check_s=0)
-    return UpstreamEngine(connection, ServedModel("smollm2", 8192, 512), tokenizer)
 
 
 @pytest.mark.parametrize(
@@ -324,72 +310,4 @@ async def test_the_tokenizers_place_says_how_the_model_is_sampled(
     (folder / "generation_config.json").write_text(json.dumps({**own, "top_k": 64}))
     engine = await engine_launcher(settings_for(stub.url, upstream_tokenizer=str(folder)))()
     assert engine.model.top_k == 64
-    await engine.close()
-
-
-HELD = replace(ASK, structure={"type": "structural_tag", "format": {"type": "any_text"}})
-
-
-async def until_it_fails(
-    engine: UpstreamEngine, request: Generation
-) -> tuple[list[Delta], ConstraintFailed]:
-    written: list[Delta] = []
-    try:
-        async with aclosing(engine.generate(request)) as deltas:
-            async for delta in deltas:
-                written.append(delta)  # noqa: PERF401  # what came before the failure is kept
-    except ConstraintFailed as failure:
-        return written, failure
-    raise AssertionError("it was held to the end")
-
-
-@pytest.mark.parametrize(
-    ("answer", "text", "refusal"),
-    [
-        ((400, JSON, b'{"error": {"message": "structural_tag?"}}'), "", InvalidRequest),
-        ((500, JSON, b'{"error": {"message": "structural_tag?"}}'), "", UpstreamError),
-        ((200, SSE, stream('{"error": {"message": "grammar"}}')), "", UpstreamError),
-        (
-            (200, SSE, stream(piece("## Sum"), '{"error": {"message": "grammar"}}')),
-            "## Sum",
-            UpstreamError,
-        ),
-        ((200, SSE, stream(piece("## Sum"))), "## Sum", EngineDied),
-        ((200, SSE, stream(piece("## Sum"), piece("", "error"))), "## Sum", UpstreamError),
-        ((200, SSE, stream(piece("## Sum"), piece("", "abort"))), "## Sum", EngineUnavailable),
-    ],
-)
-async def test_what_fails_under_a_constraint_may_be_tried_without(
-    stub: Upstream,
-    tokenizer: ChatTokenizer,
-    answer: tuple[int, str, bytes],
-    text: str,
-    refusal: type[ReviewerError],
-) -> None:
-    stub.answer = answer
-    engine = engine_for(stub, tokenizer)
-    written, failure = await until_it_fails(engine, HELD)
-    await engine.close()
-    assert "".join(delta.text for delta in written) == text
-    assert isinstance(failure.refusal, refusal)
-
-
-async def test_what_is_whole_is_told_before_the_constraint_fails(
-    stub: Upstream, tokenizer: ChatTokenizer
-) -> None:
-    whole = json.dumps({"choices": [{"index": 1, "delta": {}, "finish_reason": "stop"}]})
-    stub.answer = (200, SSE, stream(piece("a"), whole, '{"error": {"message": "grammar"}}'))
-    engine = engine_for(stub, tokenizer)
-    written, _ = await until_it_fails(engine, replace(HELD, n=2))
-    await engine.close()
-    assert [(delta.index, delta.finish_reason) for delta in written] == [(0, None), (1, "stop")]
-
-
-async def test_a_full_queue_has_nothing_to_do_with_a_constraint(
-    stub: Upstream, tokenizer: ChatTokenizer
-) -> None:
-    stub.answer = (429, JSON, b'{"error": {"message": "slow"}}')
-    engine = engine_for(stub, tokenizer)
-    with pytest.raises(EngineOverloaded):
-        await complete(engine, HELD)
     await engine.close()

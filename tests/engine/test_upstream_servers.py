@@ -29,7 +29,7 @@ from tests.engine.stub import (
     upstream,
 )
 from tests.engine.test_engines import ASK, complete
-from tests.engine.test_upstream import HELD, engine_for, settings_for, until_it_fails
+from tests.engine.upstreams import CONSTRAINED, engine_for, settings_for, until_it_fails
 
 pytestmark = pytest.mark.anyio
 
@@ -148,7 +148,7 @@ async def test_llama_cpp_streams(stub: Upstream, tokenizer: ChatTokenizer) -> No
 async def test_llama_cpp_has_no_structural_tags(stub: Upstream, tokenizer: ChatTokenizer) -> None:
     stub.answer = answer(400, LLAMA_NO_TAGS)
     engine = engine_for(stub, tokenizer)
-    _, failure = await until_it_fails(engine, replace(HELD, n=2))
+    _, failure = await until_it_fails(engine, replace(CONSTRAINED, n=2))
     await engine.close()
     assert isinstance(failure.refusal, InvalidRequest)
     assert "structural_tag" in failure.refusal.message
@@ -344,5 +344,5 @@ async def test_sglangs_error_in_a_stream_ends_the_constraint(
     stub.answer = (200, SSE, stream(failure, DONE))
     engine = engine_for(stub, tokenizer)
     with pytest.raises(ConstraintFailed):
-        await complete(engine, HELD)
+        await complete(engine, CONSTRAINED)
     await engine.close()

@@ -163,7 +163,7 @@ def test_the_card_has_the_published_table_beside_always_accept(tmp_path: Path) -
     assert "the decision was right 3 times, the probability 4 times" in text
     assert "| review_format | structured |" in text
     assert "top_k" not in text
-    assert "Seconds of each stage: collect " in text
+    assert "Seconds per stage: collect " in text
     assert "{{" not in text
     assert "None" not in text
     # A bar in a cell would end it.

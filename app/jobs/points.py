@@ -23,18 +23,9 @@ from app.api.schemas.points import (
 from app.api.schemas.review import Evidence, Point, Review, ReviewSections
 from app.errors import InvalidRequest, PointNotFound
 from app.jobs.resource import review_of
+from app.review.template import LISTS, PROSE
 from app.store.edits import StoredEdits
 from app.store.store import Store
-
-_LISTS, _TEXTS = (
-    ("strengths", "weaknesses"),
-    (
-        "summary",
-        "technical_soundness",
-        "clarity",
-        "significance",
-    ),
-)
 
 
 class Edit(msgspec.Struct, omit_defaults=True):
@@ -126,7 +117,7 @@ def _written(review: Review) -> Iterator[tuple[str, str, Point | str]]:
     """Id, section and content of all that the model wrote: points, and sections of one text."""
     sections = review.review or ReviewSections()
     fields: dict[str, Any] = {
-        **{field: getattr(sections, field) for field in ("summary", *_LISTS, *_TEXTS[1:])},
+        **{field: getattr(sections, field) for field in (*PROSE, *LISTS)},
         **sections.other,
     }
     for field, value in fields.items():
@@ -208,7 +199,7 @@ def _add(edits: Edits, new: NewPoint, review: Review) -> None:
 def lists_of(review: Review) -> list[str]:
     """The fields of the review's lists."""
     other = review.review.other if review.review else {}
-    return [*_LISTS, *(field for field, value in other.items() if not isinstance(value, str))]
+    return [*LISTS, *(field for field, value in other.items() if not isinstance(value, str))]
 
 
 def _counts(review: Review, edits: Edits) -> dict[str, int]:
@@ -239,11 +230,11 @@ def with_edits(review: Review, states: Iterator[PointState]) -> Review:
     other: dict[str, str | list[str]] = {
         field: [point.text for point in points]
         for field, points in lists.items()
-        if field not in _LISTS
+        if field not in LISTS
     }
-    other |= {field: text for field, text in texts.items() if field not in _TEXTS}
+    other |= {field: text for field, text in texts.items() if field not in PROSE}
     sections = ReviewSections(
-        **{field: texts[field] for field in _TEXTS if field in texts},
+        **{field: texts[field] for field in PROSE if field in texts},
         strengths=lists["strengths"],
         weaknesses=lists["weaknesses"],
         other=other,

@@ -20,12 +20,12 @@ from tests.jobs.api import code_of, gated, post, post_pdf, review_of, scripted
 Json = dict[str, Any]
 IDS = [
     "summary",
-    "strengths-1",
-    "strengths-2",
-    "weaknesses-1",
     "technical_soundness",
     "clarity",
     "significance",
+    "strengths-1",
+    "strengths-2",
+    "weaknesses-1",
 ]
 QUESTIONS = WHOLE_REVIEW.replace("## Technical Soundness\nSound.", "## Soundness\nSound.").replace(
     "## Significance\nSome.", "## Contribution\nSome.\n\n## Questions\n- Why?\n- How?"

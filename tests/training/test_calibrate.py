@@ -199,6 +199,8 @@ def test_the_file_is_one_that_the_service_loads(tmp_path: Path, tokenizer: ChatT
     assert (calibration.mode, calibration.format) == ("review", "structured")
     assert calibration.content == content_of(tmp_path / "out/merge/model")
     assert calibration.fitted_on["papers"] == 12
+    assert sum(one.papers for one in calibration.bins) == 12
+    assert sum(one.accepted for one in calibration.bins) == calibration.fitted_on["accepted"]
     report = json.loads((folder / "report.json").read_text())
     assert report["calibration"] == json.loads((folder / "calibration.json").read_text())
     before, after = calibration.fitted_on["before"], calibration.fitted_on["after"]

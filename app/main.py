@@ -63,7 +63,8 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     Raises:
         ConfigurationError: the settings are invalid.
     """
-    launch = _launches(engine) if engine else engine_launcher(settings)
+    stopping = asyncio.Event()
+    launch = _launches(engine) if engine else engine_launcher(settings, stopping.is_set)
     supervisor = Supervisor(launch, settings.engine_hang_s)
     metrics = Metrics()
     rules = ReviewRules.load(settings)
@@ -71,7 +72,6 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     limiter = ConcurrencyLimiter(settings, metrics)
     traces = traces_to(str(settings.otlp_endpoint) if settings.otlp_endpoint else None)
     limits = BodyLimits.of(settings)
-    stopping = asyncio.Event()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:

@@ -77,11 +77,12 @@ class Settings(BaseSettings):
     engine: Literal["vllm", "upstream"] = "vllm"
     """`vllm` runs the model in this service; `upstream` uses another OpenAI-compatible server."""
     model: str = "auto"
-    """An alias (`reviewer models` lists them), a local folder, or a hub id. `auto` is
-    `gemma-reviewer` with vLLM for GPUs and `smollm2` with vLLM for CPUs; with an upstream, the
-    first model that it lists."""
+    """An alias (`reviewer models` lists them), a local folder, a hub id, or a TOML file that
+    describes a model (`docs/deploy.md`). `auto` is `gemma-reviewer` with vLLM for GPUs and
+    `qwen2.5-coder-1.5b` with vLLM for CPUs; with an upstream, the first model that it lists."""
     cache_dir: Path = user_cache_path("scientific-reviewer")
-    """Folder for models that this service converts. Hub downloads go to `HF_HOME`."""
+    """Folder for models that this service brings in pieces and converts. Hub downloads go to
+    `HF_HOME`."""
 
     upstream_url: HttpUrl | None = None
     """Base URL of the upstream, up to and including its `/v1`. A query (`?api-version=...`) goes
@@ -136,17 +137,23 @@ class Settings(BaseSettings):
     """See `abstain_low`."""
     prompt_tokens: int | None = Field(None, ge=512)
     """Most tokens of a prompt, chat template included. By default all that `max_model_len` leaves
-    beside the review; 4096 for `smollm2`, to answer within a minute on two cores."""
+    beside the review; 4096 for the models for CPUs, to answer within minutes."""
     max_tokens: int | None = Field(None, ge=1)
-    """Default of a review's `max_tokens`: 1400 as published; 512 for `smollm2`."""
-    temperature: float = Field(0.2, ge=0, le=2)
-    """Default of a review's `temperature`."""
-    top_p: float = Field(0.9, gt=0, le=1)
-    """Default of a review's `top_p`."""
+    """Default of a review's `max_tokens`. By default the model's own: 1400 as published; 1000 for
+    `qwen2.5-coder-1.5b`, 512 for `smollm2`."""
+    temperature: float | None = Field(None, ge=0, le=2)
+    """Default of a review's `temperature`. By default the model's own: 0.2 as published; 0.7 for
+    `qwen2.5-coder-1.5b`."""
+    top_p: float | None = Field(None, gt=0, le=1)
+    """Default of a review's `top_p`. By default the model's own: 0.9 as published; 0.8 for
+    `qwen2.5-coder-1.5b`."""
     top_k: int | None = Field(None, ge=0)
     """Default of a review's `top_k`; 0 means no limit. By default the value in the model's
     `generation_config.json` (64 for Gemma); if there is none, no limit, or an upstream's own
     default."""
+    repetition_penalty: float | None = Field(None, gt=0, le=2)
+    """Default of a review's `repetition_penalty`. By default the model's own: none as published;
+    1.1 for `qwen2.5-coder-1.5b`."""
 
     data_dir: Path = user_data_path("scientific-reviewer")
     """Folder for papers, and for the database unless `database_url` is set. Processes that share a

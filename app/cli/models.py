@@ -33,7 +33,7 @@ def list_models(context: typer.Context) -> None:
     for source in ALIASES.values():
         name = f"{source.name} (default here)" if source == default else source.name
         present = "yes" if on_disk(source, settings.cache_dir) else "no"
-        table.add_row(name, source.location or "embedded", present, source.about)
+        table.add_row(name, source.location or source.hub or "a package", present, source.about)
     out.print(table)
     out.print(f"vLLM: {' '.join(found) if found else 'not installed'}")
 
@@ -42,7 +42,9 @@ def list_models(context: typer.Context) -> None:
 def pull(
     name: Annotated[
         str | None,
-        typer.Argument(help="Alias or hub id; by default the model that the service would start."),
+        typer.Argument(
+            help="Alias, hub id or TOML file; by default the model that the service would start."
+        ),
     ] = None,
 ) -> None:
     """Download a model before the first start, or again if its weights are damaged.
@@ -53,8 +55,9 @@ def pull(
     from app.engine.models import find_source, pulled
     from app.engine.start_failures import why
 
-    # The hub's client shows progress bars.
+    # The hub's client shows progress bars, the service's own download logs its progress.
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("app.engine").setLevel(logging.INFO)
     with exit_on_error():
         settings = load_settings()
         source = find_source(name or settings.model, cpu=runs_on_cpu())

@@ -18,10 +18,6 @@ from app.settings import load_settings
 if TYPE_CHECKING:
     from app.settings import Settings
 
-TRIAL_WARNING = (
-    "This is the embedded model, a tiny one for trying the service. "
-    "Its reviews and verdicts are worth nothing."
-)
 _NOT_STARTED = 3
 _NO_MODEL = 4
 """Exit status if the model can't be started, and trying again would not help."""
@@ -49,8 +45,8 @@ def serve(
         configure_logging(settings.log_level, settings.log_format)
         app = create_app(settings)
         asyncio.run(check_store(settings))
-    if _is_trial(settings):
-        logging.getLogger(__name__).warning(TRIAL_WARNING)
+    if notice := _notice(settings):
+        logging.getLogger(__name__).warning("what its reviews will say of themselves: %s", notice)
     server = Server(app, settings)
     with suppress(KeyboardInterrupt):
         server.run()
@@ -68,8 +64,10 @@ def _silence_the_resource_tracker() -> None:
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, filters))
 
 
-def _is_trial(settings: Settings) -> bool:
+def _notice(settings: Settings) -> str:
     from app.engine.launcher import runs_on_cpu
     from app.engine.models import find_source
 
-    return settings.engine == "vllm" and find_source(settings.model, cpu=runs_on_cpu()).for_trial
+    if settings.engine == "upstream":
+        return ""
+    return find_source(settings.model, cpu=runs_on_cpu()).notice

@@ -7,8 +7,11 @@ so that a request gives the same prompt in-process and upstream.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, runtime_checkable
+
+import msgspec
+from msgspec import Meta
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -42,6 +45,9 @@ class Generation:
     top_p: float
     top_k: int | None = None
     """0 means no limit; None leaves it to the server."""
+    repetition_penalty: float | None = None
+    """Above 1 makes tokens less likely that the prompt or the text has; None leaves it to the
+    server."""
     seed: int | None = None
     structure: dict[str, Any] | None = None
     n: int = 1
@@ -105,23 +111,34 @@ class NextTokenLogprobs:
     usage: Usage
 
 
+class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A model's sampling, where neither a request nor a setting says otherwise.
+
+    By default that of the published model. None leaves a parameter to the server.
+    """
+
+    temperature: Annotated[float, Meta(ge=0, le=2)] = 0.2
+    top_p: Annotated[float, Meta(gt=0, le=1)] = 0.9
+    top_k: Annotated[int, Meta(ge=0)] | None = None
+    repetition_penalty: Annotated[float, Meta(gt=0, le=2)] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class ServedModel:
     """The model of a running engine.
 
     ``max_tokens`` is the default for a completion. ``max_prompt_tokens`` is None if only the
-    context (``max_model_len``) limits the prompt. ``for_trial`` marks a model that is too small for
-    useful reviews.
+    context (``max_model_len``) limits the prompt. ``notice`` says what its reviews are worth, for a
+    model of which that has to be said.
     """
 
     name: str
     max_model_len: int
     max_tokens: int
     max_prompt_tokens: int | None = None
-    for_trial: bool = False
+    notice: str = ""
     also_named: tuple[str, ...] = ()
-    top_k: int | None = None
-    """The value that the model's authors recommend, if they give one."""
+    sampling: Sampling = field(default_factory=Sampling)
     content: str | None = None
     """Its weights' fingerprint (:func:`app.engine.weights.content_of`), which a calibration is
     compared with; None if there is no calibration, or the weights are on another server."""

@@ -6,8 +6,8 @@ import logging
 import shutil
 from pathlib import Path
 
+from app.engine.room import NoRoom
 from app.engine.weights import WeightsDamaged, check_weights
-from app.errors import ReviewerError
 
 log = logging.getLogger(__name__)
 
@@ -15,12 +15,6 @@ _TEXTS = ["*.json", "*.jinja", "*.model", "*.txt"]
 _WEIGHTS = ["*.safetensors"]
 _NOT_LOADED = ["adapter_*", "consolidated*", "*/*"]
 """Files to leave out: vLLM would load an adapter's file beside the merged weights as weights."""
-
-
-class NoRoom(ReviewerError):
-    """The disk has too little free space for a download."""
-
-    code = "disk_full"
 
 
 def fetch(repository: str, *, weights: bool, progress: bool = False) -> Path:

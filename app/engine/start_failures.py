@@ -40,7 +40,35 @@ class Reason:
     passing: bool = False
 
 
+_SMALL_MODEL = "REVIEWER_MODEL=smollm2 takes little of it, but is only good for trying the service"
+
 REASONS = (
+    Reason(
+        "memory_too_small",
+        "MemoryTooSmall",
+        "Use a larger machine, raise the container's limit, or set REVIEWER_ENGINE=upstream; "
+        f"{_SMALL_MODEL}.",
+    ),
+    Reason(
+        "registry_unreachable",
+        "RegistryUnreachable",
+        "The package registry can't be reached: check the network, HTTPS_PROXY and pip's "
+        "configuration (PIP_INDEX_URL, pip.conf). What has been downloaded is kept.",
+        passing=True,
+    ),
+    Reason(
+        "model_piece_damaged",
+        "PieceDamaged",
+        "It is downloaded again; if that does not help, the registry has another file: check "
+        "pip's configuration (PIP_INDEX_URL, pip.conf).",
+        passing=True,
+    ),
+    Reason(
+        "model_piece_missing",
+        "PieceMissing",
+        "Check pip's configuration (PIP_INDEX_URL, pip.conf), or take the same model from the "
+        "hub: 'reviewer models' has its id, REVIEWER_MODEL takes it.",
+    ),
     Reason(
         "driver_too_old",
         "driver on your system is too old|driver version is insufficient"
@@ -90,7 +118,7 @@ REASONS = (
     Reason(
         "disk_full",
         "No space left on device|Disk quota exceeded|File too large|There is no room",
-        "Free disk space, or move HF_HOME or REVIEWER_CACHE_DIR to a larger disk.",
+        f"Free disk space, or move HF_HOME or REVIEWER_CACHE_DIR to a larger disk; {_SMALL_MODEL}.",
         passing=True,
     ),
     Reason(

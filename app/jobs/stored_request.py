@@ -39,6 +39,7 @@ class StoredParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     samples: int
     check_injection: bool
     top_k: int | None = None
+    repetition_penalty: float | None = None
 
 
 def stored_parameters(asked: ReviewParameters) -> dict[str, Any]:
@@ -57,6 +58,7 @@ def stored_parameters(asked: ReviewParameters) -> dict[str, Any]:
         samples=asked.samples,
         check_injection=asked.check_injection,
         top_k=asked.top_k,
+        repetition_penalty=asked.repetition_penalty,
     )
     stored: dict[str, Any] = msgspec.to_builtins(kept)
     return stored
@@ -86,6 +88,7 @@ def read_parameters(stored: dict[str, Any]) -> ReviewParameters:
             samples=read.samples,
             check_injection=read.check_injection,
             top_k=read.top_k,
+            repetition_penalty=read.repetition_penalty,
             background=True,
         )
     except (msgspec.ValidationError, ValidationError) as error:

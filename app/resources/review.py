@@ -25,10 +25,6 @@ from app.review.parse import ParsedReview
 from app.review.report import ReviewReport
 from app.review.template import LISTS, PROSE
 
-TRIAL_NOTICE = (
-    "Written by a tiny model that is there to try the service. This review and its verdict are "
-    "worth nothing."
-)
 NO_EVIDENCE_NOTICE = "The search for evidence in the paper failed: no point was checked."
 
 
@@ -66,7 +62,7 @@ def review_resource(report: ReviewReport, *, background: bool = False) -> Review
 
 def _notice(report: ReviewReport) -> str | None:
     """Warnings for readers of the review."""
-    notices = [TRIAL_NOTICE] if report.model.for_trial else []
+    notices = [report.model.notice] if report.model.notice else []
     if report.supports is None:
         notices.append(NO_EVIDENCE_NOTICE)
     return " ".join(notices) or None

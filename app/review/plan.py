@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from msgspec.structs import asdict
+
 from app.api.schemas.requests import ReviewParameters
-from app.engine.base import Generation, ServedModel, Tokenizer
+from app.engine.base import Generation, Sampling, ServedModel, Tokenizer
 from app.errors import InvalidRequest, ModelNotFound
 from app.review.calibration import Calibration, load_calibration
 from app.review.structure import Constraint, review_structure, section_budgets
@@ -91,7 +93,8 @@ class ReviewRules:
             raise InvalidRequest(
                 "Mode 'verdict' generates no text, so it takes no samples.", param="samples"
             )
-        if asked.samples > 1 and self._temperature(asked) == 0:
+        sampling = self._sampling(asked, model)
+        if asked.samples > 1 and sampling.temperature == 0:
             raise InvalidRequest("At temperature 0 all samples would be the same.", param="samples")
         max_tokens = asked.max_tokens or model.max_tokens
         budget = _prompt_budget(model, 0 if asked.mode == "verdict" else max_tokens)
@@ -117,14 +120,26 @@ class ReviewRules:
             prompt_budget=budget,
             generation=None
             if asked.mode == "verdict"
-            else self._generation(review_id, asked, model, max_tokens, answer_format, cache_salt),
+            else _generation(review_id, asked, sampling, max_tokens, answer_format, cache_salt),
             constraint=constraint,
             confidence=Confidence(self.calibration if suits else None, self.settings.abstain_band),
             cache_salt=cache_salt,
         )
 
-    def _temperature(self, asked: ReviewParameters) -> float:
-        return self.settings.temperature if asked.temperature is None else asked.temperature
+    def _sampling(self, asked: ReviewParameters, model: ServedModel) -> Sampling:
+        """Each parameter as the request has it, or else the settings, or else the model."""
+        given = {
+            name: next(
+                (
+                    value
+                    for where in (asked, self.settings)
+                    if (value := getattr(where, name)) is not None
+                ),
+                own,
+            )
+            for name, own in asdict(model.sampling).items()
+        }
+        return Sampling(**given)
 
     def template(self, name: str) -> Template:
         """The template of this name.
@@ -140,32 +155,25 @@ class ReviewRules:
             )
         return self.templates[name]
 
-    def _generation(
-        self,
-        request_id: str,
-        asked: ReviewParameters,
-        model: ServedModel,
-        max_tokens: int,
-        structure: dict[str, Any] | None,
-        cache_salt: str | None,
-    ) -> Generation:
-        defaults = self.settings
-        return Generation(
-            request_id=request_id,
-            messages=(),
-            max_tokens=max_tokens,
-            temperature=self._temperature(asked),
-            top_p=defaults.top_p if asked.top_p is None else asked.top_p,
-            top_k=_first_given(asked.top_k, defaults.top_k, model.top_k),
-            seed=asked.seed,
-            structure=structure,
-            n=asked.samples,
-            cache_salt=cache_salt,
-        )
 
-
-def _first_given(*values: int | None) -> int | None:
-    return next((value for value in values if value is not None), None)
+def _generation(
+    request_id: str,
+    asked: ReviewParameters,
+    sampling: Sampling,
+    max_tokens: int,
+    structure: dict[str, Any] | None,
+    cache_salt: str | None,
+) -> Generation:
+    return Generation(
+        request_id=request_id,
+        messages=(),
+        max_tokens=max_tokens,
+        **asdict(sampling),
+        seed=asked.seed,
+        structure=structure,
+        n=asked.samples,
+        cache_salt=cache_salt,
+    )
 
 
 def _prompt_budget(model: ServedModel, max_tokens: int) -> int:

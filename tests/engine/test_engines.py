@@ -55,7 +55,7 @@ async def engine(request: pytest.FixtureRequest) -> AsyncGenerator[Engine, None]
         service: Service = request.getfixturevalue("service")
         settings = Settings(engine="upstream", upstream_url=f"{service.url}/v1")
     else:
-        settings = Settings(cpu_kv_cache_gib=0.5, max_queued_requests=MOST)
+        settings = Settings(model="smollm2", cpu_kv_cache_gib=0.5, max_queued_requests=MOST)
     engine = await engine_launcher(settings)()
     yield engine
     await engine.close()
@@ -75,7 +75,7 @@ def usage_of(delta: Delta) -> Usage:
 async def test_it_knows_its_model(engine: Engine) -> None:
     assert engine.model.name == "smollm2"
     assert engine.model.max_model_len == 8192
-    assert engine.model.for_trial
+    assert "worth nothing" in engine.model.notice
     assert (engine.model.max_tokens, engine.model.max_prompt_tokens) == (512, 4096)
 
 
@@ -167,6 +167,13 @@ async def test_of_one_likeliest_token_there_is_no_choice(engine: Engine) -> None
     greedy, _ = await complete(engine, ASK)
     hot = replace(ASK, request_id="hot", temperature=1.9, top_k=1)
     assert (await complete(engine, hot))[0] == greedy
+
+
+async def test_a_repetition_penalty_reaches_the_sampler(engine: Engine) -> None:
+    """Among the likeliest tokens the penalty takes others than without it."""
+    greedy, _ = await complete(engine, ASK)
+    varied = replace(ASK, request_id="varied", repetition_penalty=2.0)
+    assert (await complete(engine, varied))[0] != greedy
 
 
 async def test_labels_are_read_with_their_masses(engine: Engine) -> None:

@@ -94,7 +94,7 @@ async def test_a_configuration_that_vllm_refuses(
     ],
 )
 async def test_arguments_that_vllm_does_not_take(args: str, says: str) -> None:
-    failure = await failure_of(Settings(vllm_args=args))
+    failure = await failure_of(Settings(model="smollm2", vllm_args=args))
     assert says in failure.message
 
 

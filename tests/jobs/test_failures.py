@@ -338,6 +338,7 @@ def test_a_row_of_before_is_read(serve: Serve, settings: Settings, data_dir: Pat
 
 def test_a_background_review_gets_what_was_asked_for(serve: Serve, settings: Settings) -> None:
     asked = {"top_k": 7, "top_p": 0.5, "temperature": 0.3, "seed": 3, "max_tokens": 300}
+    asked["repetition_penalty"] = 1.2
     engine = scripted()
     client = serve(engine, settings)
     assert ended(client, background(client, **asked))["status"] == "completed"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from app.engine.base import NextTokenLogprobs, NextTokenQuery, ServedModel
+from app.engine.base import NextTokenLogprobs, NextTokenQuery, Sampling, ServedModel
 from app.engine.tokenizer import ChatTokenizer
 from app.errors import EngineError, EngineOverloaded, EngineUnavailable
 from app.review.structure import review_structure
@@ -75,6 +75,7 @@ def test_the_published_sampling_is_the_default(serve: Serve, tokenizer: ChatToke
     client.post("/v1/reviews", json={**TEXT, "format": "free", "seed": 7}).raise_for_status()
     first, second = engine.generations
     assert (first.temperature, first.top_p, first.max_tokens) == (0.2, 0.9, 1400)
+    assert (first.top_k, first.repetition_penalty) == (None, None)
     assert first.structure
     assert first.seed is None
     assert (second.structure, second.seed) == (None, 7)
@@ -98,11 +99,52 @@ def test_top_k_is_the_models_own_unless_another_is_asked_for(
     of_the_model: int | None,
     sent: int | None,
 ) -> None:
-    model = ServedModel("scripted", 12288, 1400, top_k=of_the_model)
+    model = ServedModel("scripted", 12288, 1400, sampling=Sampling(top_k=of_the_model))
     engine = ScriptedEngine(tokenizer, model=model)
     client = serve(engine, Settings(top_k=set_to))
     client.post("/v1/reviews", json={**TEXT, "top_k": asked}).raise_for_status()
     assert engine.generations[0].top_k == sent
+
+
+@pytest.mark.parametrize(
+    ("asked", "set_to", "of_the_model", "sent"),
+    [
+        (None, None, None, None),
+        (None, None, 1.1, 1.1),
+        (None, 1.0, 1.1, 1.0),
+        (1.3, 1.2, 1.1, 1.3),
+    ],
+)
+def test_the_repetition_penalty_is_the_models_own_unless_another_is_asked_for(
+    serve: Serve,
+    tokenizer: ChatTokenizer,
+    asked: float | None,
+    set_to: float | None,
+    of_the_model: float | None,
+    sent: float | None,
+) -> None:
+    own = Sampling(temperature=0.7, top_p=0.8, repetition_penalty=of_the_model)
+    model = ServedModel("scripted", 12288, 1400, sampling=own, notice="Worth little.")
+    engine = ScriptedEngine(tokenizer, model=model)
+    client = serve(engine, Settings(repetition_penalty=set_to))
+    review = client.post("/v1/reviews", json={**TEXT, "repetition_penalty": asked})
+    assert review.raise_for_status().json()["notice"] == "Worth little."
+    (request,) = engine.generations
+    assert request.repetition_penalty == sent
+    assert (request.temperature, request.top_p) == (0.7, 0.8)
+
+
+@pytest.mark.parametrize("value", [0, -1, 2.5, "high", 1e400])
+def test_a_repetition_penalty_that_no_engine_takes_is_refused(
+    serve: Serve, tokenizer: ChatTokenizer, value: object
+) -> None:
+    client = serve(ScriptedEngine(tokenizer), Settings())
+    asked = json.dumps({**TEXT, "repetition_penalty": value})
+    refused = client.post(
+        "/v1/reviews", content=asked, headers={"content-type": "application/json"}
+    )
+    assert refused.status_code == 400
+    assert refused.json()["error"]["param"] in ("repetition_penalty", None)
 
 
 @pytest.mark.parametrize(

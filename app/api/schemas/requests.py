@@ -39,6 +39,9 @@ class ReviewParameters(PaperParameters):
     top_p: float | None = Field(None, gt=0, le=1)
     top_k: int | None = Field(None, ge=0, le=2**31 - 1)
     """Number of likeliest tokens to sample from; 0 for all. By default the model's own value."""
+    repetition_penalty: float | None = Field(None, gt=0, le=2)
+    """Above 1 makes words less likely that the paper or the review already has. By default the
+    model's own value. Not all upstreams know it."""
     max_tokens: int | None = Field(None, ge=1)
     """Most tokens of the review. The rest of the context is the prompt's budget."""
     seed: int | None = Field(None, ge=-(2**63), le=2**63 - 1)

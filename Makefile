@@ -5,7 +5,7 @@ export HF_HUB_DISABLE_PROGRESS_BARS = 1
 .PHONY: help setup serve test check docs smoke browser clean
 
 help:
-	@echo "make serve   run the service on http://127.0.0.1:8000 with the embedded model"
+	@echo "make serve   run the service on http://127.0.0.1:8000 with a small model for CPUs"
 	@echo "make test    run the test suite"
 	@echo "make check   format, lint, types, Dockerfile, compose file"
 	@echo "make docs    renew the generated tables in docs/"

@@ -156,7 +156,7 @@ def crash(
     _, twice, attempts = asyncio.run(count_completions(settings))
     return {
         "database": "postgresql" if database_url else "sqlite",
-        "engine": "embedded model" if real_model else "double",
+        "engine": "SmolLM2-135M" if real_model else "double",
         "kills": kills,
         "accepted": len(set(ids)),
         "completed": len(completed & set(ids)),

@@ -220,7 +220,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             rows.append(row(server, Path(folder)))
         print(json.dumps(rows[-1]), file=sys.stderr)
-    report("upstreams", f"embedded model, {SMALL}", rows)
+    report("upstreams", f"SmolLM2-135M, {SMALL}", rows)
 
 
 if __name__ == "__main__":

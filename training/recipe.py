@@ -31,7 +31,7 @@ class Model(Section):
     """The model that is trained."""
 
     base: str = Field(min_length=1)
-    """A hub id, a folder, or `smollm2` for the service's embedded CPU model."""
+    """A hub id, a folder, or `smollm2` for the tests' model."""
     revision: str | None = None
     """A commit, tag or branch on the hub. None: the newest."""
 

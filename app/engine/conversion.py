@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -25,16 +26,22 @@ def convert(gguf: GgufFile, file: Path, folder: Path, sampling: Sampling) -> Non
     """
     for left in folder.parent.glob(f"{_SCRATCH}{folder.name}-*"):
         shutil.rmtree(left, ignore_errors=True)
+    from transformers.utils.logging import disable_progress_bar
+
     scratch = Path(tempfile.mkdtemp(prefix=f"{_SCRATCH}{folder.name}-", dir=folder.parent))
     try:
-        _write_weights(gguf, file, scratch, sampling)
-        _write_tokenizer(gguf, file, scratch)
+        if not sys.stderr.isatty():
+            disable_progress_bar()
+        ends = _write_tokenizer(gguf, file, scratch)
+        _write_weights(gguf, file, scratch, sampling, ends)
         scratch.rename(folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _write_weights(gguf: GgufFile, file: Path, folder: Path, sampling: Sampling) -> None:
+def _write_weights(
+    gguf: GgufFile, file: Path, folder: Path, sampling: Sampling, ends: list[int]
+) -> None:
     import torch
     from transformers import AutoModelForCausalLM, GgufConfig
 
@@ -51,7 +58,7 @@ def _write_weights(gguf: GgufFile, file: Path, folder: Path, sampling: Sampling)
         model.tie_weights()
     # vLLM's chat takes its defaults from here; the GGUF file has none.
     own = {name: value for name, value in asdict(sampling).items() if value is not None}
-    model.generation_config.update(do_sample=True, **own)
+    model.generation_config.update(do_sample=True, eos_token_id=ends, **own)
     model.save_pretrained(folder)
 
 
@@ -64,10 +71,13 @@ def _embedding(weight: object) -> object:
     return embedding
 
 
-def _write_tokenizer(gguf: GgufFile, file: Path, folder: Path) -> None:
+def _write_tokenizer(gguf: GgufFile, file: Path, folder: Path) -> list[int]:
+    """Returns the ids of the tokens that end an answer."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
     tokenizer.eos_token, tokenizer.pad_token = gguf.end_of_turn, gguf.padding
     tokenizer.clean_up_tokenization_spaces = False
     tokenizer.save_pretrained(folder)
+    ends = (gguf.end_of_turn, gguf.padding)
+    return sorted({int(tokenizer.convert_tokens_to_ids(token)) for token in ends})

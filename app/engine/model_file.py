@@ -30,9 +30,14 @@ _PART = "*/data/*"
 """A package's part of the file, among the package's members."""
 _BLOCK = 2**20
 _LOOK_S = 0.1
+_LINES = 4
+"""Of what pip printed, for the message."""
 _MB, _GB = 1e6, 1e9
-_UNREACHABLE = r"connection broken by|Could not fetch URL|Temporary failure|HTTP error [5]\d\d|"
-_UNREACHABLE += r"timed out|ConnectionError|Connection refused|SSLError|ProxyError"
+_UNREACHABLE = (
+    r"connection broken by|Could not fetch URL (?!.*404 Client Error)|HTTP error 5\d\d"
+    r"|timed out|ConnectionError|ProtocolError|IncompleteRead|SSLError|ProxyError"
+)
+"""pip says that a page could not be fetched also where the server has no such page."""
 _OFFLINE = ("1", "true", "yes", "on")
 
 Stopping = Callable[[], bool]
@@ -139,8 +144,14 @@ def _fetch(piece: str, path: Path, stopping: Stopping) -> None:
     wanted.write_text(f"{piece}\n", encoding="ascii")
     # Only what is built is taken: the source of a package would be run to build it. pip's own
     # cache would keep a second copy.
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps"]
-    command += ["--no-cache-dir", "--only-binary", ":all:", "--require-hashes"]
+    command = [sys.executable, "-m", "pip", "download", "-vv", "--no-input", "--no-deps"]
+    command += [
+        "--progress-bar=off",
+        "--no-cache-dir",
+        "--only-binary",
+        ":all:",
+        "--require-hashes",
+    ]
     command += ["--disable-pip-version-check", "--dest", str(incoming), "-r", str(wanted)]
     log.debug("fetching %s", piece)
     said = incoming / "pip.txt"
@@ -176,7 +187,8 @@ def _wait(process: subprocess.Popen[bytes], stopping: Stopping) -> None:
 def _failure(piece: str, said: str) -> ReviewerError:
     """The error for what pip printed."""
     name = piece.partition(" ")[0]
-    last = " ".join(said.split()[-60:])
+    telling = re.findall(r".*(?:ERROR|WARNING|Could not fetch).*", said)
+    last = " ".join(" ".join(telling[-_LINES:]).split())
     if "DO NOT MATCH THE HASHES" in said:
         return PieceDamaged(f"{name} has not the pinned hash: it was damaged on its way, or is not "
                             "the one that was pinned")  # fmt: skip

@@ -79,6 +79,7 @@ os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
 _DEATH_POLL_S = 0.25
 _DIES_WITHIN_S = 10.0
 _GIB = 2**30
+_CPU_BATCHED_TOKENS = 512
 
 
 async def launch(settings: Settings, source: ModelSource, folder: Path, *, cpu: bool) -> VllmEngine:
@@ -313,6 +314,9 @@ def _serve_args(settings: Settings, location: str, model: ServedModel, *, cpu: b
         words += ["--kv-cache-memory-bytes", str(int(settings.cpu_kv_cache_gib * _GIB))]
         # With the default of 128, reading a verdict would recompute up to 127 tokens of the prompt.
         words += ["--block-size", "32"]
+        # With the default of 2048, one step of a model of 1.5 billion parameters may take longer
+        # than ``engine_hang_s`` on two cores.
+        words += ["--max-num-batched-tokens", str(_CPU_BATCHED_TOKENS)]
     args: Namespace = make_arg_parser(_Arguments()).parse_args(
         [*words, *further_args(settings, words)]
     )

@@ -15,7 +15,7 @@ import pytest
 from safetensors import safe_open
 
 from tests.engine.registry import MadeUpModel, Registry, made_up_model, registry
-from tests.service import Service
+from tests.service import STARTS_WITHIN_S, Service
 
 REVIEWER = Path(sys.executable).with_name("reviewer")
 PIECES = ["made-up-part1", "made-up-part2", "made-up-part3"]
@@ -74,7 +74,7 @@ class Pull:
 
     def end(self) -> tuple[int, str]:
         """Exit status and all that was printed."""
-        rest, _ = self.process.communicate(timeout=240)
+        rest, _ = self.process.communicate(timeout=STARTS_WITHIN_S)
         return self.process.returncode, "".join(self.printed) + rest
 
 
@@ -230,7 +230,7 @@ def test_a_service_on_too_small_a_machine_says_what_to_set(
     entry = model.entry(tmp_path / "tiny.toml", "memory_gb = 1_000_000")
     env = environment(packages, tmp_path / "cache", REVIEWER_MODEL=str(entry))
     service = Service(tmp_path / "log", **env)
-    assert service.process.wait(240) == 4
+    assert service.process.wait(STARTS_WITHIN_S) == 4
     last = service.log.read_text().splitlines()[-1]
     assert "needs 1e+06 GB of memory with tiny" in last
     assert "REVIEWER_MODEL=smollm2" in last

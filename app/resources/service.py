@@ -10,7 +10,6 @@ from app.api.schemas.service import (
     TemplateSection,
 )
 from app.engine.base import ServedModel
-from app.resources.review import TRIAL_NOTICE
 from app.review.plan import ReviewRules
 
 
@@ -20,7 +19,7 @@ def service_info(rules: ReviewRules, version: str, model: ServedModel | None) ->
     return ServiceInfo(
         version=version,
         model=model.name if model else None,
-        notice=TRIAL_NOTICE if model and model.for_trial else None,
+        notice=(model.notice or None) if model else None,
         keeps_reviews=settings.keeps_reviews,
         fetch_hosts=[host for host in map(str.strip, settings.fetch_hosts.split(",")) if host],
         max_upload_mb=settings.max_upload_mb,

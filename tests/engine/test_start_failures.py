@@ -202,7 +202,7 @@ def test_every_reason_is_documented() -> None:
     for reason in REASONS:
         row = re.search(rf"^\| `{reason.code}` \| .* \| ([\w ]+) \|$", page, re.MULTILINE)
         assert row, reason.code
-        assert row[1] == ("tried again" if reason.passing else "ends")
+        assert row[1] == ("retried" if reason.passing else "ends")
 
 
 def test_what_is_in_no_table_is_told_all_the_same() -> None:

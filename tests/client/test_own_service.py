@@ -181,7 +181,7 @@ def test_the_engine_ends_with_a_batch_that_is_killed(temporary: Path, tmp_path: 
     """The real small model, whose engine is a process of its own."""
     papers = tiny_papers(tmp_path / "papers", 4)
     out = tmp_path / "o.jsonl"
-    settings = {**SMALL, "TMPDIR": str(temporary)}
+    settings = {**SMALL, "REVIEWER_MODEL": "smollm2", "TMPDIR": str(temporary)}
     running = begin(papers, "--out", out, "--verdict-only", "--concurrency", "1", **settings)
     until_it_holds(out, 1, running)
     processes = processes_of(running)

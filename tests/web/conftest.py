@@ -41,8 +41,9 @@ class Site:
         return httpx.Client(base_url=self.url, timeout=60, headers=headers)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Ends with its module: as long as it runs, so does an event loop, and no other can."""
     playwright = pytest.importorskip("playwright.sync_api", reason=f"no Playwright: {HOW}")
     program = shutil.which("chromium")
     if program is None:

@@ -14,6 +14,7 @@ from tests.client.command import batch, begin, by_path, lines, tiny_papers, unti
 from tests.client.stub import Answer, StubService, accepted, refused, reviewed
 from tests.papers import paper_html, typeset
 from tests.service import ScriptedService, Service
+from tests.waiting import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +73,7 @@ def test_an_interrupted_client_cancels_what_is_in_progress(tmp_path: Path) -> No
         assert running.returncode == 130
         assert "The same command continues from here." in said
         assert not stored(service, status="queued")
-        assert not stored(service, status="in_progress")
+        wait_for(lambda: not stored(service, status="in_progress"))
         assert len(stored(service, status="cancelled")) >= 2
 
 

@@ -295,7 +295,7 @@ def test_what_means_nothing_is_taken_beside_a_paper(scripted: Client) -> None:
         "max_tokens": None,
     }
     body = {"model": "scripted", "messages": attached(), **neutral}
-    response = httpx.post(f"{sdk.base_url}chat/completions", json=body)
+    response = httpx.post(f"{sdk.base_url}chat/completions", json=body, timeout=60)
     assert response.status_code == 200, response.text
 
 
@@ -306,6 +306,7 @@ def test_base64_as_mail_and_browsers_make_it(scripted: Client, head: str) -> Non
     response = httpx.post(
         f"{sdk.base_url}chat/completions",
         json={"model": "scripted", "messages": attached(data)},
+        timeout=60,
     )
     assert response.status_code == 200, response.text
 

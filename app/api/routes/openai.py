@@ -74,9 +74,12 @@ _CHAT_RESPONSES: Responses = {
 )
 async def list_models(state: StateDep) -> Response:
     """OpenAI's list of models: the served one, whatever else an upstream has."""
-    model = state.supervisor.engine().model
-    card = {"id": model.name, "object": "model", "created": 0, "owned_by": "reviewer"}
-    # vLLM's own field, by which an upstream's context is known.
+    engine = state.supervisor.engine()
+    model = engine.model
+    # By these two, as vLLM has them, a service in front of this one knows what it may ask for.
+    is_vllm = isinstance(engine, OpenAIServer) and engine.takes_cache_salt
+    owner = "vllm" if is_vllm else "reviewer"
+    card = {"id": model.name, "object": "model", "created": 0, "owned_by": owner}
     return JSONResponse({"object": "list", "data": [card | {"max_model_len": model.max_model_len}]})
 
 

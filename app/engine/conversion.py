@@ -6,11 +6,15 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec.structs import asdict
 
 from app.engine.base import Sampling
 from app.engine.model_entry import GgufFile
+
+if TYPE_CHECKING:
+    import torch
 
 VERSION = 3
 """Of the conversion: a folder that another version made is not used."""
@@ -62,10 +66,10 @@ def _write_weights(
     model.save_pretrained(folder)
 
 
-def _embedding(weight: object) -> object:
+def _embedding(weight: torch.nn.Parameter) -> torch.nn.Embedding:
     import torch
 
-    rows, width = weight.shape  # type: ignore[attr-defined]
+    rows, width = weight.shape
     embedding = torch.nn.Embedding(rows, width, device="meta")
     embedding.weight = weight
     return embedding

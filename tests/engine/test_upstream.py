@@ -36,19 +36,12 @@ from tests.engine.stub import (
     Upstream,
     piece,
     stream,
-    upstream,
 )
 from tests.engine.test_engines import ASK, complete
 from tests.engine.upstreams import engine_for, settings_for
 from tests.service import free_port
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def stub() -> Iterator[Upstream]:
-    with upstream() as running:
-        yield running
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from contextlib import aclosing
 from typing import Any
 
@@ -27,7 +26,7 @@ from app.errors import (
 )
 from app.settings import Settings, load_settings
 from tests.conftest import Serve
-from tests.engine.stub import JSON, SSE, Upstream, piece, stream, upstream
+from tests.engine.stub import JSON, SSE, Upstream, piece, stream
 from tests.engine.test_engines import ASK, complete
 from tests.jobs.api import code_of, get, post, review_of
 from tests.upstream import KEY, ReviewUpstream
@@ -36,12 +35,6 @@ from tests.waiting import wait_for
 PASSWORD = "pass-word"  # noqa: S105  # of nobody
 HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
 WRITTEN = (200, SSE, stream(piece("a", "stop"), "[DONE]"))
-
-
-@pytest.fixture
-def stub() -> Iterator[Upstream]:
-    with upstream() as running:
-        yield running
 
 
 def settings_for(url: str, **more: Any) -> Settings:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -23,18 +22,11 @@ from tests.engine.stub import (
     Upstream,
     piece,
     stream,
-    upstream,
 )
 from tests.engine.test_engines import complete
 from tests.engine.upstreams import CONSTRAINED, engine_for, until_it_fails
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def stub() -> Iterator[Upstream]:
-    with upstream() as running:
-        yield running
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 
+from app.api.routes.filters import FiltersDep
 from app.api.routes.json_body import decoded, fields_of
 from app.api.routes.responses import errors
-from app.api.routes.reviews import UnixTime
 from app.api.routes.state import StateDep, TenantDep
 from app.api.routes.submission import json_request_body, validated
 from app.api.schemas.points import (
@@ -20,8 +20,6 @@ from app.api.schemas.points import (
     ReviewStats,
 )
 from app.errors import RequestTooLarge, UnsupportedMediaType
-from app.store.records import Filters
-from app.store.states import Status
 
 router = APIRouter(prefix="/v1/reviews", tags=["reviews"])
 
@@ -32,20 +30,9 @@ _LARGEST_PATCH = 4_000_000
 async def get_stats(
     state: StateDep,
     tenant: TenantDep,
-    status: Status | None = None,
-    decision: Literal["accept", "reject", "undecided", "none"] | None = None,
-    created_after: UnixTime | None = None,
-    created_before: UnixTime | None = None,
-    sha256: Annotated[str | None, Query(pattern="^[0-9a-f]{64}$")] = None,
+    filters: FiltersDep,
 ) -> ReviewStats:
     """Numbers of your reviews, and what became of the models' points."""
-    filters = Filters(
-        status=status,
-        decision=decision,
-        created_after=created_after,
-        created_before=created_before,
-        sha256=sha256,
-    )
     edits = state.storage.store.edits
     sums = await edits.sums(tenant, filters)
     by_model = await edits.sums_by_model(tenant, filters)

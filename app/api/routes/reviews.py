@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from app.api.routes.files import saved_as
+from app.api.routes.filters import FiltersDep
 from app.api.routes.responses import EVENTS, Responses, errors
 from app.api.routes.sse import EventStream, server_event
 from app.api.routes.state import State, StateDep, TenantDep
@@ -22,15 +23,12 @@ from app.jobs.export import csv_of, form_of, markdown_of
 from app.jobs.resource import json_of, resource_of, review_of, summary_of
 from app.jobs.submission import Submission, SubmissionResult
 from app.review.template import Template
-from app.store.records import Filters
-from app.store.states import Status
 
 router = APIRouter(prefix="/v1/reviews", tags=["reviews"])
 
 LONGEST_WAIT_S = 300.0
 LONGEST_KEY = 255
 
-UnixTime = Annotated[float, Query(description="Unix time in seconds.", allow_inf_nan=False)]
 IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -82,23 +80,12 @@ async def _accepted(state: State, submitted: SubmissionResult, headers: dict[str
 async def list_reviews(
     state: StateDep,
     tenant: TenantDep,
+    filters: FiltersDep,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     order: Annotated[Literal["desc", "asc"], Query(description="By time; newest first.")] = "desc",
     cursor: Annotated[str | None, Query(max_length=200, description="`next` of a page.")] = None,
-    status: Status | None = None,
-    decision: Literal["accept", "reject", "undecided", "none"] | None = None,
-    created_after: UnixTime | None = None,
-    created_before: UnixTime | None = None,
-    sha256: Annotated[str | None, Query(pattern="^[0-9a-f]{64}$")] = None,
 ) -> ReviewList:
     """Your reviews, a page at a time."""
-    filters = Filters(
-        status=status,
-        decision=decision,
-        created_after=created_after,
-        created_before=created_before,
-        sha256=sha256,
-    )
     page = await state.manager.page(
         tenant, filters, limit=limit, newest_first=order == "desc", cursor=cursor
     )

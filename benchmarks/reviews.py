@@ -20,10 +20,8 @@ copied         sentences of eight words or more that stand in the paper word for
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,8 +31,8 @@ import httpx
 from app.paper.pdf.extract import ExtractOptions, extract_paper
 from app.paper.sentences import sentence_ends
 from benchmarks.report import Value, report
+from benchmarks.resumed import reviewer_and_rows, rows_of
 from tests.conftest import SHARED
-from tests.service import Service
 
 WHOLE = ("summary", "strengths", "weaknesses", "technical_soundness", "clarity", "significance")
 SAME_FROM, LEAST_WORDS, TIMEOUT_S = 0.8, 8, 1800
@@ -89,7 +87,7 @@ def measured(model: str, name: str, review: dict[str, Any], paper: str) -> dict[
     points = [*parts["strengths"], *parts["weaknesses"]]
     texts = [point["text"] for point in points]
     listed = sum(repeats(text, texts[:number]) for number, text in enumerate(texts))
-    left_out = len(review["integrity"]["repeated_points"] or ())
+    left_out = review["integrity"]["repeated_points"]
     long = [s for s in sentences(review["text"]) if len(plain(s).split()) >= LEAST_WORDS]
     return {
         "model": model,
@@ -120,11 +118,7 @@ def review_all(model: str, papers: Sequence[Path], out: Path) -> None:
     left = [path for path in papers if (model, path.name) not in done]
     if not left:
         return
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Service(Path(folder) / "log", REVIEWER_MODEL=model, REVIEWER_RETENTION="none") as service,
-        out.open("a", encoding="utf-8") as output,
-    ):
+    with reviewer_and_rows(model, out) as (service, rows):
         for path in left:
             data = path.read_bytes()
             answer = httpx.post(
@@ -133,15 +127,8 @@ def review_all(model: str, papers: Sequence[Path], out: Path) -> None:
             paper = extract_paper(data, ExtractOptions(max_pages=200, detect_hidden=False))
             text = plain(" ".join([paper.abstract, *(s.text for s in paper.sections)]))
             row = measured(model, path.name, answer.raise_for_status().json(), text)
-            output.write(json.dumps(row) + "\n")
-            output.flush()
+            rows.append(row)
             print({key: row[key] for key in row if key != "text"}, file=sys.stderr, flush=True)
-
-
-def rows_of(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of the file; what was written when a run was killed may be half a line."""
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
-    return [json.loads(line) for line in lines if line.endswith("}\n")]
 
 
 def summary(model: str, rows: Sequence[dict[str, Any]]) -> dict[str, Value]:

@@ -17,7 +17,6 @@ import gzip
 import json
 import statistics
 import sys
-import tempfile
 import time
 from itertools import chain, zip_longest
 from pathlib import Path
@@ -27,11 +26,11 @@ import httpx
 import numpy as np
 
 from benchmarks.report import report
-from benchmarks.reviews import rows_of
-from tests.service import Service
+from benchmarks.resumed import reviewer_and_rows, rows_of
 from training.metrics import Outcomes, Resampling, measured, outcomes_of
 
 TIMEOUT_S = 1800
+COLUMNS = ("value", "low", "high", "reason")
 
 
 def papers_of(path: Path) -> list[dict[str, Any]]:
@@ -47,11 +46,7 @@ def read_all(model: str, file: Path, papers: list[dict[str, Any]], out: Path) ->
     left = [paper for paper in papers if (model, file.name, paper["id"]) not in done]
     if not left:
         return
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Service(Path(folder) / "log", REVIEWER_MODEL=model, REVIEWER_RETENTION="none") as service,
-        out.open("a", encoding="utf-8") as output,
-    ):
+    with reviewer_and_rows(model, out) as (service, rows):
         for paper in left:
             began = time.perf_counter()
             answer = httpx.post(
@@ -71,8 +66,7 @@ def read_all(model: str, file: Path, papers: list[dict[str, Any]], out: Path) ->
                 "prompt": review["usage"]["prompt_tokens"],
                 "seconds": round(time.perf_counter() - began, 1),
             }
-            output.write(json.dumps(row) + "\n")
-            output.flush()
+            rows.append(row)
             print(row, file=sys.stderr, flush=True)
 
 
@@ -104,7 +98,10 @@ def main() -> None:
         "verdicts",
         f"{Path(asked.model).name}, {asked.file.name}, {len(rows)} papers, "
         f"{sum(row['accepted'] for row in rows)} accepted, not calibrated",
-        [{"figure": name, **figure.as_json()} for name, figure in figures.items()],
+        [
+            {"figure": name} | {column: figure.as_json().get(column) for column in COLUMNS}
+            for name, figure in figures.items()
+        ],
         seconds_a_verdict=statistics.median(row["seconds"] for row in rows),
         mean_probability=round(float(np.mean([row["probability"] for row in rows])), 3),
     )

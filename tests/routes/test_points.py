@@ -184,12 +184,14 @@ def test_bodies_that_are_no_changes(client: httpx.Client, path: str) -> None:
         (b"{", "application/json", 400, "invalid_json"),
         (b"[]", "application/json", 400, "invalid_value"),
         (b'{"edit": []}', "application/json", 400, "missing_field"),
+        (b'{"version": 0, "add": []}', "application/json", 400, "invalid_value"),
         (b'{"version": 0, "edit": "\\ud800"}', "application/json", 400, "invalid_json"),
         (b"version=0", "application/x-www-form-urlencoded", 415, "unsupported_media_type"),
         (b" " * 4_000_001, "application/json", 413, "request_too_large"),
     ):
         refused = client.patch(f"{path}/points", content=content, headers={"Content-Type": kind})
         assert code_of(refused, status) == code, content[:20]
+    assert client.get(f"{path}/points").json()["version"] == 0
 
 
 def test_a_review_that_is_not_completed_has_no_points(serve: Serve) -> None:

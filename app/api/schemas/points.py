@@ -85,6 +85,12 @@ class PointsPatch(RequestBody):
     remove: list[Id] = Field([], max_length=MOST_CHANGES)
     """Points of one's own; the model's can be dismissed."""
 
+    @model_validator(mode="after")
+    def _changes_something(self) -> PointsPatch:
+        if not (self.edit or self.add or self.remove):
+            raise ValueError("there are no changes: edit, add and remove are empty")
+        return self
+
 
 class PointState(Resource):
     """A point, or a section that is one text, with what people did to it."""
